@@ -1,0 +1,584 @@
+//! The plan: ordered steps, each exactly one Engine call with a typed cause, and what is waited for.
+//!
+//! Its text is one and the same in `plan`, tests, events and logs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use crds_schema::primitive::StopFirstReason;
+use crds_schema::{Name, ObjectKey};
+
+use crate::observed::{ContainerConfig, Limits, TimestampMs};
+
+/// What is to be done for one object, and what is waited for. Plans are never stored or resumed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// The calls, in an order in which each follows what it depends on. Their ids count from 1.
+    pub steps: Vec<Step>,
+    /// What must happen outside this plan before it can go on.
+    pub waiting: Vec<Waiting>,
+    /// When to plan again even if nothing is heard, in milliseconds from now.
+    pub wake_ms: Option<i64>,
+    /// What was found to differ from what was last made so, for events: drift.
+    pub findings: Vec<Finding>,
+    /// For each primitive that is updated or replaced, the fields that decide.
+    pub changes: Vec<Change>,
+}
+
+/// One Engine call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// From 1.
+    pub id: u32,
+    /// The steps that must be done first.
+    pub after: Vec<u32>,
+    /// The call.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// An Engine call. Every call after a create uses the full id.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Fetch an image.
+    PullImage {
+        /// The reference.
+        reference: String,
+    },
+    /// Create a network.
+    CreateNetwork(NetworkCreate),
+    /// Remove a network.
+    RemoveNetwork {
+        /// The full id.
+        id: String,
+        /// The name, for people.
+        name: String,
+    },
+    /// Create a volume.
+    CreateVolume(VolumeCreate),
+    /// Remove a volume and its data.
+    RemoveVolume {
+        /// The name, unique in the Engine.
+        name: String,
+    },
+    /// Create a container.
+    CreateContainer(Box<ContainerCreate>),
+    /// Inspect a new container and compare it with what was asked for, since the Engine drops some fields without a word.
+    VerifyContainer {
+        /// Which.
+        container: ContainerRef,
+        /// What was asked for.
+        expected: Box<ContainerCreate>,
+    },
+    /// Connect a container to a network.
+    ConnectNetwork {
+        /// Which.
+        container: ContainerRef,
+        /// The network.
+        endpoint: EndpointCreate,
+    },
+    /// Disconnect a container from a network.
+    DisconnectNetwork {
+        /// Which.
+        container: ContainerRef,
+        /// The network's full id.
+        network_id: String,
+        /// Its name, for people.
+        network_name: String,
+    },
+    /// Start a container.
+    StartContainer {
+        /// Which.
+        container: ContainerRef,
+    },
+    /// Ask a container to end, and kill it after the grace.
+    StopContainer {
+        /// Which.
+        container: ContainerRef,
+        /// Seconds before it is killed.
+        grace_secs: u32,
+    },
+    /// Let a frozen container go on.
+    UnpauseContainer {
+        /// Which.
+        container: ContainerRef,
+    },
+    /// Give a container another name.
+    RenameContainer {
+        /// Which.
+        container: ContainerRef,
+        /// The new name.
+        name: String,
+    },
+    /// Change limits or the restart policy of a container while it lives.
+    UpdateContainer {
+        /// Which.
+        container: ContainerRef,
+        /// What is to be in force.
+        limits: Limits,
+    },
+    /// Remove a stopped container. Its volumes stay, the anonymous ones too.
+    RemoveContainer {
+        /// Which.
+        container: ContainerRef,
+    },
+}
+
+/// A container: one that is there, or one that an earlier step creates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerRef {
+    /// It is there.
+    Existing {
+        /// The full id.
+        id: String,
+        /// The name, for people.
+        name: String,
+    },
+    /// It will be.
+    Created {
+        /// The step that creates it.
+        step: u32,
+        /// The name, for people.
+        name: String,
+    },
+}
+
+/// A container to create.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ContainerCreate {
+    /// Its name.
+    pub name: String,
+    /// Everything that cannot be changed later.
+    pub config: ContainerConfig,
+    /// What can.
+    pub limits: Limits,
+    /// The endpoint in the primary network, where that is one of ours.
+    pub primary_endpoint: Option<EndpointCreate>,
+}
+
+/// An endpoint to make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointCreate {
+    /// The network's full id.
+    pub network_id: String,
+    /// Its name, for people.
+    pub network_name: String,
+    /// The names that the container is found by.
+    pub aliases: Vec<String>,
+    /// A fixed address.
+    pub ipv4: Option<Ipv4Addr>,
+}
+
+/// A network to create.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkCreate {
+    /// Its name.
+    pub name: String,
+    /// The driver.
+    pub driver: String,
+    /// No way out.
+    pub internal: bool,
+    /// Strangers may join.
+    pub attachable: bool,
+    /// IPv6 too.
+    pub ipv6: bool,
+    /// Subnet, gateway, range; gateway and range empty for the Engine's choice.
+    pub subnets: Vec<(String, String, String)>,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+    /// Labels, ours included.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A volume to create.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeCreate {
+    /// Its name.
+    pub name: String,
+    /// The driver.
+    pub driver: String,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+    /// Labels, ours included.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Why a step is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// There is none yet, or none any more.
+    NotPresent,
+    /// The policy is to fetch before every create.
+    PullAlways,
+    /// The spec asks for something else.
+    SpecChanged(Vec<FieldChange>),
+    /// The Engine holds something else than was last made so.
+    Drifted(Vec<FieldChange>),
+    /// A step before made it possible.
+    Created,
+    /// What was asked for is compared with what the Engine made of it.
+    VerifyCreated,
+    /// The container ended by itself or was stopped by somebody.
+    Exited {
+        /// Its exit code.
+        code: i64,
+        /// Whether it ran out of memory.
+        oom_killed: bool,
+    },
+    /// It was created, but never ran, or its start failed with this text.
+    NotStarted(String),
+    /// Somebody paused it.
+    Paused,
+    /// A removal failed half-way.
+    Dead,
+    /// Somebody gave it this name.
+    Renamed(String),
+    /// It lost its endpoint in this network.
+    Disconnected(String),
+    /// It was connected to this network without our names or address.
+    EndpointDiffers(String),
+    /// Its network is being replaced.
+    NetworkReplaced(ObjectKey),
+    /// The network that it was made for is gone.
+    NetworkGone(String),
+    /// It serves now, so that it may be found by the object's name.
+    BecameReady,
+    /// Another container took its place.
+    ReplacedBy(String),
+    /// It must make room before its replacement can start.
+    StopFirst(StopFirstReason),
+    /// More are there than are wanted.
+    ScaledDown,
+    /// There are two of one.
+    Duplicate,
+    /// What the Engine made differs from what was asked for.
+    NotAsAsked(Vec<FieldChange>),
+    /// The object is to be stopped.
+    StateStopped,
+    /// It is not to be started again by the Engine once it is stopped.
+    Disarm,
+    /// The object was removed from the manifests.
+    ObjectRemoved,
+}
+
+/// One field that decides, with both values as users write them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The path in the primitive, such as `image` or `env.LOG_LEVEL`.
+    pub field: String,
+    /// What is there; empty for nothing.
+    pub old: String,
+    /// What is wanted; empty for nothing.
+    pub new: String,
+}
+
+/// One primitive that is updated or replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The primitive, such as `container/web-7f9c4d21-0`.
+    pub subject: String,
+    /// What it takes.
+    pub outcome: Outcome,
+    /// Why.
+    pub fields: Vec<FieldChange>,
+}
+
+/// What a change takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is made while the thing runs.
+    LiveUpdate,
+    /// The thing is replaced, the new one serving before the old one is stopped.
+    ReplaceStartFirst,
+    /// The thing is replaced, the old one being stopped first.
+    ReplaceStopFirst(StopFirstReason),
+    /// Nothing is done about it: the object's status says what the user can do.
+    Refused,
+}
+
+/// Something found in the Engine that nobody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The primitive, such as `container/web-7f9c4d21-0`.
+    pub subject: String,
+    /// One `CamelCase` word, such as `ContainerRemoved`.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What must happen outside the plan first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// A network or volume that the containers refer to is not there, or is being replaced.
+    Reference {
+        /// The other object.
+        key: ObjectKey,
+        /// What it lacks, such as `not created yet`.
+        lacks: &'static str,
+    },
+    /// A dependency is not in the condition that was asked for.
+    Dependency {
+        /// The other object.
+        key: ObjectKey,
+        /// What it lacks.
+        lacks: &'static str,
+    },
+    /// A container does not serve yet.
+    Readiness {
+        /// Its name.
+        container: String,
+        /// What it lacks, such as `health: starting`.
+        lacks: String,
+    },
+    /// The Engine is about to start a container again.
+    EngineRestart {
+        /// Its name.
+        container: String,
+        /// Its last exit code.
+        exit_code: i64,
+    },
+    /// The Engine is removing a container.
+    Removal {
+        /// Its name.
+        container: String,
+    },
+    /// A failure is not tried again before this time.
+    Backoff {
+        /// When.
+        until_ms: TimestampMs,
+    },
+    /// A call ended without an answer; nothing more is changed until its effect has been seen.
+    UnknownOutcome {
+        /// Until when at least.
+        until_ms: TimestampMs,
+    },
+    /// A stranger has the name.
+    NameConflict {
+        /// The primitive, such as `network/back`.
+        subject: String,
+    },
+    /// The image is not there, and the policy forbids fetching it.
+    ImageAbsent {
+        /// The reference.
+        reference: String,
+    },
+    /// The object was removed, and prune holds it back.
+    PruneHeld {
+        /// Why.
+        reason: String,
+    },
+    /// The object was removed, and its time has not come.
+    Tombstone {
+        /// When it will.
+        until_ms: TimestampMs,
+    },
+    /// A network cannot be removed while these containers, which are not ours to stop, are in it.
+    NetworkInUse {
+        /// The network.
+        network: String,
+        /// Who is in it.
+        by: Vec<String>,
+    },
+    /// A volume cannot be removed while it is in use.
+    VolumeInUse {
+        /// The volume.
+        volume: String,
+    },
+    /// The object is suspended.
+    Suspended,
+}
+
+impl ContainerRef {
+    /// The name, for people.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Existing { name, .. } | Self::Created { name, .. } => name,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether there is nothing to do and nothing to wait for.
+    pub fn is_settled(&self) -> bool {
+        self.steps.is_empty() && self.waiting.is_empty()
+    }
+}
+
+impl Action {
+    /// What the call acts on, such as `container/web-7f9c4d21-0`.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::PullImage { reference } => format!("image/{reference}"),
+            Self::CreateNetwork(network) => format!("network/{}", network.name),
+            Self::RemoveNetwork { name, .. } => format!("network/{name}"),
+            Self::CreateVolume(volume) => format!("volume/{}", volume.name),
+            Self::RemoveVolume { name } => format!("volume/{name}"),
+            Self::CreateContainer(create) => format!("container/{}", create.name),
+            Self::VerifyContainer { container, .. }
+            | Self::ConnectNetwork { container, .. }
+            | Self::DisconnectNetwork { container, .. }
+            | Self::StartContainer { container }
+            | Self::StopContainer { container, .. }
+            | Self::UnpauseContainer { container }
+            | Self::RenameContainer { container, .. }
+            | Self::UpdateContainer { container, .. }
+            | Self::RemoveContainer { container } => format!("container/{}", container.name()),
+        }
+    }
+
+    /// The verb of the call, with what it needs to be understood.
+    pub fn verb(&self) -> String {
+        match self {
+            Self::PullImage { .. } => "Pull".into(),
+            Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::CreateContainer(_) => "Create".into(),
+            Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } | Self::RemoveContainer { .. } => "Remove".into(),
+            Self::VerifyContainer { .. } => "Verify".into(),
+            Self::ConnectNetwork { endpoint, .. } => format!("Connect {}", endpoint.network_name),
+            Self::DisconnectNetwork { network_name, .. } => format!("Disconnect {network_name}"),
+            Self::StartContainer { .. } => "Start".into(),
+            Self::StopContainer { grace_secs, .. } => format!("Stop {grace_secs}s"),
+            Self::UnpauseContainer { .. } => "Unpause".into(),
+            Self::RenameContainer { name, .. } => format!("Rename {name}"),
+            Self::UpdateContainer { .. } => "Update".into(),
+        }
+    }
+
+    /// Whether the call changes the Engine.
+    pub const fn is_mutating(&self) -> bool {
+        !matches!(self, Self::VerifyContainer { .. })
+    }
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.old.is_empty(), self.new.is_empty()) {
+            (true, true) => write!(f, "{}", self.field),
+            (true, false) => write!(f, "{} (none -> {})", self.field, self.new),
+            (false, true) => write!(f, "{} ({} -> none)", self.field, self.old),
+            (false, false) => write!(f, "{} ({} -> {})", self.field, self.old, self.new),
+        }
+    }
+}
+
+/// `field (old -> new), …`
+fn list_fields(fields: &[FieldChange]) -> String {
+    fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPresent => write!(f, "not present"),
+            Self::PullAlways => write!(f, "pull policy is Always"),
+            Self::SpecChanged(fields) => write!(f, "spec changed: {}", list_fields(fields)),
+            Self::Drifted(fields) => write!(f, "changed by somebody else: {}", list_fields(fields)),
+            Self::Created => write!(f, "created"),
+            Self::VerifyCreated => write!(f, "compare with what was asked for"),
+            Self::Exited { code, oom_killed: false } => write!(f, "exited with code {code}"),
+            Self::Exited { code, oom_killed: true } => write!(f, "exited with code {code}, out of memory"),
+            Self::NotStarted(error) if error.is_empty() => write!(f, "not started yet"),
+            Self::NotStarted(error) => write!(f, "start failed: {error}"),
+            Self::Paused => write!(f, "paused by somebody else"),
+            Self::Dead => write!(f, "a removal failed half-way"),
+            Self::Renamed(name) => write!(f, "renamed to {name} by somebody else"),
+            Self::Disconnected(network) => {
+                write!(f, "disconnected from {network} by somebody else")
+            }
+            Self::EndpointDiffers(network) => {
+                write!(f, "connected to {network} without its own names or address")
+            }
+            Self::NetworkReplaced(key) => write!(f, "{key} is being replaced"),
+            Self::NetworkGone(network) => write!(f, "made for a network {network} that is gone"),
+            Self::BecameReady => write!(f, "ready"),
+            Self::ReplacedBy(name) => write!(f, "replaced by {name}"),
+            Self::StopFirst(reason) => write!(f, "must stop first: {reason}"),
+            Self::ScaledDown => write!(f, "scaled down"),
+            Self::Duplicate => write!(f, "a duplicate"),
+            Self::NotAsAsked(fields) => write!(f, "not as asked: {}", list_fields(fields)),
+            Self::StateStopped => write!(f, "state is Stopped"),
+            Self::Disarm => write!(f, "not to be started again by the Engine"),
+            Self::ObjectRemoved => write!(f, "removed from the manifests"),
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reference { key, lacks } | Self::Dependency { key, lacks } => {
+                write!(f, "{key} ({lacks})")
+            }
+            Self::Readiness { container, lacks } => write!(f, "container/{container} ({lacks})"),
+            Self::EngineRestart { container, exit_code } => {
+                write!(f, "container/{container} (exited with code {exit_code}, the Engine starts it again)")
+            }
+            Self::Removal { container } => write!(f, "container/{container} (being removed)"),
+            Self::Backoff { .. } => write!(f, "the next try after a failure"),
+            Self::UnknownOutcome { .. } => {
+                write!(f, "the outcome of a call that ended without an answer")
+            }
+            Self::NameConflict { subject } => write!(f, "{subject} (the name is taken by something that is not ours)"),
+            Self::ImageAbsent { reference } => write!(f, "image/{reference} (not present, and pullPolicy is Never)"),
+            Self::PruneHeld { reason } => write!(f, "prune ({reason})"),
+            Self::Tombstone { .. } => write!(f, "prune (removed from the manifests a moment ago)"),
+            Self::NetworkInUse { network, by } => {
+                write!(f, "network/{network} (in use by {})", by.join(", "))
+            }
+            Self::VolumeInUse { volume } => write!(f, "volume/{volume} (in use)"),
+            Self::Suspended => write!(f, "spec.suspend"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line a step, then what is waited for:
+    ///
+    /// ```text
+    /// []  -> #1 image/nginx:1.29      Pull    not present
+    /// [1] -> #2 container/web-7f9c4-0 Create  spec changed: image (nginx:1.28 -> nginx:1.29)
+    /// waiting: Network/back (not created yet) · wake: 30s
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 4]> = self
+            .steps
+            .iter()
+            .map(|step| {
+                let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
+                let subject = format!("#{} {}", step.id, step.action.subject());
+                [format!("[{}]", after.join(",")), subject, step.action.verb(), step.cause.to_string()]
+            })
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let (after_width, subject_width, verb_width) = (width(0), width(1), width(2));
+        for [after, subject, verb, cause] in &rows {
+            writeln!(f, "{after:<after_width$} -> {subject:<subject_width$}  {verb:<verb_width$}  {cause}")?;
+        }
+        let waiting: Vec<String> = self.waiting.iter().map(ToString::to_string).collect();
+        let wake = self.wake_ms.map(|ms| format!("wake: {}", format_ms(ms)));
+        match (waiting.is_empty(), wake) {
+            (true, None) => Ok(()),
+            (true, Some(wake)) => writeln!(f, "{wake}"),
+            (false, None) => writeln!(f, "waiting: {}", waiting.join(", ")),
+            (false, Some(wake)) => writeln!(f, "waiting: {} · {wake}", waiting.join(", ")),
+        }
+    }
+}
+
+/// Milliseconds as users write durations.
+pub fn format_ms(ms: i64) -> String {
+    let ms = u64::try_from(ms).unwrap_or(0);
+    crds_schema::units::HumanDuration(std::time::Duration::from_millis(ms)).to_string()
+}
+
+/// The name of a container of a set.
+pub fn container_name(base: &str, hash: &str, ordinal: u32) -> String {
+    format!("{base}-{}-{ordinal}", crate::hash::short_hash(hash))
+}
+
+/// The instance name that a controller has unless it is told another one.
+pub fn default_instance() -> Name {
+    Name::default_namespace()
+}

@@ -1,0 +1,3 @@
+//! The controller: it keeps a Docker host as its manifests say.
+
+pub mod engine;
