@@ -1,3 +1,6 @@
 //! The controller: it keeps a Docker host as its manifests say.
 
+pub mod board;
 pub mod engine;
+pub mod event;
+pub mod status;

@@ -1,0 +1,84 @@
+//! What is known of an object: the record that the store keeps, the API serves and the CLI prints.
+
+use crds_schema::{Condition, ConditionStatus, ConditionType, Generation, ObjectKey, SourceLocation};
+use serde::{Deserialize, Serialize};
+
+/// Everything that is known of one object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRecord {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The manifest as applied: `apiVersion`, `kind`, `metadata`, `spec`.
+    pub manifest: serde_json::Value,
+    /// Where the manifest was read.
+    pub source: SourceLocation,
+    /// When the object was first seen, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// What is true of it.
+    pub status: ObjectStatus,
+}
+
+/// What is true of an object.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectStatus {
+    /// The generation of the manifest.
+    pub generation: Generation,
+    /// The generation that the rest of the status is about.
+    pub observed_generation: Generation,
+    /// When the Engine was last looked at for it, in milliseconds since the Unix epoch.
+    pub observed_ms: i64,
+    /// `Ready`, `Progressing`, `Degraded`, `Stalled`.
+    pub conditions: Vec<Condition>,
+    /// What it waits for, one phrase each, as in the plan's text.
+    pub waiting: Vec<String>,
+    /// The last failure, until a pass without one.
+    pub last_error: Option<String>,
+    /// When the next try is due, in milliseconds since the Unix epoch.
+    pub next_retry_ms: Option<i64>,
+    /// What tables show, in order: `READY`, `UP-TO-DATE` and the like.
+    pub columns: Vec<Column>,
+    /// What it has in the Engine.
+    pub primitives: Vec<PrimitiveStatus>,
+}
+
+/// One cell of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Column {
+    /// The heading, upper case.
+    pub name: String,
+    /// The cell.
+    pub value: String,
+    /// Only shown with `-o wide`.
+    #[serde(default)]
+    pub wide: bool,
+}
+
+/// One thing of the Engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrimitiveStatus {
+    /// Such as `container/web-7f9c4d21-0`.
+    pub subject: String,
+    /// The full id, or the name of a volume.
+    pub id: String,
+    /// Such as `running` or `exited (137)`.
+    pub state: String,
+    /// More for people, such as `health: starting` or an address; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+impl ObjectStatus {
+    /// One condition, if it is known yet.
+    pub fn condition(&self, condition_type: ConditionType) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.condition_type == condition_type)
+    }
+
+    /// Whether the object is as its spec says, and serves.
+    pub fn is_ready(&self) -> bool {
+        self.condition(ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True)
+    }
+}
