@@ -118,8 +118,6 @@ pub struct VolumeSpec {
 pub struct ContainerSet {
     /// The first part of each container's name: `BASE-HASH-ORDINAL`.
     pub base_name: String,
-    /// The exact name of the only container, when the user fixed it.
-    pub exact_name: Option<String>,
     /// How many there are to be, at least 0.
     pub replicas: u32,
     /// What each is made from. A change means a replacement.
@@ -186,6 +184,9 @@ pub enum StopFirstReason {
 pub struct ContainerSpec {
     /// The image reference, as the user wrote it.
     pub image: String,
+    /// The exact name of the only container, when the user fixed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact_name: Option<String>,
     /// Instead of the image's ENTRYPOINT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,

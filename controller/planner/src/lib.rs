@@ -3,13 +3,24 @@
 //! It never reads a clock, a file, the environment or a random source; its own `clippy.toml` forbids them. Start at
 //! [`plan::Plan`], which is what comes out, then [`world::World`], which is what goes in, then [`decide::plan`].
 
+mod builder;
+mod compare;
+mod containers;
+pub mod decide;
+mod endpoints;
 pub mod hash;
+pub mod inventory;
+mod materialise;
+mod networks;
 pub mod observed;
 pub mod ownership;
 pub mod plan;
+mod removal;
+mod slots;
+pub mod volumes;
+pub mod world;
 
-pub use observed::{
-    ContainerDetail, ContainerState, ContainerSummary, Health, ImageDetail, NetworkDetail, VolumeDetail,
-};
+pub use decide::plan;
 pub use ownership::{Identity, Ownership};
 pub use plan::{Plan, Step};
+pub use world::World;

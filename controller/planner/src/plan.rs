@@ -239,6 +239,8 @@ pub enum Cause {
     Disconnected(String),
     /// It was connected to this network without our names or address.
     EndpointDiffers(String),
+    /// It was connected to this network, which its spec does not name.
+    ConnectedTwice(String),
     /// Its network is being replaced.
     NetworkReplaced(ObjectKey),
     /// The network that it was made for is gone.
@@ -490,6 +492,7 @@ impl fmt::Display for Cause {
             Self::EndpointDiffers(network) => {
                 write!(f, "connected to {network} without its own names or address")
             }
+            Self::ConnectedTwice(network) => write!(f, "connected to {network} by somebody else"),
             Self::NetworkReplaced(key) => write!(f, "{key} is being replaced"),
             Self::NetworkGone(network) => write!(f, "made for a network {network} that is gone"),
             Self::BecameReady => write!(f, "ready"),

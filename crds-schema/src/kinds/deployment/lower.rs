@@ -32,7 +32,6 @@ impl Deployment {
             ObjectKey { kind: Kind::Deployment, namespace: metadata.namespace.clone(), name: metadata.name.clone() };
         let set = ContainerSet {
             base_name: key.engine_name(),
-            exact_name: self.container_name.clone(),
             replicas: self.replicas,
             template,
             live: self.lower_live(&security),
@@ -73,6 +72,7 @@ impl Deployment {
         ports.sort();
         ContainerSpec {
             image: self.image.clone(),
+            exact_name: self.container_name.clone(),
             entrypoint: self.command.clone(),
             args: self.args.clone(),
             working_dir: self.working_dir.clone(),

@@ -1,0 +1,48 @@
+//! Removal: what becomes of what an object has in the Engine once the object is not wanted any more.
+
+use crds_schema::ObjectKey;
+
+use crate::builder::PlanBuilder;
+use crate::containers::retire;
+use crate::networks;
+use crate::observed::TimestampMs;
+use crate::plan::{Action, Cause, Waiting};
+use crate::world::{Removal, World};
+
+/// The grace of a container whose object is gone, in seconds: its own stop timeout is part of the container, and longer ones are
+/// the Engine's to keep.
+const STOP_GRACE_SECS: u32 = 10;
+
+pub(crate) fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder: &mut PlanBuilder) {
+    let delete_volumes = match world.removal(key) {
+        Some(Removal::Held(reason)) => {
+            if has_anything(world, key) {
+                builder.wait(Waiting::PruneHeld { reason: reason.clone() });
+            }
+            return;
+        }
+        Some(Removal::Tombstone(until_ms)) if *until_ms > now_ms => {
+            builder.wait(Waiting::Tombstone { until_ms: *until_ms });
+            builder.wake_at(*until_ms, now_ms);
+            return;
+        }
+        // Nobody has decided yet, or its time has come but the guard is asked again before anything is removed.
+        None | Some(Removal::Tombstone(_)) => return,
+        Some(Removal::Approved { delete_volumes }) => *delete_volumes,
+    };
+    for container in world.containers_of(key) {
+        retire(container, STOP_GRACE_SECS, &[], &Cause::ObjectRemoved, builder);
+    }
+    for network in world.networks_of(key) {
+        networks::remove(world, network, Cause::ObjectRemoved, builder);
+    }
+    if delete_volumes {
+        for volume in world.volumes_of(key) {
+            builder.step(&[], Action::RemoveVolume { name: volume.name.to_string() }, Cause::ObjectRemoved);
+        }
+    }
+}
+
+fn has_anything(world: &World, key: &ObjectKey) -> bool {
+    world.containers_of(key).next().is_some() || world.networks_of(key).next().is_some()
+}

@@ -1,0 +1,483 @@
+//! The world: what is wanted and what is observed, indexed so that planning one object never looks at the others.
+//!
+//! It is changed by small methods as files and the Engine report, and read by [`crate::decide::plan`]. It holds no clock: every
+//! method that needs the time is told it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crds_schema::primitive::{Lowered, Primitive};
+use crds_schema::{AnyObject, ObjectKey};
+
+use crate::hash::{canonical_json, hash_template};
+use crate::inventory::{ObservedContainer, ObservedNetwork, ObservedVolume};
+use crate::observed::{ContainerDetail, ImageDetail, Limits, NetworkDetail, TimestampMs, VolumeDetail};
+use crate::ownership::{Identity, Ownership};
+
+/// What is wanted and what is observed.
+#[derive(Debug)]
+pub struct World {
+    identity: Identity,
+    desired: BTreeMap<ObjectKey, DesiredObject>,
+    removals: BTreeMap<ObjectKey, Removal>,
+    dependents: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    containers: BTreeMap<Arc<str>, ObservedContainer>,
+    networks: BTreeMap<Arc<str>, ObservedNetwork>,
+    volumes: BTreeMap<Arc<str>, ObservedVolume>,
+    images: BTreeMap<String, ImageState>,
+    owned: BTreeMap<ObjectKey, OwnedIds>,
+    network_names: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    strangers: BTreeMap<Arc<str>, Stranger>,
+    known_ids: BTreeSet<Arc<str>>,
+    /// Templates of containers, by hash: many containers share one.
+    templates: BTreeMap<Arc<str>, Arc<str>>,
+    holds: BTreeMap<ObjectKey, Hold>,
+    ready: BTreeSet<ObjectKey>,
+    lost: BTreeMap<ObjectKey, BTreeSet<String>>,
+}
+
+/// One object as it is wanted.
+#[derive(Debug, Clone)]
+pub struct DesiredObject {
+    /// What it means in primitives.
+    pub lowered: Lowered,
+    /// The template of its primitive as canonical JSON, and the hash of that.
+    pub template: Arc<str>,
+    /// See [`hash_template`].
+    pub hash: Arc<str>,
+    /// Never pruned.
+    pub protected: bool,
+    /// The limits that it had before it was last changed, to tell a change of the spec from drift.
+    pub previous_limits: Option<Limits>,
+}
+
+/// An object that is no longer wanted, or never was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// Held back for a reason that a user must resolve.
+    Held(String),
+    /// Its time has not come.
+    Tombstone(TimestampMs),
+    /// What it has in the Engine is removed.
+    Approved {
+        /// Volumes too, because the object said so.
+        delete_volumes: bool,
+    },
+}
+
+/// Why nothing is done for an object for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// After a failure, until then.
+    Backoff(TimestampMs),
+    /// After a call without an answer, until its effect has been observed then or later.
+    UnknownOutcome(TimestampMs),
+}
+
+/// Whether the Engine has an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageState {
+    /// It has.
+    Present(Arc<ImageDetail>),
+    /// It has not.
+    Absent,
+}
+
+/// Something that bears our label or a name that we need, and is not ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// Its name in the Engine.
+    pub name: String,
+    /// Whether it bears our instance's label without its proof.
+    pub is_impostor: bool,
+}
+
+/// What one object has in the Engine.
+#[derive(Debug, Default)]
+struct OwnedIds {
+    containers: BTreeSet<Arc<str>>,
+    networks: BTreeSet<Arc<str>>,
+    volumes: BTreeSet<Arc<str>>,
+}
+
+impl OwnedIds {
+    fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+}
+
+impl World {
+    /// An empty world of one controller.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            desired: BTreeMap::new(),
+            removals: BTreeMap::new(),
+            dependents: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            images: BTreeMap::new(),
+            owned: BTreeMap::new(),
+            network_names: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            known_ids: BTreeSet::new(),
+            templates: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            lost: BTreeMap::new(),
+        }
+    }
+
+    /// Who this controller is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// What is wanted.
+impl World {
+    /// Wants an object, or wants it differently.
+    pub fn set_desired(&mut self, object: &AnyObject) {
+        let key = object.key();
+        let lowered = object.spec.lower(&object.metadata);
+        let template = match &lowered.primitive {
+            Primitive::Network(network) => canonical_json(network),
+            Primitive::Volume(volume) => canonical_json(volume),
+            Primitive::Containers(set) => canonical_json(&set.template),
+        };
+        let previous_limits = self.desired.get(&key).and_then(DesiredObject::limits);
+        let desired = DesiredObject {
+            hash: Arc::from(hash_template(&template)),
+            template: Arc::from(template),
+            protected: object.is_protected(),
+            previous_limits,
+            lowered,
+        };
+        self.forget_desired(&key);
+        for target in desired.needs() {
+            self.dependents.entry(target.clone()).or_default().insert(key.clone());
+        }
+        self.removals.remove(&key);
+        self.desired.insert(key, desired);
+    }
+
+    /// No longer wants an object; what becomes of what it has is said by `removal`.
+    pub fn set_removal(&mut self, key: &ObjectKey, removal: Removal) {
+        self.forget_desired(key);
+        self.removals.insert(key.clone(), removal);
+    }
+
+    /// Forgets a removal that is done.
+    pub fn clear_removal(&mut self, key: &ObjectKey) {
+        self.removals.remove(key);
+        self.holds.remove(key);
+        self.ready.remove(key);
+    }
+
+    fn forget_desired(&mut self, key: &ObjectKey) {
+        let Some(old) = self.desired.remove(key) else { return };
+        for target in old.needs() {
+            if let Some(keys) = self.dependents.get_mut(target) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.dependents.remove(target);
+                }
+            }
+        }
+    }
+
+    /// One object as it is wanted.
+    pub fn desired(&self, key: &ObjectKey) -> Option<&DesiredObject> {
+        self.desired.get(key)
+    }
+
+    /// Every object that is wanted.
+    pub fn desired_keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.desired.keys()
+    }
+
+    /// What is decided about an object that is not wanted.
+    pub fn removal(&self, key: &ObjectKey) -> Option<&Removal> {
+        self.removals.get(key)
+    }
+
+    /// The objects that refer to this one, or depend on it.
+    pub fn dependents_of(&self, key: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+        self.dependents.get(key).into_iter().flatten()
+    }
+
+    /// Objects that have something in the Engine, are not wanted, and of which nothing is decided.
+    pub fn undecided_orphans(&self) -> Vec<ObjectKey> {
+        let is_orphan = |key: &&ObjectKey| !self.desired.contains_key(*key) && !self.removals.contains_key(*key);
+        self.owned.keys().filter(is_orphan).cloned().collect()
+    }
+
+    /// Every key that may have something to do: wanted, being removed, or owning something.
+    pub fn all_keys(&self) -> BTreeSet<ObjectKey> {
+        self.desired.keys().chain(self.removals.keys()).chain(self.owned.keys()).cloned().collect()
+    }
+}
+
+/// What is remembered between passes.
+impl World {
+    /// Does nothing for an object for a while; `None` ends that.
+    pub fn set_hold(&mut self, key: &ObjectKey, hold: Option<Hold>) {
+        match hold {
+            Some(hold) => self.holds.insert(key.clone(), hold),
+            None => self.holds.remove(key),
+        };
+    }
+
+    /// Why nothing is done for an object.
+    pub fn hold(&self, key: &ObjectKey) -> Option<Hold> {
+        self.holds.get(key).copied()
+    }
+
+    /// Says whether an object's condition `Ready` is true. Returns whether that is news.
+    pub fn set_ready(&mut self, key: &ObjectKey, is_ready: bool) -> bool {
+        if is_ready { self.ready.insert(key.clone()) } else { self.ready.remove(key) }
+    }
+
+    /// Whether an object's condition `Ready` was true when it was last rolled up.
+    pub fn is_ready(&self, key: &ObjectKey) -> bool {
+        self.ready.contains(key)
+    }
+
+    /// Ids that the store remembers as ours, so that a container that was renamed while nobody watched is recognised.
+    pub fn remember_ids(&mut self, ids: impl IntoIterator<Item = String>) {
+        self.known_ids.extend(ids.into_iter().map(Arc::from));
+    }
+
+    /// Notes that something of an object vanished without our doing.
+    pub fn note_lost(&mut self, key: &ObjectKey, subject: String) {
+        self.lost.entry(key.clone()).or_default().insert(subject);
+    }
+
+    /// What of an object vanished without our doing, since it was last taken.
+    pub fn lost(&self, key: &ObjectKey) -> impl Iterator<Item = &String> {
+        self.lost.get(key).into_iter().flatten()
+    }
+
+    /// Forgets what vanished, once it is reported.
+    pub fn clear_lost(&mut self, key: &ObjectKey) {
+        self.lost.remove(key);
+    }
+}
+
+/// What is observed.
+impl World {
+    /// Puts what an inspect told of a container. Returns the owner, whose key is to be planned.
+    pub fn observe_container(&mut self, detail: &ContainerDetail, now_ms: TimestampMs) -> Option<ObjectKey> {
+        let ownership = self.identity.read(&detail.config.labels);
+        let Ownership::Ours(claim) = ownership else {
+            self.note_stranger(&detail.id, &detail.name, ownership == Ownership::Unproven);
+            return None;
+        };
+        let is_known = self.containers.contains_key(detail.id.as_str()) || self.known_ids.contains(detail.id.as_str());
+        if !is_known && !claim.may_be_named(&detail.name) {
+            self.note_stranger(&detail.id, &detail.name, true);
+            return None;
+        }
+        self.strangers.remove(detail.id.as_str());
+        let hash: Arc<str> = Arc::from(claim.hash.as_str());
+        let label = detail.config.labels.get(crate::ownership::LABEL_TEMPLATE).map_or("", String::as_str);
+        let template = Arc::clone(self.templates.entry(Arc::clone(&hash)).or_insert_with(|| Arc::from(label)));
+        let id: Arc<str> = Arc::from(detail.id.as_str());
+        let before = self.containers.get(&id);
+        let container = ObservedContainer::from_detail(detail, &claim, (hash, template), before, now_ms);
+        self.owned.entry(claim.owner.clone()).or_default().containers.insert(Arc::clone(&id));
+        self.containers.insert(id, container);
+        Some(claim.owner)
+    }
+
+    fn note_stranger(&mut self, id: &str, name: &str, is_impostor: bool) {
+        self.strangers.insert(Arc::from(id), Stranger { name: name.to_owned(), is_impostor });
+    }
+
+    /// A container is gone. Where that was not our doing, it is noted as lost. Returns the owner.
+    pub fn container_gone(&mut self, id: &str, by_us: bool) -> Option<ObjectKey> {
+        self.strangers.remove(id);
+        let container = self.containers.remove(id)?;
+        self.known_ids.remove(id);
+        self.disown(&container.owner, |owned| owned.containers.remove(id));
+        if !by_us {
+            self.note_lost(&container.owner, format!("container/{}", container.name));
+        }
+        Some(container.owner)
+    }
+
+    /// Puts what the list told of a network. Returns the owner.
+    pub fn observe_network(&mut self, detail: &NetworkDetail) -> Option<ObjectKey> {
+        let id: Arc<str> = Arc::from(detail.id.as_str());
+        let network = ObservedNetwork::from_detail(detail, &self.identity);
+        self.network_names.entry(Arc::clone(&network.name)).or_default().insert(Arc::clone(&id));
+        let owner = network.owner.clone();
+        if let Some(owner) = &owner {
+            self.owned.entry(owner.clone()).or_default().networks.insert(Arc::clone(&id));
+        }
+        self.networks.insert(id, network);
+        owner
+    }
+
+    /// A network is gone. Returns the owner.
+    pub fn network_gone(&mut self, id: &str, by_us: bool) -> Option<ObjectKey> {
+        let network = self.networks.remove(id)?;
+        if let Some(ids) = self.network_names.get_mut(&network.name) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.network_names.remove(&network.name);
+            }
+        }
+        let owner = network.owner?;
+        self.disown(&owner, |owned| owned.networks.remove(id));
+        if !by_us {
+            self.note_lost(&owner, format!("network/{}", network.name));
+        }
+        Some(owner)
+    }
+
+    /// Puts what the list told of a volume. Returns the owner.
+    pub fn observe_volume(&mut self, detail: &VolumeDetail) -> Option<ObjectKey> {
+        let name: Arc<str> = Arc::from(detail.name.as_str());
+        let volume = ObservedVolume::from_detail(detail, &self.identity);
+        let owner = volume.owner.clone();
+        if let Some(owner) = &owner {
+            self.owned.entry(owner.clone()).or_default().volumes.insert(Arc::clone(&name));
+        }
+        self.volumes.insert(name, volume);
+        owner
+    }
+
+    /// A volume is gone. Returns the owner.
+    pub fn volume_gone(&mut self, name: &str, by_us: bool) -> Option<ObjectKey> {
+        let owner = self.volumes.remove(name)?.owner?;
+        self.disown(&owner, |owned| owned.volumes.remove(name));
+        if !by_us {
+            self.note_lost(&owner, format!("volume/{name}"));
+        }
+        Some(owner)
+    }
+
+    fn disown(&mut self, owner: &ObjectKey, remove: impl FnOnce(&mut OwnedIds) -> bool) {
+        if let Some(owned) = self.owned.get_mut(owner) {
+            remove(owned);
+            if owned.is_empty() {
+                self.owned.remove(owner);
+            }
+        }
+    }
+
+    /// Puts whether the Engine has an image.
+    pub fn observe_image(&mut self, reference: &str, image: Option<ImageDetail>) {
+        let state = image.map_or(ImageState::Absent, |image| ImageState::Present(Arc::new(image)));
+        self.images.insert(reference.to_owned(), state);
+    }
+
+    /// Forgets what is known of images, so that it is asked again.
+    pub fn forget_images(&mut self) {
+        self.images.clear();
+    }
+
+    /// Whether the Engine has an image; `None` when it was not asked yet.
+    pub fn image(&self, reference: &str) -> Option<&ImageState> {
+        self.images.get(reference)
+    }
+
+    /// The image references that the wanted objects need, each once.
+    pub fn needed_images(&self) -> BTreeSet<&str> {
+        let reference = |object: &'_ DesiredObject| match &object.lowered.primitive {
+            Primitive::Containers(_) => true,
+            Primitive::Network(_) | Primitive::Volume(_) => false,
+        };
+        self.desired
+            .values()
+            .filter(|object| reference(object))
+            .filter_map(|object| match &object.lowered.primitive {
+                Primitive::Containers(set) => Some(set.template.image.as_str()),
+                Primitive::Network(_) | Primitive::Volume(_) => None,
+            })
+            .collect()
+    }
+
+    /// One container of ours.
+    pub fn container(&self, id: &str) -> Option<&ObservedContainer> {
+        self.containers.get(id)
+    }
+
+    /// One container of ours, to be changed.
+    pub fn container_mut(&mut self, id: &str) -> Option<&mut ObservedContainer> {
+        self.containers.get_mut(id)
+    }
+
+    /// Every container of ours.
+    pub fn containers(&self) -> impl Iterator<Item = &ObservedContainer> {
+        self.containers.values()
+    }
+
+    /// The containers of one object, in the order of their ids.
+    pub fn containers_of(&self, key: &ObjectKey) -> impl Iterator<Item = &ObservedContainer> {
+        let ids = self.owned.get(key).map(|owned| &owned.containers).into_iter().flatten();
+        ids.filter_map(|id| self.containers.get(id))
+    }
+
+    /// The networks of one object: one, unless something went wrong.
+    pub fn networks_of(&self, key: &ObjectKey) -> impl Iterator<Item = &ObservedNetwork> {
+        let ids = self.owned.get(key).map(|owned| &owned.networks).into_iter().flatten();
+        ids.filter_map(|id| self.networks.get(id))
+    }
+
+    /// The volumes of one object: one, unless its name was changed.
+    pub fn volumes_of(&self, key: &ObjectKey) -> impl Iterator<Item = &ObservedVolume> {
+        let names = self.owned.get(key).map(|owned| &owned.volumes).into_iter().flatten();
+        names.filter_map(|name| self.volumes.get(name))
+    }
+
+    /// One network, whoever owns it.
+    pub fn network(&self, id: &str) -> Option<&ObservedNetwork> {
+        self.networks.get(id)
+    }
+
+    /// Every network, whoever owns it.
+    pub fn networks(&self) -> impl Iterator<Item = &ObservedNetwork> {
+        self.networks.values()
+    }
+
+    /// The networks of a name, whoever owns them.
+    pub fn networks_named(&self, name: &str) -> impl Iterator<Item = &ObservedNetwork> {
+        let ids = self.network_names.get(name).into_iter().flatten();
+        ids.filter_map(|id| self.networks.get(id))
+    }
+
+    /// One volume, whoever owns it.
+    pub fn volume(&self, name: &str) -> Option<&ObservedVolume> {
+        self.volumes.get(name)
+    }
+
+    /// Every volume, whoever owns it.
+    pub fn volumes(&self) -> impl Iterator<Item = &ObservedVolume> {
+        self.volumes.values()
+    }
+
+    /// Containers that bear our label but are not proved ours.
+    pub fn impostors(&self) -> impl Iterator<Item = (&Arc<str>, &Stranger)> {
+        self.strangers.iter().filter(|(_, stranger)| stranger.is_impostor)
+    }
+}
+
+impl DesiredObject {
+    /// The objects that this one refers to or depends on.
+    fn needs(&self) -> Vec<&ObjectKey> {
+        let mut keys = self.lowered.references();
+        keys.extend(self.lowered.depends_on.iter().map(|dependency| &dependency.key));
+        keys
+    }
+
+    /// The limits that its containers are to have.
+    pub fn limits(&self) -> Option<Limits> {
+        match &self.lowered.primitive {
+            Primitive::Containers(set) => Some(crate::materialise::limits_of(set)),
+            Primitive::Network(_) | Primitive::Volume(_) => None,
+        }
+    }
+}
