@@ -4,3 +4,4 @@ pub mod board;
 pub mod engine;
 pub mod event;
 pub mod status;
+pub mod store;

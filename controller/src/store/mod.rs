@@ -1,0 +1,391 @@
+//! The store: what must outlive a restart and stands neither in the manifests nor in the Engine.
+//!
+//! Start at [`recovery::open`], which never panics and always says what it found, then [`Store`], which reads, then [`Write`],
+//! which changes. Below them: `committer` makes changes durable in groups, `codec` writes records, and [`kv`] is a database, on
+//! disk in `sled` or in memory in [`memory`].
+//!
+//! The store can be lost: files and labels hold the rest of the truth. But an empty store never means "nothing is ours".
+
+pub mod codec;
+mod committer;
+pub mod event_log;
+pub mod kv;
+pub mod memory;
+pub mod record;
+pub mod write;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crds_schema::{Generation, ObjectKey};
+use serde::de::DeserializeOwned;
+
+use self::codec::CodecError;
+use self::committer::{Acknowledgement, Committer, Pace};
+use self::event_log::EventLog;
+use self::kv::{CommitMode, Kv, KvError};
+use self::memory::MemoryKv;
+use self::record::{
+    ARCHIVE, ArchivedManifest, COMMITS, CONTAINER, ENGINE_ID, EVENT, FILE, FinishedPass, GENERATION, GenerationRecord,
+    GoodFile, INTENT, INVENTORY, Intent, IntentId, InventoryEntry, META, OBJECT, PASS, TOMBSTONE, number_of, numbered,
+    split_inventory_key,
+};
+use self::write::Write;
+use crate::event::EventRecord;
+use crate::status::ObjectRecord;
+
+/// How many finished passes are kept.
+pub const FINISHED_PASSES: u64 = 1_000;
+/// How many manifests of pruned objects are kept.
+pub const ARCHIVED_MANIFESTS: u64 = 50;
+/// How long lazy changes are gathered before they are written.
+pub const LAZY_DELAY: Duration = Duration::from_millis(250);
+/// How long a durable commit may take before its caller is told that it hangs.
+pub const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The store; cheap to clone.
+///
+/// Reads see every committed change, durable or not, and do not wait for the disk: what is stored is small and held in memory.
+/// Listings are for start and for people; a record that cannot be read is left out of them and reported by [`Store::damage`].
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    committer: Committer,
+    kv: Arc<dyn Kv>,
+    event_log: Mutex<EventLog>,
+    next_intent: AtomicU64,
+    next_archive: AtomicU64,
+    damage: Mutex<BTreeMap<String, CodecError>>,
+}
+
+/// What the store cannot do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A write failed. No change to the Engine can be recorded, so none may be made until [`Store::reopen`] succeeds.
+    #[error("cannot write the store")]
+    Failed {
+        /// What the database says.
+        source: KvError,
+    },
+    /// A read failed.
+    #[error("cannot read `{key}` from the store")]
+    Read {
+        /// The record, or the beginning that the records share.
+        key: String,
+        /// What the database says.
+        source: KvError,
+    },
+    /// A record cannot be written as JSON.
+    #[error("cannot encode `{key}`: {text}")]
+    Encode {
+        /// The record.
+        key: String,
+        /// Why.
+        text: String,
+    },
+    /// The store is closed, or is closing.
+    #[error("the store is closed")]
+    Closed,
+    /// The disk did not answer in time. The changes are still held, and may yet be written.
+    #[error("cannot write the store within {} s", COMMIT_DEADLINE.as_secs())]
+    TimedOut,
+    /// The system gives no thread.
+    #[error("cannot start the store's thread: {text}")]
+    Thread {
+        /// What the system says.
+        text: String,
+    },
+}
+
+impl Store {
+    /// A store in memory, empty, that writes at once and on the caller's thread.
+    ///
+    /// # Errors
+    /// None for an empty store; see [`Self::over_memory`].
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::over_memory(MemoryKv::default())
+    }
+
+    /// A store over a database in memory, which the caller may crash.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn over_memory(kv: MemoryKv) -> Result<Self, StoreError> {
+        Self::over(Arc::new(kv), Pace::Inline)
+    }
+
+    fn over(kv: Arc<dyn Kv>, pace: Pace) -> Result<Self, StoreError> {
+        let commits = match read_failed(COMMITS, kv.get(COMMITS))? {
+            Some(value) => codec::decode(COMMITS, &value).unwrap_or(0),
+            None => 0,
+        };
+        let committer = Committer::start(Arc::clone(&kv), commits, pace)
+            .map_err(|error| StoreError::Thread { text: error.to_string() })?;
+        let inner = Inner {
+            committer,
+            kv,
+            event_log: Mutex::default(),
+            next_intent: AtomicU64::new(1),
+            next_archive: AtomicU64::new(1),
+            damage: Mutex::default(),
+        };
+        let store = Self { inner: Arc::new(inner) };
+        store.number_on()?;
+        Ok(store)
+    }
+
+    /// Begins a set of changes.
+    pub fn write(&self) -> Write {
+        Write::new(self.clone())
+    }
+
+    /// The record of an object.
+    ///
+    /// # Errors
+    /// When the database cannot be read, as for every method here that reads.
+    pub fn object(&self, key: &ObjectKey) -> Result<Option<ObjectRecord>, StoreError> {
+        self.get(&format!("{OBJECT}{key}"))
+    }
+
+    /// The records of all objects, in the order of their keys' text.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn objects(&self) -> Result<Vec<ObjectRecord>, StoreError> {
+        self.list(OBJECT)
+    }
+
+    /// All events that are kept, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn events(&self) -> Result<Vec<EventRecord>, StoreError> {
+        self.list(EVENT)
+    }
+
+    /// The generation of an object's last observed manifest; 0 when none was.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn generation_of(&self, key: &ObjectKey) -> Result<Generation, StoreError> {
+        let known: Option<GenerationRecord> = self.get(&format!("{GENERATION}{key}"))?;
+        Ok(known.map_or(0, |known| known.generation))
+    }
+
+    /// What a source is known to hold.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn inventory(&self, source: &str) -> Result<BTreeMap<ObjectKey, InventoryEntry>, StoreError> {
+        Ok(self.inventories()?.remove(source).unwrap_or_default())
+    }
+
+    /// What each source is known to hold.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn inventories(&self) -> Result<BTreeMap<String, BTreeMap<ObjectKey, InventoryEntry>>, StoreError> {
+        let mut inventories: BTreeMap<String, BTreeMap<ObjectKey, InventoryEntry>> = BTreeMap::new();
+        for (key, entry) in self.list_with_keys(INVENTORY)? {
+            if let Some((source, object)) = split_inventory_key(&key) {
+                inventories.entry(source.to_owned()).or_default().insert(object, entry);
+            }
+        }
+        Ok(inventories)
+    }
+
+    /// What each file said when it last parsed, by path.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn good_files(&self) -> Result<BTreeMap<String, GoodFile>, StoreError> {
+        let files = self.list_with_keys(FILE)?;
+        Ok(files.into_iter().filter_map(|(key, file)| Some((key.strip_prefix(FILE)?.to_owned(), file))).collect())
+    }
+
+    /// Since when each object is in no manifest any more, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn tombstones(&self) -> Result<BTreeMap<ObjectKey, i64>, StoreError> {
+        let tombstones = self.list_with_keys(TOMBSTONE)?;
+        let read = |(key, since_ms): (String, i64)| Some((key.strip_prefix(TOMBSTONE)?.parse().ok()?, since_ms));
+        Ok(tombstones.into_iter().filter_map(read).collect())
+    }
+
+    /// The containers that are known to be ours, by full id, and whose they are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn known_containers(&self) -> Result<BTreeMap<String, ObjectKey>, StoreError> {
+        let containers = self.list_with_keys(CONTAINER)?;
+        let read = |(key, owner): (String, ObjectKey)| Some((key.strip_prefix(CONTAINER)?.to_owned(), owner));
+        Ok(containers.into_iter().filter_map(read).collect())
+    }
+
+    /// Passes that began and never ended: what they were about to do may have been done, or may not.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open_intents(&self) -> Result<Vec<Intent>, StoreError> {
+        self.list(INTENT)
+    }
+
+    /// The newest passes that ended, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn finished_passes(&self) -> Result<Vec<FinishedPass>, StoreError> {
+        self.list(PASS)
+    }
+
+    /// Manifests of pruned objects, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn archived_manifests(&self) -> Result<Vec<ArchivedManifest>, StoreError> {
+        self.list(ARCHIVE)
+    }
+
+    /// The id of the engine that the store belongs to; `None` before it was first said. A store that meets another engine must not
+    /// be believed about it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn engine_id(&self) -> Result<Option<String>, StoreError> {
+        self.get(ENGINE_ID)
+    }
+
+    /// A small value that the caller put under this name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        self.get(&format!("{META}caller/{name}"))
+    }
+
+    /// Says durably what a pass is about to do: [`Write::begin_pass`] in a commit of its own.
+    ///
+    /// # Errors
+    /// When it may not survive: the pass must not take its first step.
+    pub async fn begin_pass(&self, key: &ObjectKey, steps: Vec<String>, now_ms: i64) -> Result<IntentId, StoreError> {
+        let mut write = self.write();
+        let id = write.begin_pass(key, steps, now_ms);
+        write.commit().await?;
+        Ok(id)
+    }
+
+    /// Records that were found to be unreadable since the store was opened, by key.
+    pub fn damage(&self) -> BTreeMap<String, CodecError> {
+        self.inner.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a write has failed, and why: nothing is written, and nothing may be changed, until [`Self::reopen`] succeeds.
+    pub fn failure(&self) -> Option<KvError> {
+        self.inner.committer.failure()
+    }
+
+    /// Whether a write has failed.
+    pub fn is_failed(&self) -> bool {
+        self.failure().is_some()
+    }
+
+    /// Returns when everything that was committed before survives.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.write().commit().await
+    }
+
+    /// Opens the database again after a failure, and writes what was held meanwhile.
+    ///
+    /// # Errors
+    /// When it still fails; the caller tries again later.
+    pub async fn reopen(&self) -> Result<(), StoreError> {
+        let store = self.clone();
+        on_blocking_thread(move || store.inner.committer.reopen().map_err(|source| StoreError::Failed { source }))
+            .await?;
+        self.flush().await
+    }
+
+    fn submit(&self, write: Write, mode: CommitMode) -> Result<Option<Acknowledgement>, StoreError> {
+        self.inner.committer.submit(write.into_batch()?, mode)
+    }
+
+    fn admit_events(&self, events: &[EventRecord]) -> Vec<u64> {
+        let mut log = self.inner.event_log.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().flat_map(|event| log.admit(event)).collect()
+    }
+
+    fn next_intent_id(&self) -> IntentId {
+        IntentId(self.inner.next_intent.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn next_archive_number(&self) -> u64 {
+        self.inner.next_archive.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Goes on with every numbering where the stored records end.
+    fn number_on(&self) -> Result<(), StoreError> {
+        self.admit_events(&self.events()?);
+        let last = |prefix: &str| -> Result<u64, StoreError> {
+            let found = read_failed(prefix, self.inner.committer.scan_prefix(prefix))?;
+            Ok(found.keys().next_back().and_then(|key| number_of(prefix, key)).unwrap_or(0))
+        };
+        self.inner.next_intent.store(last(INTENT)?.max(last(PASS)?) + 1, Ordering::Relaxed);
+        self.inner.next_archive.store(last(ARCHIVE)? + 1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+        let value = read_failed(key, self.inner.committer.get(key))?;
+        Ok(value.and_then(|value| self.note_damage(codec::decode(key, &value))))
+    }
+
+    fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, StoreError> {
+        Ok(self.list_with_keys(prefix)?.into_iter().map(|(_, record)| record).collect())
+    }
+
+    fn list_with_keys<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
+        let found = read_failed(prefix, self.inner.committer.scan_prefix(prefix))?;
+        let decode = |(key, value): (String, kv::Value)| {
+            let record = self.note_damage(codec::decode(&key, &value))?;
+            Some((key, record))
+        };
+        Ok(found.into_iter().filter_map(decode).collect())
+    }
+
+    fn note_damage<T>(&self, decoded: Result<T, CodecError>) -> Option<T> {
+        match decoded {
+            Ok(record) => Some(record),
+            Err(error) => {
+                let key = error.key().to_owned();
+                self.inner.damage.lock().unwrap_or_else(PoisonError::into_inner).insert(key, error);
+                None
+            }
+        }
+    }
+}
+
+fn event_key(sequence: u64) -> String {
+    numbered(EVENT, sequence)
+}
+
+fn read_failed<T>(key: &str, result: Result<T, KvError>) -> Result<T, StoreError> {
+    result.map_err(|source| StoreError::Read { key: key.to_owned(), source })
+}
+
+/// Runs what waits for the disk where it blocks nobody.
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    // A join error means that the work panicked or the runtime is ending: in both cases the store is of no more use.
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed))
+}
