@@ -1,6 +1,9 @@
 //! The controller: it keeps a Docker host as its manifests say.
 
 pub mod board;
+pub mod config;
 pub mod engine;
 pub mod event;
+pub mod metrics;
 pub mod status;
+pub mod telemetry;
