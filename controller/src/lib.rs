@@ -1,7 +1,10 @@
 //! The controller: it keeps a Docker host as its manifests say.
 
 pub mod board;
+pub mod config;
 pub mod engine;
 pub mod event;
+pub mod metrics;
 pub mod status;
 pub mod store;
+pub mod telemetry;

@@ -4,6 +4,7 @@
 //! nor Docker's API. Start at [`kinds`], which is the list of kinds, then [`primitive`], which is what they lower to.
 
 pub mod condition;
+pub mod config_file;
 pub mod diagnostic;
 pub mod kinds;
 pub mod name;
