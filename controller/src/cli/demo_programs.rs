@@ -50,7 +50,8 @@ pub enum DemoError {
     Signal(#[source] io::Error),
 }
 
-/// Serves one line over HTTP, with the name of the container that it comes from, until SIGTERM; `/healthz` answers `ok`.
+/// Serves one line over HTTP until SIGTERM: the environment's `GREETING`, or `hello`, and the name of the container that it comes
+/// from; `/healthz` answers `ok`.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -58,6 +59,8 @@ pub async fn run_web(listen: SocketAddr) -> Result<(), DemoError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DemoError::Signal)?;
     let listener = TcpListener::bind(listen).await.map_err(|source| DemoError::Listen { address: listen, source })?;
     let host_name = read_host_name().await;
+    let greeting = std::env::var("GREETING").unwrap_or_else(|_| "hello".to_owned());
+    let line = format!("{greeting} from {host_name}\n");
     tracing::info!(address = %listen, "serving");
     loop {
         // Both arms are cancel-safe: a connection is either accepted or still waits, a signal is either seen or still pending.
@@ -65,9 +68,9 @@ pub async fn run_web(listen: SocketAddr) -> Result<(), DemoError> {
             _ = terminate.recv() => return Ok(()),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let host_name = host_name.clone();
+                    let line = line.clone();
                     // Owned by nobody on purpose: it ends by itself after EXCHANGE_TIMEOUT, or with the process.
-                    tokio::spawn(async move { timeout(EXCHANGE_TIMEOUT, answer(stream, &host_name)).await });
+                    tokio::spawn(async move { timeout(EXCHANGE_TIMEOUT, answer(stream, &line)).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -98,6 +101,7 @@ pub async fn run_worker(url: &str, every: Duration, data: &Path) -> Result<(), D
                 Err(_) => format!("failed: no answer within {}", humantime::format_duration(EXCHANGE_TIMEOUT)),
             },
         };
+        tracing::info!(line, "fetched");
         append_line(&file, &line).await.map_err(|source| DemoError::Write { path: file.clone(), source })?;
         // Both arms are cancel-safe: neither holds anything.
         tokio::select! {
@@ -107,9 +111,9 @@ pub async fn run_worker(url: &str, every: Duration, data: &Path) -> Result<(), D
     }
 }
 
-async fn answer(mut stream: TcpStream, host_name: &str) -> io::Result<()> {
+async fn answer(mut stream: TcpStream, line: &str) -> io::Result<()> {
     let request = read_message(&mut stream, |text| text.contains("\r\n\r\n")).await?;
-    let (status, body) = respond(&request, host_name);
+    let (status, body) = respond(&request, line);
     let length = body.len();
     let header = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n");
     stream.write_all(format!("{header}Connection: close\r\n\r\n{body}").as_bytes()).await?;
@@ -117,14 +121,14 @@ async fn answer(mut stream: TcpStream, host_name: &str) -> io::Result<()> {
 }
 
 /// Status and body for a request.
-fn respond(request: &str, host_name: &str) -> (&'static str, String) {
+fn respond<'a>(request: &str, line: &'a str) -> (&'static str, &'a str) {
     let mut words = request.split(' ');
     match (words.next(), words.next()) {
-        (Some("GET"), Some("/healthz")) => ("200 OK", "ok\n".to_owned()),
-        (Some("GET"), Some("/")) => ("200 OK", format!("hello from {host_name}\n")),
-        (Some("GET"), Some(_)) => ("404 Not Found", "no such page\n".to_owned()),
-        (Some(_), Some(_)) => ("405 Method Not Allowed", "only GET\n".to_owned()),
-        (_, None) | (None, Some(_)) => ("400 Bad Request", "not a request\n".to_owned()),
+        (Some("GET"), Some("/healthz")) => ("200 OK", "ok\n"),
+        (Some("GET"), Some("/")) => ("200 OK", line),
+        (Some("GET"), Some(_)) => ("404 Not Found", "no such page\n"),
+        (Some(_), Some(_)) => ("405 Method Not Allowed", "only GET\n"),
+        (_, None) | (None, Some(_)) => ("400 Bad Request", "not a request\n"),
     }
 }
 
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_server_answers_a_line_its_health_and_nothing_else() {
-        assert_eq!(respond("GET / HTTP/1.1\r\n\r\n", "web-0"), ("200 OK", "hello from web-0\n".into()));
+        assert_eq!(respond("GET / HTTP/1.1\r\n\r\n", "hello from web-0\n"), ("200 OK", "hello from web-0\n"));
         assert_eq!(respond("GET /healthz HTTP/1.1\r\n\r\n", "web-0").1, "ok\n");
         assert_eq!(respond("GET /etc HTTP/1.1\r\n\r\n", "web-0").0, "404 Not Found");
         assert_eq!(respond("POST / HTTP/1.1\r\n\r\n", "web-0").0, "405 Method Not Allowed");
