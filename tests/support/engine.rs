@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -147,7 +148,8 @@ impl TestBed {
         let instance = format!("t{:x}-{count}-{}", std::process::id(), slug.trim_matches('-'));
         let root = TempDir::with_prefix("evenkeel-test-").unwrap();
         fs::create_dir(root.path().join("manifests")).unwrap();
-        fs::create_dir(root.path().join("data")).unwrap();
+        fs::DirBuilder::new().mode(0o700).create(root.path().join("data")).unwrap();
+        fs::write(root.path().join("config.yaml"), "logLevel: info\n").unwrap();
         let status_address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         Self { engine, instance, root, status_address, controller: None }
     }
@@ -254,6 +256,12 @@ impl TestBed {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
         command.args(["--engine", self.engine.as_str(), "--instance", &self.instance, "--data-dir"]);
         command.arg(self.data()).args(arguments).stdin(Stdio::null());
+        // Neither the developer's settings nor the machine's config file may decide what a test sees.
+        let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVENKEEL_"));
+        for (name, _) in settings {
+            command.env_remove(name);
+        }
+        command.env("EVENKEEL_CONFIG", self.root.path().join("config.yaml"));
         command.env("EVENKEEL_SERVER", format!("http://{}", self.status_address)).env("NO_COLOR", "1");
         command
     }
