@@ -1,1 +1,5 @@
-//! x
+//! Black-box tests: what a user gets, from the program itself and a real Engine. This file is their table of contents.
+
+#[cfg(test)]
+#[allow(dead_code, reason = "every ring of tests uses a part of it")]
+mod support;

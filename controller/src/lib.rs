@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod config;
+pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod metrics;

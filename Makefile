@@ -1,0 +1,37 @@
+# Everything that is done with this repository, by name. `make` alone lists it. The work itself is in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-clean test test-engines bench fmt lint schemas release ci
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+demo: ## An Engine where there is none, a build, and a small real platform, reconciled
+	@scripts/demo.sh up
+
+demo-clean: ## Remove every trace of the demo from the Engine
+	@scripts/demo.sh clean
+
+test: ## All tests; those that need an Engine are skipped where there is none, and counted
+	@scripts/test.sh
+
+test-engines: ## The Engine tests on Docker 20.10 and 28, with both image stores (root, Debian)
+	@scripts/test-engines.sh
+
+bench: ## The benchmarks, as ratios
+	cargo bench --workspace
+
+fmt: ## Format the code
+	cargo fmt --all
+
+lint: ## Formatting, lints, scripts, and advisories where cargo-deny is installed
+	@scripts/lint.sh
+
+schemas: ## Write the JSON Schemas and the generated documents anew
+	UPDATE_SCHEMAS=1 cargo test --package crds-schema
+
+release: ## The static program, at target/static/evenkeel
+	@scripts/release.sh
+
+ci: ## What CI runs
+	@.ci/run

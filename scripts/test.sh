@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# All tests of the workspace. Tests that need an Engine print a line that begins with SKIPPED: where there is none, and this counts
+# them; with CI=true they fail instead. Arguments are passed to `cargo test`.
+#
+# The last line is "N passed, N failed, N skipped".
+set -uo pipefail
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+cargo test --workspace --no-fail-fast "$@" 2>&1 | tee "$log"
+code=${PIPESTATUS[0]}
+
+# Sums one count of all "test result:" lines.
+count_of() {
+    sed -n "s/^test result: .* \([0-9][0-9]*\) $1.*/\1/p" "$log" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+skipped=$(grep --count 'SKIPPED: ' "$log")
+passed=$(count_of passed)
+failed=$(count_of failed)
+ignored=$(count_of ignored)
+echo
+if [ "$skipped" -gt 0 ]; then
+    echo "Skipped, and counted as passed above:"
+    grep -o 'SKIPPED: .*' "$log" | sed 's/^SKIPPED: /  /' | sort
+    echo
+fi
+if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then
+    echo "cargo test ended with $code before it had run all tests"
+fi
+echo "$((passed - skipped)) passed, $failed failed, $((skipped + ignored)) skipped"
+exit "$code"

@@ -1,0 +1,4 @@
+//! What black-box tests stand on.
+
+pub(crate) mod engine;
+pub(crate) mod http;
