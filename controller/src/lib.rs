@@ -1,6 +1,10 @@
 //! The controller: it keeps a Docker host as its manifests say.
 
 pub mod board;
+pub mod queue;
+pub mod executor;
+pub mod clock;
+pub mod backoff;
 pub mod config;
 pub mod cli;
 pub mod engine;
