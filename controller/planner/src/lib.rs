@@ -16,6 +16,7 @@ pub mod observed;
 pub mod ownership;
 pub mod plan;
 mod removal;
+pub mod rollup;
 mod slots;
 pub mod volumes;
 pub mod world;
