@@ -328,9 +328,10 @@ fn primitives(world: &World, key: &ObjectKey) -> Vec<PrimitiveView> {
     let containers = world.containers_of(key).map(|container| PrimitiveView {
         subject: format!("container/{}", container.name),
         id: container.id.to_string(),
-        state: match container.state {
-            ContainerState::Exited => format!("exited ({})", container.exit_code),
-            other => other.as_str().to_owned(),
+        state: if container.state == ContainerState::Exited {
+            format!("exited ({})", container.exit_code)
+        } else {
+            container.state.as_str().to_owned()
         },
         detail: container_detail(container),
     });

@@ -29,6 +29,8 @@ pub struct World {
     network_names: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     strangers: BTreeMap<Arc<str>, Stranger>,
     known_ids: BTreeSet<Arc<str>>,
+    /// Ids (of volumes: names) that we are removing: their going is no loss.
+    expected_gone: BTreeSet<Arc<str>>,
     /// Templates of containers, by hash: many containers share one.
     templates: BTreeMap<Arc<str>, Arc<str>>,
     holds: BTreeMap<ObjectKey, Hold>,
@@ -122,6 +124,7 @@ impl World {
             network_names: BTreeMap::new(),
             strangers: BTreeMap::new(),
             known_ids: BTreeSet::new(),
+            expected_gone: BTreeSet::new(),
             templates: BTreeMap::new(),
             holds: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -207,10 +210,17 @@ impl World {
         self.dependents.get(key).into_iter().flatten()
     }
 
-    /// Objects that have something in the Engine, are not wanted, and of which nothing is decided.
-    pub fn undecided_orphans(&self) -> Vec<ObjectKey> {
-        let is_orphan = |key: &&ObjectKey| !self.desired.contains_key(*key) && !self.removals.contains_key(*key);
-        self.owned.keys().filter(is_orphan).cloned().collect()
+    /// Objects that have containers or networks and are not wanted. One that has only volumes is no orphan: they were kept for it.
+    pub fn orphans(&self) -> Vec<ObjectKey> {
+        let is_orphan = |(key, owned): &(&ObjectKey, &OwnedIds)| {
+            !self.desired.contains_key(*key) && !(owned.containers.is_empty() && owned.networks.is_empty())
+        };
+        self.owned.iter().filter(is_orphan).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// How many objects have something in the Engine.
+    pub fn owner_count(&self) -> usize {
+        self.owned.len()
     }
 
     /// Every key that may have something to do: wanted, being removed, or owning something.
@@ -247,6 +257,16 @@ impl World {
     /// Ids that the store remembers as ours, so that a container that was renamed while nobody watched is recognised.
     pub fn remember_ids(&mut self, ids: impl IntoIterator<Item = String>) {
         self.known_ids.extend(ids.into_iter().map(Arc::from));
+    }
+
+    /// Announces that we are about to remove something, by its id (a volume by its name).
+    pub fn expect_gone(&mut self, id: &str) {
+        self.expected_gone.insert(Arc::from(id));
+    }
+
+    /// Takes such an announcement back: the removal failed.
+    pub fn no_longer_expect_gone(&mut self, id: &str) {
+        self.expected_gone.remove(id);
     }
 
     /// Notes that something of an object vanished without our doing.
@@ -295,8 +315,9 @@ impl World {
         self.strangers.insert(Arc::from(id), Stranger { name: name.to_owned(), is_impostor });
     }
 
-    /// A container is gone. Where that was not our doing, it is noted as lost. Returns the owner.
-    pub fn container_gone(&mut self, id: &str, by_us: bool) -> Option<ObjectKey> {
+    /// A container is gone. Where that was not announced as our doing, it is noted as lost. Returns the owner.
+    pub fn container_gone(&mut self, id: &str) -> Option<ObjectKey> {
+        let by_us = self.expected_gone.remove(id);
         self.strangers.remove(id);
         let container = self.containers.remove(id)?;
         self.known_ids.remove(id);
@@ -321,7 +342,8 @@ impl World {
     }
 
     /// A network is gone. Returns the owner.
-    pub fn network_gone(&mut self, id: &str, by_us: bool) -> Option<ObjectKey> {
+    pub fn network_gone(&mut self, id: &str) -> Option<ObjectKey> {
+        let by_us = self.expected_gone.remove(id);
         let network = self.networks.remove(id)?;
         if let Some(ids) = self.network_names.get_mut(&network.name) {
             ids.remove(id);
@@ -350,7 +372,8 @@ impl World {
     }
 
     /// A volume is gone. Returns the owner.
-    pub fn volume_gone(&mut self, name: &str, by_us: bool) -> Option<ObjectKey> {
+    pub fn volume_gone(&mut self, name: &str) -> Option<ObjectKey> {
+        let by_us = self.expected_gone.remove(name);
         let owner = self.volumes.remove(name)?.owner?;
         self.disown(&owner, |owned| owned.volumes.remove(name));
         if !by_us {
@@ -386,18 +409,13 @@ impl World {
 
     /// The image references that the wanted objects need, each once.
     pub fn needed_images(&self) -> BTreeSet<&str> {
-        let reference = |object: &'_ DesiredObject| match &object.lowered.primitive {
-            Primitive::Containers(_) => true,
-            Primitive::Network(_) | Primitive::Volume(_) => false,
-        };
-        self.desired
-            .values()
-            .filter(|object| reference(object))
-            .filter_map(|object| match &object.lowered.primitive {
-                Primitive::Containers(set) => Some(set.template.image.as_str()),
-                Primitive::Network(_) | Primitive::Volume(_) => None,
-            })
-            .collect()
+        self.desired.values().filter_map(DesiredObject::image).collect()
+    }
+
+    /// The objects that need an image.
+    pub fn users_of_image(&self, reference: &str) -> Vec<ObjectKey> {
+        let is_user = |(_, object): &(&ObjectKey, &DesiredObject)| object.image() == Some(reference);
+        self.desired.iter().filter(is_user).map(|(key, _)| key.clone()).collect()
     }
 
     /// One container of ours.
@@ -471,6 +489,14 @@ impl DesiredObject {
         let mut keys = self.lowered.references();
         keys.extend(self.lowered.depends_on.iter().map(|dependency| &dependency.key));
         keys
+    }
+
+    /// The image that its containers are made from.
+    pub fn image(&self) -> Option<&str> {
+        match &self.lowered.primitive {
+            Primitive::Containers(set) => Some(&set.template.image),
+            Primitive::Network(_) | Primitive::Volume(_) => None,
+        }
     }
 
     /// The limits that its containers are to have.

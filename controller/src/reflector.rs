@@ -1,0 +1,417 @@
+//! The reflector: keeps the observed half of the world true. It is the only caller of the Engine's list methods.
+//!
+//! It subscribes first, then lists, then works the events off. Events are hints that something changed: what a thing is now is
+//! always asked. The stream's reader does nothing but read, because the Engine slows down for everyone when it is not read. A full
+//! list on every reconnect and on a timer finds what no event told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crds_schema::ObjectKey;
+use futures_util::StreamExt as _;
+use planner::observed::ContainerSummary;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use crate::core::Core;
+use crate::engine::{EngineError, EngineEvent, EventSubject};
+use crate::event::NewEvent;
+
+/// How many events wait to be looked at before a full list takes their place.
+const EVENT_CAPACITY: usize = 4_096;
+/// How long things that changed are gathered before they are looked at.
+const GATHER_TIME: Duration = Duration::from_millis(15);
+/// How long after a container ended it is looked at: the Engine may be starting it again.
+const END_SETTLE_TIME: Duration = Duration::from_millis(300);
+/// How old an inspection may be before a full list repeats it.
+const INSPECTION_AGE: Duration = Duration::from_secs(300);
+/// How many inspections run at once.
+const INSPECT_CONCURRENCY: usize = 8;
+/// The delays between attempts to reach the Engine.
+const RECONNECT_DELAYS: [Duration; 6] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// Keeps the observed half of the world true.
+#[derive(Debug)]
+pub struct Reflector {
+    core: Arc<Core>,
+    resync: Duration,
+    relist_asked: Notify,
+    /// When each container was last inspected; also which are known at all.
+    inspected: std::sync::Mutex<BTreeMap<String, Instant>>,
+    has_volumes: AtomicBool,
+}
+
+/// Things that an event said something about.
+#[derive(Debug, Default)]
+struct Hints {
+    containers: BTreeMap<String, Instant>,
+    networks: bool,
+    volumes: bool,
+    images: bool,
+}
+
+impl Reflector {
+    /// A reflector that lists everything every `resync`.
+    pub fn new(core: Arc<Core>, resync: Duration) -> Self {
+        Self {
+            core,
+            resync,
+            relist_asked: Notify::new(),
+            inspected: std::sync::Mutex::default(),
+            has_volumes: AtomicBool::new(true),
+        }
+    }
+
+    /// Asks for a full list soon.
+    pub fn ask_relist(&self) {
+        self.relist_asked.notify_one();
+    }
+
+    /// Runs until it is dropped: connects, lists, follows events, and connects again. `on_relisted` is told after each full list.
+    pub async fn run(self: Arc<Self>, on_relisted: impl Fn() + Send + Sync) {
+        let mut attempts = 0;
+        loop {
+            let ended = self.follow(&on_relisted, &mut attempts).await;
+            let delay = RECONNECT_DELAYS.get(attempts).or(RECONNECT_DELAYS.last()).copied().unwrap_or_default();
+            attempts += 1;
+            if attempts == 2 {
+                tracing::warn!(error = %ended, "the engine cannot be reached; trying again");
+                let message = format!("the engine cannot be reached: {}", ended.text);
+                self.core.record(NewEvent::controller_warning("EngineUnreachable", message));
+            }
+            if attempts >= 2 {
+                self.core.board.update_controller(|controller| controller.is_engine_reachable = false);
+            }
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// One connection, from subscription to its end.
+    async fn follow(&self, on_relisted: &(impl Fn() + Send + Sync), attempts: &mut usize) -> EngineError {
+        let engine = &self.core.engine;
+        let stream = match engine.info().await {
+            Ok(_) => engine.events().await,
+            Err(error) => return error,
+        };
+        let mut stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => return error,
+        };
+        let (tx, mut rx) = mpsc::channel::<EngineEvent>(EVENT_CAPACITY);
+        let is_overrun = Arc::new(AtomicBool::new(false));
+        let reader_overrun = Arc::clone(&is_overrun);
+        // It ends with the stream, or when the receiver is dropped with this function.
+        let reader = tokio::spawn(async move {
+            while let Some(event) = stream.next().await {
+                match event {
+                    Ok(event) => {
+                        if let Err(mpsc::error::TrySendError::Closed(_)) = tx.try_send(event).inspect_err(|_| {
+                            reader_overrun.store(true, Ordering::Relaxed);
+                        }) {
+                            return None;
+                        }
+                    }
+                    Err(error) => return Some(error),
+                }
+            }
+            None
+        });
+        let _reader_ends_with_us = AbortOnDrop(reader.abort_handle());
+        if let Err(error) = self.relist().await {
+            return error;
+        }
+        self.core.board.update_controller(|controller| controller.is_engine_reachable = true);
+        *attempts = 0;
+        on_relisted();
+        match self.work_off(&mut rx, &is_overrun, on_relisted).await {
+            Err(error) => error,
+            Ok(()) => {
+                let text = reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
+                let kind = crate::engine::ErrorKind::Unreachable;
+                EngineError { operation: "follow events".into(), status: None, text, kind }
+            }
+        }
+    }
+
+    /// Works off events until the stream ends.
+    async fn work_off(
+        &self,
+        rx: &mut mpsc::Receiver<EngineEvent>,
+        is_overrun: &AtomicBool,
+        on_relisted: &(impl Fn() + Send + Sync),
+    ) -> Result<(), EngineError> {
+        let mut hints = Hints::default();
+        let mut next_resync = Instant::now() + self.resync;
+        loop {
+            let next_look = hints.containers.values().min().copied().unwrap_or(next_resync).min(next_resync);
+            // Each arm only takes something that stays where it is when another arm wins: a message in the channel, a
+            // permit in the notify, a time.
+            tokio::select! {
+                event = rx.recv() => match event {
+                    Some(event) => self.take_hint(&event, &mut hints),
+                    None => return Ok(()),
+                },
+                () = self.relist_asked.notified() => next_resync = Instant::now(),
+                () = tokio::time::sleep_until(next_look) => {}
+            }
+            while let Ok(event) = rx.try_recv() {
+                self.take_hint(&event, &mut hints);
+            }
+            if is_overrun.swap(false, Ordering::Relaxed) {
+                next_resync = Instant::now();
+            }
+            if next_resync <= Instant::now() {
+                hints = Hints::default();
+                self.relist().await?;
+                on_relisted();
+                next_resync = Instant::now() + self.resync;
+            } else {
+                self.look(&mut hints).await?;
+            }
+        }
+    }
+
+    fn take_hint(&self, event: &EngineEvent, hints: &mut Hints) {
+        let action = event.action.split(':').next().unwrap_or_default();
+        match event.subject {
+            EventSubject::Container => match action {
+                "destroy" => self.container_gone(&event.id),
+                // Nothing of the container changes by these, and health checks send three of them each.
+                "exec_create" | "exec_start" | "exec_die" | "top" | "attach" | "resize" | "archive-path" | "export" => {}
+                _ => {
+                    let is_birth = matches!(action, "create" | "start" | "rename");
+                    if is_birth || self.core.world().container(&event.id).is_some() {
+                        let settle = if matches!(action, "die" | "kill" | "oom") { END_SETTLE_TIME } else { GATHER_TIME };
+                        let at = Instant::now() + settle;
+                        hints.containers.entry(event.id.clone()).and_modify(|earlier| *earlier = (*earlier).min(at)).or_insert(at);
+                    }
+                }
+            },
+            EventSubject::Network => match action {
+                "connect" | "disconnect" => {
+                    if self.core.world().container(&event.actor).is_some() {
+                        hints.containers.entry(event.actor.clone()).or_insert_with(|| Instant::now() + GATHER_TIME);
+                    }
+                }
+                "destroy" => self.network_gone(&event.id),
+                _ => hints.networks = true,
+            },
+            EventSubject::Volume => match action {
+                "mount" | "unmount" => {}
+                _ => hints.volumes = true,
+            },
+            EventSubject::Image => hints.images = true,
+        }
+    }
+
+    /// Looks at what is due of what events said something about.
+    async fn look(&self, hints: &mut Hints) -> Result<(), EngineError> {
+        if std::mem::take(&mut hints.networks) {
+            self.list_networks().await?;
+        }
+        if std::mem::take(&mut hints.volumes) {
+            self.list_volumes().await?;
+        }
+        if std::mem::take(&mut hints.images) {
+            self.core.world().forget_images();
+            self.inspect_images().await;
+        }
+        let now = Instant::now();
+        let due: Vec<String> = hints.containers.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
+        for id in &due {
+            hints.containers.remove(id);
+        }
+        self.inspect_all(due).await;
+        Ok(())
+    }
+
+    /// Lists everything and inspects what the lists show as changed, or have not been inspected for long.
+    pub async fn relist(&self) -> Result<(), EngineError> {
+        let known_before: BTreeSet<String> =
+            self.core.world().containers().map(|container| container.id.to_string()).collect();
+        let instance = self.core.world().identity().instance.clone();
+        self.list_networks().await?;
+        if self.has_volumes.load(Ordering::Relaxed) || self.wants_volumes() {
+            self.list_volumes().await?;
+        }
+        let summaries = self.core.engine.list_containers(instance.as_str()).await?;
+        let listed: BTreeSet<&str> = summaries.iter().map(|summary| summary.id.as_str()).collect();
+        for gone in known_before.iter().filter(|id| !listed.contains(id.as_str())) {
+            self.container_gone(gone);
+        }
+        let changed: Vec<String> =
+            summaries.iter().filter(|summary| self.is_changed(summary)).map(|summary| summary.id.clone()).collect();
+        self.inspect_all(changed).await;
+        self.inspect_images().await;
+        Ok(())
+    }
+
+    fn wants_volumes(&self) -> bool {
+        let world = self.core.world();
+        world.desired_keys().any(|key| key.kind == crds_schema::Kind::Volume)
+    }
+
+    fn is_changed(&self, summary: &ContainerSummary) -> bool {
+        let inspected = self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if inspected.get(&summary.id).is_none_or(|at| at.elapsed() > INSPECTION_AGE) {
+            return true;
+        }
+        drop(inspected);
+        let world = self.core.world();
+        // A stranger with our label was inspected once, and is left alone.
+        let Some(container) = world.container(&summary.id) else { return false };
+        let mut ids: Vec<&str> = container
+            .endpoints
+            .iter()
+            .map(|(_, endpoint)| endpoint.network_id.as_str())
+            .filter(|id| !id.is_empty())
+            .collect();
+        ids.sort_unstable();
+        let mut listed: Vec<&str> = summary.network_ids.iter().map(String::as_str).collect();
+        listed.sort_unstable();
+        container.state != summary.state
+            || *container.name != *summary.name
+            || container.health != summary.health
+            || ids != listed
+    }
+
+    async fn inspect_all(&self, ids: Vec<String>) {
+        futures_util::stream::iter(ids)
+            .for_each_concurrent(INSPECT_CONCURRENCY, |id| async move {
+                if let Err(error) = self.inspect(&id).await {
+                    tracing::debug!(error = %error, "an inspection failed; the next list repeats it");
+                }
+            })
+            .await;
+    }
+
+    /// Asks what a container is now, and wakes its owner.
+    pub async fn inspect(&self, id: &str) -> Result<(), EngineError> {
+        match self.core.engine.inspect_container(id).await? {
+            None => self.container_gone(id),
+            Some(detail) => self.observe(&detail),
+        }
+        Ok(())
+    }
+
+    /// Puts what an inspection told into the world, and wakes the owner where that is news.
+    pub fn observe(&self, detail: &planner::observed::ContainerDetail) {
+        let now_ms = self.core.clock.now_ms();
+        self.inspected
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(detail.id.clone(), Instant::now());
+        let mut world = self.core.world();
+        let before = world.container(&detail.id).cloned();
+        let owner = world.observe_container(detail, now_ms);
+        let is_news = before.as_ref() != world.container(&detail.id);
+        drop(world);
+        if let Some(owner) = owner.filter(|_| is_news) {
+            self.core.wake(&owner);
+        }
+    }
+
+    fn container_gone(&self, id: &str) {
+        self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id);
+        let owner = self.core.world().container_gone(id);
+        if let Some(owner) = owner {
+            self.core.wake_with_dependents(&owner);
+        }
+    }
+
+    fn network_gone(&self, id: &str) {
+        let owner = self.core.world().network_gone(id);
+        if let Some(owner) = owner {
+            self.core.wake_with_dependents(&owner);
+        }
+    }
+
+    async fn list_networks(&self) -> Result<(), EngineError> {
+        let before: Vec<String> = self.core.world().networks().map(|network| network.id.to_string()).collect();
+        let listed = self.core.engine.list_networks().await?;
+        for id in before.iter().filter(|id| !listed.iter().any(|network| network.id == **id)) {
+            self.network_gone(id);
+        }
+        let mut news: Vec<ObjectKey> = Vec::new();
+        {
+            let mut world = self.core.world();
+            for network in &listed {
+                let is_news = world.network(&network.id).is_none();
+                let owner = world.observe_network(network);
+                news.extend(owner.filter(|_| is_news));
+            }
+        }
+        for owner in &news {
+            self.core.wake_with_dependents(owner);
+        }
+        Ok(())
+    }
+
+    async fn list_volumes(&self) -> Result<(), EngineError> {
+        let before: Vec<String> = self.core.world().volumes().map(|volume| volume.name.to_string()).collect();
+        let listed = self.core.engine.list_volumes().await?;
+        let mut woken: Vec<ObjectKey> = Vec::new();
+        {
+            let mut world = self.core.world();
+            for name in before.iter().filter(|name| !listed.iter().any(|volume| volume.name == **name)) {
+                woken.extend(world.volume_gone(name));
+            }
+            for volume in &listed {
+                let is_news = world.volume(&volume.name).is_none();
+                let owner = world.observe_volume(volume);
+                woken.extend(owner.filter(|_| is_news));
+            }
+            self.has_volumes.store(world.volumes().any(|volume| volume.owner.is_some()), Ordering::Relaxed);
+        }
+        for owner in &woken {
+            self.core.wake_with_dependents(owner);
+        }
+        Ok(())
+    }
+
+    /// Asks for the images that are needed and not known yet, and wakes who needs them.
+    pub async fn inspect_images(&self) {
+        let unknown: Vec<String> = {
+            let world = self.core.world();
+            world
+                .needed_images()
+                .into_iter()
+                .filter(|reference| world.image(reference).is_none())
+                .map(str::to_owned)
+                .collect()
+        };
+        for reference in unknown {
+            match self.core.engine.inspect_image(&reference).await {
+                Ok(image) => {
+                    let users = {
+                        let mut world = self.core.world();
+                        world.observe_image(&reference, image);
+                        world.users_of_image(&reference)
+                    };
+                    for user in &users {
+                        self.core.wake(user);
+                    }
+                }
+                Err(error) => tracing::debug!(error = %error, "an image cannot be inspected; the pull will tell"),
+            }
+        }
+    }
+}
+
+/// Ends a task when its owner goes.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
