@@ -15,3 +15,7 @@ pub mod reflector;
 pub mod status;
 pub mod store;
 pub mod telemetry;
+pub mod desired;
+pub mod prune;
+pub mod reconcile;
+pub mod source;

@@ -135,7 +135,8 @@ impl Reflector {
         match self.work_off(&mut rx, &is_overrun, on_relisted).await {
             Err(error) => error,
             Ok(()) => {
-                let text = reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
+                let text =
+                    reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
                 let kind = crate::engine::ErrorKind::Unreachable;
                 EngineError { operation: "follow events".into(), status: None, text, kind }
             }
@@ -186,13 +187,19 @@ impl Reflector {
             EventSubject::Container => match action {
                 "destroy" => self.container_gone(&event.id),
                 // Nothing of the container changes by these, and health checks send three of them each.
-                "exec_create" | "exec_start" | "exec_die" | "top" | "attach" | "resize" | "archive-path" | "export" => {}
+                "exec_create" | "exec_start" | "exec_die" | "top" | "attach" | "resize" | "archive-path" | "export" => {
+                }
                 _ => {
                     let is_birth = matches!(action, "create" | "start" | "rename");
                     if is_birth || self.core.world().container(&event.id).is_some() {
-                        let settle = if matches!(action, "die" | "kill" | "oom") { END_SETTLE_TIME } else { GATHER_TIME };
+                        let settle =
+                            if matches!(action, "die" | "kill" | "oom") { END_SETTLE_TIME } else { GATHER_TIME };
                         let at = Instant::now() + settle;
-                        hints.containers.entry(event.id.clone()).and_modify(|earlier| *earlier = (*earlier).min(at)).or_insert(at);
+                        hints
+                            .containers
+                            .entry(event.id.clone())
+                            .and_modify(|earlier| *earlier = (*earlier).min(at))
+                            .or_insert(at);
                     }
                 }
             },
@@ -226,7 +233,8 @@ impl Reflector {
             self.inspect_images().await;
         }
         let now = Instant::now();
-        let due: Vec<String> = hints.containers.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
+        let due: Vec<String> =
+            hints.containers.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
         for id in &due {
             hints.containers.remove(id);
         }

@@ -213,7 +213,8 @@ impl World {
     /// Objects that have containers or networks and are not wanted. One that has only volumes is no orphan: they were kept for it.
     pub fn orphans(&self) -> Vec<ObjectKey> {
         let is_orphan = |(key, owned): &(&ObjectKey, &OwnedIds)| {
-            !self.desired.contains_key(*key) && !(owned.containers.is_empty() && owned.networks.is_empty())
+            let has_more_than_volumes = !owned.containers.is_empty() || !owned.networks.is_empty();
+            has_more_than_volumes && !self.desired.contains_key(*key)
         };
         self.owned.iter().filter(is_orphan).map(|(key, _)| key.clone()).collect()
     }
@@ -496,6 +497,16 @@ impl DesiredObject {
         match &self.lowered.primitive {
             Primitive::Containers(set) => Some(&set.template.image),
             Primitive::Network(_) | Primitive::Volume(_) => None,
+        }
+    }
+
+    /// The ports of the host that its containers publish.
+    pub fn published_ports(&self) -> Vec<u16> {
+        match &self.lowered.primitive {
+            Primitive::Containers(set) => {
+                set.template.ports.iter().filter_map(|port| port.publish).map(|host| host.port).collect()
+            }
+            Primitive::Network(_) | Primitive::Volume(_) => Vec::new(),
         }
     }
 

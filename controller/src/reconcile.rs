@@ -1,0 +1,603 @@
+//! The loop: takes a key, plans, executes, tells the status, and queues the key again.
+//!
+//! It is level-triggered: why a key was woken is not known here, and does not matter.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds_schema::{Condition, ConditionStatus, ObjectKey};
+use futures_util::FutureExt as _;
+use planner::plan::{Action, Finding, Plan, Step};
+use planner::rollup::{Failure, RollUp, roll_up};
+use planner::world::{Hold, Removal};
+
+use crate::core::Core;
+use crate::engine::{EngineError, ErrorKind};
+use crate::event::NewEvent;
+use crate::executor::{Effect, Executor, StepOutcome, container_of};
+use crate::metrics::ReconcileResult;
+use crate::reflector::Reflector;
+use crate::status::{Column, ObjectRecord, ObjectStatus, PrimitiveStatus};
+use crate::store::IntentId;
+
+/// How many keys are reconciled at once. Most only wait; what loads the Engine is bounded by the executor.
+const WORKERS: usize = 64;
+/// How long after a call without an answer its effect may still come.
+const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
+/// How often a key is planned even if nothing is heard and nothing is due.
+const IDLE_LOOK: Duration = Duration::from_secs(300);
+/// How many lines of output are kept of a container that failed.
+const LOG_LINES: u32 = 10;
+
+/// Runs the loop.
+#[derive(Debug)]
+pub struct Reconciler {
+    core: Arc<Core>,
+    executor: Executor,
+    reflector: Arc<Reflector>,
+    /// The last failure of each object, until a pass without one.
+    failures: std::sync::Mutex<std::collections::BTreeMap<ObjectKey, Failure>>,
+}
+
+impl Reconciler {
+    /// A loop over the queue of `core`.
+    pub fn new(core: Arc<Core>, executor: Executor, reflector: Arc<Reflector>) -> Self {
+        Self { core, executor, reflector, failures: std::sync::Mutex::default() }
+    }
+
+    /// Runs until it is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let permits = Arc::new(tokio::sync::Semaphore::new(WORKERS));
+        let mut passes = tokio::task::JoinSet::new();
+        loop {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let key = self.core.queue.take().await;
+            let reconciler = Arc::clone(&self);
+            // Each pass is owned by the set, and ends with it.
+            passes.spawn(async move {
+                reconciler.pass_guarded(&key).await;
+                reconciler.core.queue.done(&key);
+                drop(permit);
+            });
+            while passes.try_join_next().is_some() {}
+        }
+    }
+
+    /// One pass, from which no panic escapes.
+    async fn pass_guarded(&self, key: &ObjectKey) {
+        let caught = AssertUnwindSafe(self.pass(key)).catch_unwind().await;
+        let result = match caught {
+            Ok(result) => result,
+            Err(_) => {
+                self.core.metrics.panics_caught.inc();
+                let message = "the reconcile panicked; this is a fault of Evenkeel";
+                tracing::error!(object = %key, "{message}");
+                self.core.record(NewEvent::warning(key, "InternalError", message));
+                let failure =
+                    Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
+                self.back_off(key, failure, false);
+                ReconcileResult::Failed
+            }
+        };
+        self.core.metrics.count_reconcile(result);
+    }
+
+    /// One pass over one object.
+    async fn pass(&self, key: &ObjectKey) -> ReconcileResult {
+        let plan = self.plan(key);
+        self.report_findings(key, &plan.findings);
+        if plan.steps.is_empty() {
+            self.tell_status(key, &plan);
+            self.finish_removal(key);
+            let wake = plan.wake_ms.map_or(IDLE_LOOK, to_duration);
+            self.core.queue.add(key, wake);
+            if !plan.is_settled() {
+                return ReconcileResult::Waiting;
+            }
+            self.core.backoffs().reset(key);
+            return ReconcileResult::Settled;
+        }
+        self.tell_status(key, &plan);
+        let intent = match self.begin(key, &plan).await {
+            Ok(intent) => intent,
+            Err(message) => {
+                let failure = Failure { reason: "StoreFailed", message, is_permanent: false };
+                self.back_off(key, failure, false);
+                return ReconcileResult::Failed;
+            }
+        };
+        self.announce_removals(&plan);
+        let outcomes = self.executor.execute(&plan, |step, outcome| self.take_outcome(key, step, outcome)).await;
+        self.observe_changed(&plan, &outcomes).await;
+        self.finish(intent, &plan, &outcomes);
+        self.conclude(key, &plan, &outcomes).await
+    }
+
+    fn plan(&self, key: &ObjectKey) -> Plan {
+        let now_ms = self.core.clock.now_ms();
+        let mut world = self.core.world();
+        // A hold that is over is forgotten, so that the plan does not have to ask the time twice.
+        if let Some(Hold::Backoff(until) | Hold::UnknownOutcome(until)) = world.hold(key)
+            && until <= now_ms
+        {
+            world.set_hold(key, None);
+        }
+        planner::plan(&world, key, now_ms)
+    }
+
+    fn report_findings(&self, key: &ObjectKey, findings: &[Finding]) {
+        for finding in findings {
+            tracing::info!(object = %key, subject = %finding.subject, reason = finding.reason, "drift found");
+            self.core.metrics.drift_repaired.inc();
+            let message = format!("{} {}", finding.subject, finding.message);
+            self.core.record(NewEvent::warning(key, finding.reason, message));
+        }
+        self.core.world().clear_lost(key);
+    }
+
+    /// Writes down what is about to be done, before it is.
+    async fn begin(&self, key: &ObjectKey, plan: &Plan) -> Result<IntentId, String> {
+        if self.core.store.is_failed() {
+            // Without a store there is no audit, so nothing is changed.
+            self.core.store.reopen().await.map_err(|error| error.to_string())?;
+        }
+        let steps = plan.steps.iter().map(describe).collect();
+        self.core.store.begin_pass(key, steps, self.core.clock.now_ms()).await.map_err(|error| error.to_string())
+    }
+
+    fn announce_removals(&self, plan: &Plan) {
+        let mut world = self.core.world();
+        for step in &plan.steps {
+            match &step.action {
+                Action::RemoveContainer { .. } => {
+                    if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
+                        world.expect_gone(id);
+                    }
+                }
+                Action::RemoveNetwork { id, .. } => world.expect_gone(id),
+                Action::RemoveVolume { name } => world.expect_gone(name),
+                Action::PullImage { .. }
+                | Action::CreateNetwork(_)
+                | Action::CreateVolume(_)
+                | Action::CreateContainer(_)
+                | Action::VerifyContainer { .. }
+                | Action::ConnectNetwork { .. }
+                | Action::DisconnectNetwork { .. }
+                | Action::StartContainer { .. }
+                | Action::StopContainer { .. }
+                | Action::UnpauseContainer { .. }
+                | Action::RenameContainer { .. }
+                | Action::UpdateContainer { .. } => {
+                    // Nothing goes by these.
+                }
+            }
+        }
+    }
+
+    /// Takes what a step that ended tells into the world.
+    fn take_outcome(&self, key: &ObjectKey, step: &Step, outcome: &StepOutcome) {
+        match outcome {
+            StepOutcome::Done(effect) => {
+                tracing::info!(object = %key, step = %describe(step), "step done");
+                self.take_effect(key, step, effect);
+            }
+            StepOutcome::Differs(detail, fields) => {
+                self.reflector.observe(detail);
+                if let Some(container) = self.core.world().container_mut(&detail.id) {
+                    container.mismatch.clone_from(fields);
+                }
+            }
+            StepOutcome::Failed(error) => {
+                tracing::warn!(object = %key, step = %describe(step), error = %error, "step failed");
+                self.take_back_announcement(step);
+            }
+            StepOutcome::Skipped => self.take_back_announcement(step),
+        }
+    }
+
+    fn take_back_announcement(&self, step: &Step) {
+        let mut world = self.core.world();
+        match &step.action {
+            Action::RemoveNetwork { id, .. } => world.no_longer_expect_gone(id),
+            Action::RemoveVolume { name } => world.no_longer_expect_gone(name),
+            action => {
+                if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(action) {
+                    world.no_longer_expect_gone(id);
+                }
+            }
+        }
+    }
+
+    fn take_effect(&self, key: &ObjectKey, step: &Step, effect: &Effect) {
+        let core = &self.core;
+        match effect {
+            Effect::ContainerCreated(id, warnings) => {
+                core.world().remember_ids([id.clone()]);
+                let mut write = core.store.write();
+                write.put_known_container(id, key);
+                if let Err(error) = write.commit_lazily() {
+                    tracing::debug!(error = %error, "a container's id is held until the store is back");
+                }
+                for warning in warnings {
+                    core.record(NewEvent::warning(key, "EngineWarning", warning.clone()));
+                }
+            }
+            Effect::ContainerSeen(detail) => self.reflector.observe(detail),
+            Effect::ContainerChanged(_) => {
+                // Asked once, when the pass is over.
+            }
+            Effect::ContainerRemoved(id) => {
+                core.world().expect_gone(id);
+                core.world().container_gone(id);
+                core.world().no_longer_expect_gone(id);
+                let mut write = core.store.write();
+                write.remove_known_container(id);
+                if let Err(error) = write.commit_lazily() {
+                    tracing::debug!(error = %error, "a container's id is held until the store is back");
+                }
+            }
+            Effect::NetworkCreated(id) => {
+                if let Action::CreateNetwork(create) = &step.action {
+                    core.world().observe_network(&network_detail(id, create, core.clock.now_ms()));
+                }
+                core.wake_with_dependents(key);
+            }
+            Effect::NetworkRemoved(id) => {
+                core.world().expect_gone(id);
+                core.world().network_gone(id);
+                core.world().no_longer_expect_gone(id);
+            }
+            Effect::VolumeSeen(volume) => {
+                core.world().observe_volume(volume);
+                core.wake_with_dependents(key);
+            }
+            Effect::VolumeRemoved(name) => {
+                core.world().expect_gone(name);
+                core.world().volume_gone(name);
+                core.world().no_longer_expect_gone(name);
+            }
+            Effect::ImageSeen(reference, image) => core.world().observe_image(reference, image.clone()),
+        }
+        if let Some(reason) = event_reason(&step.action) {
+            let message = format!("{}: {}", describe_short(step), step.cause);
+            core.record(NewEvent::normal(key, reason, message));
+        }
+    }
+
+    /// Asks what the containers are now that a step of the pass touched, each once.
+    async fn observe_changed(&self, plan: &Plan, outcomes: &[StepOutcome]) {
+        let mut ids: Vec<String> = Vec::new();
+        for (step, outcome) in plan.steps.iter().zip(outcomes) {
+            match outcome {
+                StepOutcome::Done(Effect::ContainerChanged(id) | Effect::ContainerCreated(id, _)) => ids.push(id.clone()),
+                StepOutcome::Failed(_) => {
+                    if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
+                        ids.push(id.clone());
+                    }
+                }
+                StepOutcome::Done(_) | StepOutcome::Differs(..) | StepOutcome::Skipped => {
+                    // Known already, or untouched.
+                }
+            }
+        }
+        ids.sort();
+        ids.dedup();
+        let removed = |id: &String| {
+            outcomes.iter().any(|outcome| matches!(outcome, StepOutcome::Done(Effect::ContainerRemoved(gone)) if gone == id))
+        };
+        for id in ids.iter().filter(|id| !removed(id)) {
+            if let Err(error) = self.reflector.inspect(id).await {
+                tracing::debug!(error = %error, "an inspection failed; the next list repeats it");
+            }
+        }
+    }
+
+    /// Writes down what became of the steps; a crash before that leaves the intent open, which is told at the next start.
+    fn finish(&self, intent: IntentId, plan: &Plan, outcomes: &[StepOutcome]) {
+        let texts = plan.steps.iter().zip(outcomes).map(|(_, outcome)| describe_outcome(outcome)).collect();
+        let mut write = self.core.store.write();
+        write.finish_pass(intent, texts, self.core.clock.now_ms());
+        if let Err(error) = write.commit_lazily() {
+            tracing::debug!(error = %error, "an outcome is held until the store is back");
+        }
+    }
+
+    /// Decides when the key is looked at again, and tells the status.
+    async fn conclude(&self, key: &ObjectKey, plan: &Plan, outcomes: &[StepOutcome]) -> ReconcileResult {
+        let failed = plan.steps.iter().zip(outcomes).find_map(|(step, outcome)| match outcome {
+            StepOutcome::Failed(error) => Some((step, error.clone())),
+            StepOutcome::Differs(_, fields) => Some((step, not_as_asked(step, fields))),
+            StepOutcome::Done(_) | StepOutcome::Skipped => None,
+        });
+        let Some((step, error)) = failed else {
+            self.forget_failure(key);
+            let plan = self.plan(key);
+            self.tell_status(key, &plan);
+            self.core.wake(key);
+            return ReconcileResult::Changed;
+        };
+        if error.kind == ErrorKind::NameConflict && self.claim_after_conflict(step).await {
+            // The reply to an earlier create was lost: the container is ours, and is seen now.
+            self.core.wake(key);
+            return ReconcileResult::Changed;
+        }
+        if error.kind == ErrorKind::ImageNotFound {
+            let mut world = self.core.world();
+            if let Some(reference) = world.desired(key).and_then(|object| object.image().map(str::to_owned)) {
+                world.observe_image(&reference, None);
+            }
+            drop(world);
+            self.core.wake(key);
+            return ReconcileResult::Changed;
+        }
+        let failure = self.explain_failure(key, step, &error).await;
+        self.core.record(NewEvent::warning(key, failure.reason, failure.message.clone()));
+        if error.kind.is_outcome_unknown() {
+            let until_ms = self.core.clock.now_ms() + to_ms(LATE_EFFECT_GRACE);
+            self.core.world().set_hold(key, Some(Hold::UnknownOutcome(until_ms)));
+            self.core.queue.add(key, LATE_EFFECT_GRACE);
+            self.remember_failure(key, failure);
+            self.reflector.ask_relist();
+            let plan = self.plan(key);
+            self.tell_status(key, &plan);
+        } else {
+            self.back_off(key, failure, error.kind == ErrorKind::RegistryThrottled);
+        }
+        ReconcileResult::Failed
+    }
+
+    /// After a create that found its name taken: whether the holder is ours.
+    async fn claim_after_conflict(&self, step: &Step) -> bool {
+        let Action::CreateContainer(create) = &step.action else { return false };
+        let Ok(Some(detail)) = self.core.engine.inspect_container(&create.name).await else { return false };
+        self.reflector.observe(&detail);
+        self.core.world().container(&detail.id).is_some()
+    }
+
+    /// What to tell of a failure: the Engine's words, and what it does not say.
+    async fn explain_failure(&self, key: &ObjectKey, step: &Step, error: &EngineError) -> Failure {
+        let mut message = format!("{error}");
+        if error.kind == ErrorKind::PortConflict
+            && let Some(holder) = self.port_holder(key).await
+        {
+            message = format!("{message}; the port is held by {holder}");
+        }
+        if error.kind == ErrorKind::NameConflict {
+            message = format!("{message}; it is not ours, so it is left alone");
+        }
+        if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action)
+            && error.kind == ErrorKind::StartFailed
+            && let Ok(log) = self.core.engine.tail_logs(id, LOG_LINES).await
+            && !log.trim().is_empty()
+        {
+            message = format!("{message}; last output: {}", log.trim());
+        }
+        Failure { reason: error.kind.reason(), message, is_permanent: error.kind.is_permanent() }
+    }
+
+    async fn port_holder(&self, key: &ObjectKey) -> Option<String> {
+        let ports: Vec<u16> = self.core.world().desired(key).map(|object| object.published_ports()).unwrap_or_default();
+        for port in ports {
+            if let Ok(Some(holder)) = self.core.engine.find_port_holder(port).await {
+                return Some(format!("container `{holder}`"));
+            }
+        }
+        None
+    }
+
+    fn back_off(&self, key: &ObjectKey, failure: Failure, is_throttled: bool) {
+        let delay = self.core.backoffs().fail(key, is_throttled);
+        let until_ms = self.core.clock.now_ms() + to_ms(delay);
+        self.core.world().set_hold(key, Some(Hold::Backoff(until_ms)));
+        self.core.queue.add(key, delay);
+        self.remember_failure(key, failure);
+        let plan = self.plan(key);
+        self.tell_status(key, &plan);
+    }
+
+    fn remember_failure(&self, key: &ObjectKey, failure: Failure) {
+        self.lock_failures().insert(key.clone(), failure);
+    }
+
+    fn forget_failure(&self, key: &ObjectKey) {
+        self.lock_failures().remove(key);
+    }
+
+    fn lock_failures(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<ObjectKey, Failure>> {
+        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The spec of an object changed, or somebody asked for another try: old failures count no more.
+    pub fn forget_the_past(&self, key: &ObjectKey) {
+        self.forget_failure(key);
+        self.core.backoffs().reset(key);
+        let mut world = self.core.world();
+        if let Some(Hold::Backoff(_)) = world.hold(key) {
+            world.set_hold(key, None);
+        }
+    }
+
+    /// Tells readers what is true of an object now.
+    fn tell_status(&self, key: &ObjectKey, plan: &Plan) {
+        let Some(record) = self.core.board.object(key) else { return };
+        if plan.is_settled() {
+            self.forget_failure(key);
+        }
+        let failure = self.lock_failures().get(key).cloned();
+        let now_ms = self.core.clock.now_ms();
+        let (rolled, hold) = {
+            let world = self.core.world();
+            (roll_up(&world, key, plan, failure.as_ref()), world.hold(key))
+        };
+        let status = new_status(&record.status, rolled, plan, failure.as_ref(), hold, now_ms);
+        let is_ready = status.is_ready();
+        let is_changed = !is_same_but_for_time(&record.status, &status);
+        if is_changed {
+            let record = ObjectRecord { status, ..(*record).clone() };
+            let mut write = self.core.store.write();
+            write.put_object(&record);
+            if let Err(error) = write.commit_lazily() {
+                tracing::debug!(error = %error, "a status is held until the store is back");
+            }
+            self.core.board.put_object(record);
+        }
+        let is_news = self.core.world().set_ready(key, is_ready);
+        if is_news {
+            let dependents: Vec<ObjectKey> = self.core.world().dependents_of(key).cloned().collect();
+            for dependent in &dependents {
+                self.core.wake(dependent);
+            }
+        }
+    }
+
+    /// An object whose removal was approved and of which nothing is left that is to go is forgotten.
+    fn finish_removal(&self, key: &ObjectKey) {
+        let mut world = self.core.world();
+        let Some(Removal::Approved { delete_volumes }) = world.removal(key) else { return };
+        let has_more = world.containers_of(key).next().is_some()
+            || world.networks_of(key).next().is_some()
+            || (*delete_volumes && world.volumes_of(key).next().is_some());
+        if has_more {
+            return;
+        }
+        world.clear_removal(key);
+        drop(world);
+        self.forget_failure(key);
+        self.core.backoffs().reset(key);
+        self.core.board.remove_object(key);
+        let mut write = self.core.store.write();
+        write.forget_object(key);
+        write.remove_tombstone(key);
+        write.remove_inventory(crate::desired::DIRECTORY_SOURCE, key);
+        if let Err(error) = write.commit_lazily() {
+            tracing::debug!(error = %error, "a removal is held until the store is back");
+        }
+        self.core.record(NewEvent::normal(key, "Removed", "everything of it that was to go is gone"));
+    }
+}
+
+/// Whether two statuses differ only in when they were observed.
+fn is_same_but_for_time(old: &ObjectStatus, new: &ObjectStatus) -> bool {
+    let old = ObjectStatus { observed_ms: new.observed_ms, ..old.clone() };
+    old == *new
+}
+
+fn new_status(
+    before: &ObjectStatus,
+    rolled: RollUp,
+    plan: &Plan,
+    failure: Option<&Failure>,
+    hold: Option<Hold>,
+    now_ms: i64,
+) -> ObjectStatus {
+    let conditions = rolled
+        .conditions
+        .into_iter()
+        .map(|statement| {
+            let old = before.condition(statement.condition_type);
+            let since_ms = old.filter(|old| old.status == statement.status).map_or(now_ms, |old| old.since_ms);
+            Condition {
+                condition_type: statement.condition_type,
+                status: statement.status,
+                reason: statement.reason.to_owned(),
+                message: statement.message,
+                observed_generation: before.generation,
+                since_ms,
+            }
+        })
+        .collect::<Vec<_>>();
+    let is_ready = conditions.first().is_some_and(|ready| ready.status == ConditionStatus::True);
+    ObjectStatus {
+        generation: before.generation,
+        observed_generation: before.generation,
+        observed_ms: now_ms,
+        conditions,
+        waiting: plan.waiting.iter().map(ToString::to_string).collect(),
+        last_error: failure.filter(|_| !is_ready).map(|failure| failure.message.clone()),
+        next_retry_ms: match hold {
+            Some(Hold::Backoff(until_ms) | Hold::UnknownOutcome(until_ms)) => Some(until_ms),
+            None => None,
+        },
+        columns: rolled
+            .columns
+            .into_iter()
+            .map(|(name, value, wide)| Column { name: name.to_owned(), value, wide })
+            .collect(),
+        primitives: rolled
+            .primitives
+            .into_iter()
+            .map(|view| PrimitiveStatus { subject: view.subject, id: view.id, state: view.state, detail: view.detail })
+            .collect(),
+    }
+}
+
+fn network_detail(id: &str, create: &planner::plan::NetworkCreate, now_ms: i64) -> planner::observed::NetworkDetail {
+    planner::observed::NetworkDetail {
+        id: id.to_owned(),
+        name: create.name.clone(),
+        driver: create.driver.clone(),
+        internal: create.internal,
+        attachable: create.attachable,
+        ipv6: create.ipv6,
+        subnets: create.subnets.clone(),
+        options: create.options.clone(),
+        labels: create.labels.clone(),
+        created_ms: now_ms,
+    }
+}
+
+/// A step as the plan's text says it, without its number.
+fn describe(step: &Step) -> String {
+    format!("{} {}: {}", step.action.subject(), step.action.verb(), step.cause)
+}
+
+fn describe_short(step: &Step) -> String {
+    format!("{} {}", step.action.verb().to_lowercase(), step.action.subject())
+}
+
+fn describe_outcome(outcome: &StepOutcome) -> String {
+    match outcome {
+        StepOutcome::Done(_) => "done".to_owned(),
+        StepOutcome::Differs(..) => "not as asked".to_owned(),
+        StepOutcome::Failed(error) if error.kind.is_outcome_unknown() => format!("unknown: {}", error.text),
+        StepOutcome::Failed(error) => format!("failed: {}", error.text),
+        StepOutcome::Skipped => "skipped".to_owned(),
+    }
+}
+
+/// The reason of the event that tells of a step; `None` for steps that users need not hear of.
+fn event_reason(action: &Action) -> Option<&'static str> {
+    match action {
+        Action::PullImage { .. } => Some("Pulled"),
+        Action::CreateNetwork(_) | Action::CreateVolume(_) | Action::CreateContainer(_) => Some("Created"),
+        Action::RemoveNetwork { .. } | Action::RemoveVolume { .. } | Action::RemoveContainer { .. } => Some("Removed"),
+        Action::StartContainer { .. } => Some("Started"),
+        Action::StopContainer { .. } => Some("Stopped"),
+        Action::UnpauseContainer { .. } => Some("Unpaused"),
+        Action::RenameContainer { .. } => Some("Renamed"),
+        Action::UpdateContainer { .. } => Some("Updated"),
+        Action::ConnectNetwork { .. } => Some("Connected"),
+        Action::DisconnectNetwork { .. } => Some("Disconnected"),
+        Action::VerifyContainer { .. } => None,
+    }
+}
+
+/// What the Engine made is not what was asked for: an error of ours to tell.
+fn not_as_asked(step: &Step, fields: &[planner::plan::FieldChange]) -> EngineError {
+    let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+    EngineError {
+        operation: format!("use {}", step.action.subject()),
+        status: None,
+        text: format!("the engine did not make it as asked: {}", fields.join(", ")),
+        kind: ErrorKind::Invalid,
+    }
+}
+
+fn to_duration(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+fn to_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

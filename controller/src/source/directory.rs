@@ -1,0 +1,254 @@
+//! A directory of manifests: watched, and read again as a whole whenever anything in it may have changed.
+//!
+//! Events only say "look". The directory is watched, never a file: editors and git replace files by renaming. A poll finds what
+//! no event told, such as a replaced root or a file system without events.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify_debouncer_full::notify::RecursiveMode;
+use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
+use tokio::sync::mpsc;
+
+use super::{FileProblem, FileReading, Reading};
+
+/// How long the directory must be quiet before it is read.
+const QUIET_TIME: Duration = Duration::from_millis(150);
+/// How often it is read even if nothing is heard.
+const POLL_TIME: Duration = Duration::from_secs(30);
+/// How often a file that changes while it is read is read again.
+const STABLE_ATTEMPTS: u32 = 5;
+/// The pause between these attempts.
+const STABLE_PAUSE: Duration = Duration::from_millis(40);
+/// How deep directories may nest.
+const MAX_DEPTH: usize = 32;
+/// The most that one file may hold before it is not even read; the loader's own limit is lower and tells more.
+const MAX_FILE_BYTES: u64 = 8 << 20;
+/// The most that all files may hold together.
+const MAX_TREE_BYTES: u64 = 64 << 20;
+
+/// A directory of manifests.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    root: PathBuf,
+}
+
+/// The end of a watch; it ends when this is dropped.
+pub struct Watch {
+    root: PathBuf,
+    debouncer: Option<Debouncer<notify_debouncer_full::notify::RecommendedWatcher, RecommendedCache>>,
+    watched: Option<(u64, u64)>,
+    tx: mpsc::Sender<()>,
+    rx: mpsc::Receiver<()>,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    /// The directory at a path, which need not exist yet.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Reads every manifest in it, and below it. Blocking.
+    pub fn read(&self) -> Reading {
+        let root = match fs::canonicalize(&self.root) {
+            Ok(root) => root,
+            Err(error) => return unreadable(&self.root, &error),
+        };
+        let mut paths = Vec::new();
+        if let Err(error) = collect_paths(&root, 0, &mut paths) {
+            return unreadable(&self.root, &error);
+        }
+        paths.sort();
+        let mut total = 0;
+        let mut files = Vec::new();
+        for path in paths {
+            let file = read_file(&root, &path);
+            total += file.content.as_ref().map_or(0, |content| content.len() as u64);
+            if total > MAX_TREE_BYTES {
+                let problem = format!("`{}` holds more than {MAX_TREE_BYTES} bytes of manifests", self.root.display());
+                return Reading { files: Vec::new(), problem: Some(problem) };
+            }
+            files.push(file);
+        }
+        Reading { files, problem: None }
+    }
+
+    /// Watches it. Where that is not possible, the poll goes on alone.
+    pub fn watch(&self) -> Watch {
+        // One hint that is waiting says everything: a full channel loses nothing.
+        let (tx, rx) = mpsc::channel(1);
+        let mut watch = Watch { root: self.root.clone(), debouncer: None, watched: None, tx, rx };
+        watch.arm();
+        watch
+    }
+}
+
+impl Watch {
+    /// Waits until something may have changed, or the poll's time has come.
+    ///
+    /// Cancel-safe: a hint stays in the channel until it is returned.
+    pub async fn changed(&mut self) {
+        let heard = tokio::time::timeout(POLL_TIME, self.rx.recv()).await;
+        if heard.is_ok() {
+            // What else is reported by now is part of the same look.
+            while self.rx.try_recv().is_ok() {}
+        }
+        self.arm();
+    }
+
+    /// Watches the directory that is at the path now; a replaced one is another.
+    fn arm(&mut self) {
+        let identity = fs::metadata(&self.root).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        if identity.is_some() && identity == self.watched {
+            return;
+        }
+        self.debouncer = None;
+        self.watched = None;
+        let Some(identity) = identity else { return };
+        let tx = self.tx.clone();
+        let on_events = move |result: DebounceEventResult| {
+            let is_read_only = |events: &Vec<notify_debouncer_full::DebouncedEvent>| {
+                events.iter().all(|event| event.kind.is_access() && !event.need_rescan())
+            };
+            if !result.as_ref().is_ok_and(is_read_only) {
+                // Full means that a look is due already; closed means that nobody looks any more.
+                let _is_due_already = tx.try_send(()).is_err();
+            }
+        };
+        let Ok(mut debouncer) = new_debouncer(QUIET_TIME, None, on_events) else { return };
+        if debouncer.watch(&self.root, RecursiveMode::Recursive).is_ok() {
+            self.debouncer = Some(debouncer);
+            self.watched = Some(identity);
+        } else {
+            tracing::warn!(directory = %self.root.display(), "cannot watch the manifests; they are read every 30 s");
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Reading {
+    let problem = format!("cannot read the manifest directory `{}`: {error}", path.display());
+    Reading { files: Vec::new(), problem: Some(problem) }
+}
+
+/// The manifests of a directory and those below it. Names that begin with a dot are editors' and tools' own.
+fn collect_paths(directory: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let path = entry.path();
+        if is_manifest(&path) {
+            paths.push(path);
+        } else if depth < MAX_DEPTH && entry.file_type().is_ok_and(|file_type| file_type.is_dir()) {
+            // A directory that goes away while it is read, or may not be read, hides nothing that was there: the whole
+            // reading fails rather than lack its files.
+            collect_paths(&path, depth + 1, paths)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    matches!(extension.as_deref(), Some("yaml" | "yml" | "json"))
+}
+
+fn read_file(root: &Path, path: &Path) -> FileReading {
+    let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+    let directory = path.parent().unwrap_or(root).to_string_lossy().into_owned();
+    FileReading { name, directory, content: read_stable(root, path) }
+}
+
+/// What a file holds, read between two looks at it that agree.
+fn read_stable(root: &Path, path: &Path) -> Result<Vec<u8>, FileProblem> {
+    for attempt in 0..STABLE_ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(STABLE_PAUSE);
+        }
+        // Resolving links first keeps a link from leading out of the directory.
+        let real = fs::canonicalize(path).map_err(|error| FileProblem::Io(error.to_string()))?;
+        if !real.starts_with(root) {
+            return Err(FileProblem::NotRegular);
+        }
+        let before = fs::metadata(&real).map_err(|error| FileProblem::Io(error.to_string()))?;
+        if !before.is_file() {
+            return Err(FileProblem::NotRegular);
+        }
+        if before.len() > MAX_FILE_BYTES {
+            return Err(FileProblem::TooLarge(MAX_FILE_BYTES));
+        }
+        let content = fs::read(&real).map_err(|error| FileProblem::Io(error.to_string()))?;
+        let after = fs::metadata(&real).map_err(|error| FileProblem::Io(error.to_string()))?;
+        if stamp(&before) == stamp(&after) && content.len() as u64 == after.len() {
+            return Ok(content);
+        }
+    }
+    Err(FileProblem::Unstable)
+}
+
+/// What changes when a file does.
+fn stamp(metadata: &Metadata) -> (u64, u64, i64, i64) {
+    (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::Directory;
+    use crate::source::FileProblem;
+
+    fn names(directory: &Directory) -> Vec<String> {
+        directory.read().files.into_iter().map(|file| file.name).collect()
+    }
+
+    #[test]
+    fn manifests_are_found_below_and_temporary_files_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a.yml", ".b.yaml.swp", "b.yaml~", "4913", ".hidden.yaml", "readme.md"] {
+            fs::write(root.path().join(name), "x").unwrap();
+        }
+        fs::create_dir(root.path().join("sub")).unwrap();
+        fs::write(root.path().join("sub/c.json"), "{}").unwrap();
+        assert_eq!(names(&Directory::new(root.path().into())), ["a.yml", "b.yaml", "sub/c.json"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_a_problem_and_not_empty() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(Directory::new(root.path().join("gone")).read().problem.is_some());
+        assert!(Directory::new(root.path().into()).read().problem.is_none());
+    }
+
+    #[test]
+    fn links_may_lead_about_inside_but_not_out() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("..data")).unwrap();
+        fs::write(root.path().join("..data/web.yaml"), "x").unwrap();
+        symlink("..data/web.yaml", root.path().join("web.yaml")).unwrap();
+        symlink("/etc/passwd", root.path().join("passwd.yaml")).unwrap();
+        fs::create_dir(root.path().join("folder.yaml")).unwrap();
+        let reading = Directory::new(root.path().into()).read();
+        let contents: Vec<_> = reading.files.iter().map(|file| (file.name.as_str(), file.content.clone())).collect();
+        assert_eq!(
+            contents,
+            [
+                ("folder.yaml", Err(FileProblem::NotRegular)),
+                ("passwd.yaml", Err(FileProblem::NotRegular)),
+                ("web.yaml", Ok(b"x".to_vec())),
+            ]
+        );
+    }
+}
