@@ -7,8 +7,11 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::Diagnostic;
+use crate::grammar::{RESERVED_PREFIX, check_label, check_labels};
 use crate::kinds::{Kind, KindSpec};
 use crate::name::Name;
+use crate::source_map::key_path;
 
 /// The API version that every manifest of this release writes.
 pub const API_VERSION: &str = "evenkeel.dev/v1";
@@ -67,6 +70,30 @@ pub struct SourceLocation {
     pub line: u32,
 }
 
+impl Metadata {
+    fn validate(&self) -> Vec<Diagnostic> {
+        let mut faults = check_labels("metadata.labels", &self.labels);
+        for (key, value) in &self.annotations {
+            let path = key_path("metadata.annotations", key);
+            if key == PROTECT_ANNOTATION {
+                if value != "true" && value != "false" {
+                    let message = format!("`{PROTECT_ANNOTATION}` is `\"true\"` or `\"false\"`");
+                    faults.push(Diagnostic::error("E0126", message).at(path));
+                }
+            } else if key.starts_with(RESERVED_PREFIX) {
+                faults.push(
+                    Diagnostic::error("E0203", format!("the prefix `{RESERVED_PREFIX}` is reserved"))
+                        .hint(format!("the only annotation with it is `{PROTECT_ANNOTATION}`"))
+                        .at(path),
+                );
+            } else {
+                faults.extend(check_label(path, key, value));
+            }
+        }
+        faults
+    }
+}
+
 impl AnyObject {
     /// The key.
     pub fn key(&self) -> ObjectKey {
@@ -75,6 +102,14 @@ impl AnyObject {
             namespace: self.metadata.namespace.clone(),
             name: self.metadata.name.clone(),
         }
+    }
+
+    /// What is wrong with the meaning of the fields: each fault names the object and the path of its field, but no place.
+    pub fn validate(&self) -> Vec<Diagnostic> {
+        let mut faults = self.metadata.validate();
+        faults.extend(self.spec.validate(&self.metadata));
+        let key = self.key();
+        faults.into_iter().map(|fault| fault.of(&key)).collect()
     }
 
     /// Whether prune must leave the object alone.

@@ -6,6 +6,8 @@ pub mod volume;
 
 use std::fmt;
 
+use crate::claim::Claim;
+use crate::diagnostic::Diagnostic;
 use crate::object::Metadata;
 use crate::primitive::Lowered;
 
@@ -66,6 +68,21 @@ macro_rules! kinds {
             /// The spec as JSON, without the fields that were left at their defaults of absence.
             pub fn to_json(&self) -> serde_json::Value {
                 match self { $(Self::$kind(spec) => serde_json::to_value(spec).unwrap_or_default(),)* }
+            }
+
+            /// What is wrong with the meaning of the fields, each fault with the path of its field.
+            pub fn validate(&self, metadata: &Metadata) -> Vec<Diagnostic> {
+                match self { $(Self::$kind(spec) => spec.validate(metadata),)* }
+            }
+
+            /// What the object claims of the world that other objects may claim too, or must provide.
+            pub fn claims(&self, metadata: &Metadata) -> Vec<Claim> {
+                match self { $(Self::$kind(spec) => spec.claims(metadata),)* }
+            }
+
+            /// Makes relative paths of the host absolute, without looking at the disk. An empty `directory` changes nothing.
+            pub(crate) fn resolve_host_paths(&mut self, directory: &str) {
+                match self { $(Self::$kind(spec) => spec.resolve_host_paths(directory),)* }
             }
 
             /// What the object means in primitives.

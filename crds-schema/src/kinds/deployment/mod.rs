@@ -1,7 +1,12 @@
 //! `Deployment`: replicated, long-running containers.
 
+mod claims;
+mod host_paths;
 mod lower;
+mod ports;
+mod security;
 mod spec;
+mod validate;
 
 pub use spec::{
     DependsOn, DependsOnCondition, Deployment, Device, Dns, Logging, Mount, NetworkList, NetworkOptions, Port,

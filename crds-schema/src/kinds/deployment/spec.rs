@@ -225,7 +225,7 @@ pub struct Resources {
     pub memory_swap: Option<Bytes>,
     /// Processes and threads. Default: 1024, with the profile `restricted` 256. Example: `100`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 4_194_304))]
+    #[schemars(range(min = 1, max = 4_194_304), extend("format" = "pids"))]
     pub pids: Option<u32>,
     /// Size of `/dev/shm`; a change replaces the container. Default: 64MiB. Example: `256MiB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -398,7 +398,7 @@ pub struct Device {
 pub struct Dns {
     /// Name servers. Example: `[10.0.0.53]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<String>", extend("items" = { "type": "string", "format": "ip" }))]
     pub servers: Vec<IpAddr>,
     /// Search domains. Example: `[example.internal]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
