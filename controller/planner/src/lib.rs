@@ -20,6 +20,7 @@ pub mod rollup;
 mod slots;
 pub mod volumes;
 pub mod world;
+pub mod verify;
 
 pub use decide::plan;
 pub use ownership::{Identity, Ownership};

@@ -1,1 +1,6 @@
-//! Against a real engine.
+//! What the adapter does against a real engine, and against answers that no engine gives.
+
+mod answers;
+mod networks;
+mod stage;
+mod workloads;
