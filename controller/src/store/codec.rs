@@ -1,8 +1,8 @@
-//! How a record is written: a JSON envelope with its version, its kind and a checksum over its key and data.
+//! How a record is written: a JSON envelope with its version, its kind and a checksum over them.
 //!
-//! `{"v":1,"kind":"object","sum":"0123456789abcdef","data":…}`. The checksum is there because the database under us has been
-//! seen to return damaged values; it is no defence against a person. It covers the key too, so that a value that turns up under another
-//! key is found out. A record of a newer version is refused as such and never guessed at: see [`CodecError::Newer`].
+//! `{"v":1,"kind":"object","sum":"0123456789abcdef","data":…}`. The checksum, over version, key and data, is there because the database under us has been
+//! seen to return damaged values; it is no defence against a person. A value that turns up
+//! under another key is found out too. A record of a newer version is refused as such and never guessed at: see [`CodecError::Newer`].
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,7 @@ impl CodecError {
 #[derive(Deserialize)]
 struct Header {
     v: u32,
-    #[serde(default)]
     kind: String,
-    #[serde(default)]
     sum: String,
 }
 
@@ -64,10 +62,13 @@ struct Header {
 /// # Errors
 /// When the data cannot be written as JSON, such as a map whose keys are no texts.
 pub fn encode<T: Serialize>(key: &str, data: &T) -> Result<Value, serde_json::Error> {
-    let data = serde_json::to_string(data)?;
-    let sum = checksum(key, data.as_bytes());
-    let text = format!(r#"{{"v":{RECORD_VERSION},"kind":"{}","sum":"{sum:016x}","data":{data}}}"#, kind_of(key));
-    Ok(text.into_bytes().into())
+    Ok(wrap(RECORD_VERSION, key, &serde_json::to_string(data)?))
+}
+
+/// The envelope around some data. Its form is the same in every version, so that a newer one can be told from a damaged one.
+pub(super) fn wrap(version: u32, key: &str, data: &str) -> Value {
+    let sum = checksum(version, key, data);
+    format!(r#"{{"v":{version},"kind":"{}","sum":"{sum:016x}","data":{data}}}"#, kind_of(key)).into_bytes().into()
 }
 
 /// Reads the record of a key.
@@ -91,14 +92,14 @@ pub fn check<'bytes>(key: &str, bytes: &'bytes [u8]) -> Result<&'bytes str, Code
     let data = rest.strip_suffix('}').ok_or_else(|| damaged("it has no end"))?;
     let header: Header =
         serde_json::from_str(&format!("{header}}}")).map_err(|_| damaged("its header cannot be read"))?;
-    if header.v > RECORD_VERSION {
-        return Err(CodecError::Newer { key: key.to_owned(), found: header.v });
-    }
     if header.kind != kind_of(key) {
         return Err(damaged("it is of another kind than its key"));
     }
-    if header.sum != format!("{:016x}", checksum(key, data.as_bytes())) {
+    if header.sum != format!("{:016x}", checksum(header.v, key, data)) {
         return Err(damaged("its checksum does not fit"));
+    }
+    if header.v > RECORD_VERSION {
+        return Err(CodecError::Newer { key: key.to_owned(), found: header.v });
     }
     Ok(data)
 }
@@ -108,9 +109,9 @@ pub fn kind_of(key: &str) -> &str {
     key.split_once('/').map_or(key, |(kind, _)| kind)
 }
 
-/// FNV-1a over the key, a zero and the data: any single changed byte changes it.
-fn checksum(key: &str, data: &[u8]) -> u64 {
-    hash_bytes(key.bytes().chain([0]).chain(data.iter().copied()))
+/// FNV-1a over the version, the key, a zero and the data: any single changed byte changes it.
+fn checksum(version: u32, key: &str, data: &str) -> u64 {
+    hash_bytes(version.to_le_bytes().into_iter().chain(key.bytes()).chain([0]).chain(data.bytes()))
 }
 
 /// FNV-1a with 64 bits: the same on every machine and in every release.
@@ -122,7 +123,7 @@ pub(super) fn hash_bytes(bytes: impl Iterator<Item = u8>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{CodecError, decode, encode};
+    use super::{CodecError, decode, encode, wrap};
 
     #[test]
     fn a_record_reads_back_as_it_was_written() {
@@ -138,7 +139,8 @@ mod tests {
             for flip in [1_u8, 0x10, 0x80] {
                 let mut changed = bytes.to_vec();
                 changed[index] ^= flip;
-                assert!(decode::<Vec<String>>("meta/x", &changed).is_err(), "byte {index} ^ {flip}");
+                let read = decode::<Vec<String>>("meta/x", &changed);
+                assert!(matches!(read, Err(CodecError::Damaged { .. })), "byte {index} ^ {flip}: {read:?}");
             }
         }
         for length in 0..bytes.len() {
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_newer_record_is_refused_as_newer_whatever_else_it_holds() {
-        let newer = br#"{"v":2,"new":true,"data":[1,2]}"#;
-        assert_eq!(decode::<u8>("meta/x", newer), Err(CodecError::Newer { key: "meta/x".into(), found: 2 }));
+        let newer = wrap(2, "meta/x", r#"{"new":[1,2]}"#);
+        assert_eq!(decode::<u8>("meta/x", &newer), Err(CodecError::Newer { key: "meta/x".into(), found: 2 }));
     }
 }

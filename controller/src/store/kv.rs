@@ -40,6 +40,9 @@ pub trait Kv: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it still cannot be opened.
     fn reopen(&self) -> Result<(), KvError>;
+
+    /// Lets go of the files. Nothing can be read after that.
+    fn close(&self);
 }
 
 /// What a commit waits for.

@@ -115,6 +115,9 @@ impl Kv for MemoryKv {
         }
         Ok(())
     }
+
+    /// There is nothing to let go of.
+    fn close(&self) {}
 }
 
 fn apply(content: &mut BTreeMap<String, Value>, batch: &Batch) {

@@ -9,12 +9,19 @@
 pub mod codec;
 mod committer;
 pub mod event_log;
+pub mod export;
+mod home;
 pub mod kv;
+mod marker;
 pub mod memory;
 pub mod record;
+pub mod recovery;
+mod sled;
 pub mod write;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,13 +32,17 @@ use serde::de::DeserializeOwned;
 use self::codec::CodecError;
 use self::committer::{Acknowledgement, Committer, Pace};
 use self::event_log::EventLog;
+use self::export::ExportError;
+use self::home::Home;
 use self::kv::{CommitMode, Kv, KvError};
+use self::marker::Marker;
 use self::memory::MemoryKv;
 use self::record::{
     ARCHIVE, ArchivedManifest, COMMITS, CONTAINER, ENGINE_ID, EVENT, FILE, FinishedPass, GENERATION, GenerationRecord,
     GoodFile, INTENT, INVENTORY, Intent, IntentId, InventoryEntry, META, OBJECT, PASS, TOMBSTONE, number_of, numbered,
     split_inventory_key,
 };
+
 use self::write::Write;
 use crate::event::EventRecord;
 use crate::status::ObjectRecord;
@@ -58,6 +69,7 @@ pub struct Store {
 struct Inner {
     committer: Committer,
     kv: Arc<dyn Kv>,
+    home: Option<Home>,
     event_log: Mutex<EventLog>,
     next_intent: AtomicU64,
     next_archive: AtomicU64,
@@ -65,7 +77,7 @@ struct Inner {
 }
 
 /// What the store cannot do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// A write failed. No change to the Engine can be recorded, so none may be made until [`Store::reopen`] succeeds.
     #[error("cannot write the store")]
@@ -92,6 +104,12 @@ pub enum StoreError {
     /// The store is closed, or is closing.
     #[error("the store is closed")]
     Closed,
+    /// An export could not be written.
+    #[error("cannot export the store")]
+    Export {
+        /// Why.
+        source: Arc<ExportError>,
+    },
     /// The disk did not answer in time. The changes are still held, and may yet be written.
     #[error("cannot write the store within {} s", COMMIT_DEADLINE.as_secs())]
     TimedOut,
@@ -117,10 +135,10 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn over_memory(kv: MemoryKv) -> Result<Self, StoreError> {
-        Self::over(Arc::new(kv), Pace::Inline)
+        Self::over(Arc::new(kv), Pace::Inline, None)
     }
 
-    fn over(kv: Arc<dyn Kv>, pace: Pace) -> Result<Self, StoreError> {
+    fn over(kv: Arc<dyn Kv>, pace: Pace, home: Option<Home>) -> Result<Self, StoreError> {
         let commits = match read_failed(COMMITS, kv.get(COMMITS))? {
             Some(value) => codec::decode(COMMITS, &value).unwrap_or(0),
             None => 0,
@@ -130,6 +148,7 @@ impl Store {
         let inner = Inner {
             committer,
             kv,
+            home,
             event_log: Mutex::default(),
             next_intent: AtomicU64::new(1),
             next_archive: AtomicU64::new(1),
@@ -296,6 +315,11 @@ impl Store {
         self.failure().is_some()
     }
 
+    /// How many commits the store has made in its life; many writes may share one.
+    pub fn commits(&self) -> u64 {
+        self.inner.committer.commits()
+    }
+
     /// Returns when everything that was committed before survives.
     ///
     /// # Errors
@@ -313,6 +337,53 @@ impl Store {
         on_blocking_thread(move || store.inner.committer.reopen().map_err(|source| StoreError::Failed { source }))
             .await?;
         self.flush().await
+    }
+
+    /// Writes an export beside the store, and removes the oldest; `None` when nothing has changed since the last one, or the store is in
+    /// memory. To be called now and then, such as every hour, and by [`Self::close`].
+    ///
+    /// # Errors
+    /// When the store has failed, or the export cannot be written.
+    pub async fn export(&self) -> Result<Option<PathBuf>, StoreError> {
+        self.flush().await?;
+        let store = self.clone();
+        on_blocking_thread(move || store.export_now()).await
+    }
+
+    /// Ends the store: writes what is held and an export, and lets go of the files. Every later commit is refused, and on disk every
+    /// later read too.
+    ///
+    /// # Errors
+    /// When something may not survive; the files are let go of none the less.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let store = self.clone();
+        on_blocking_thread(move || {
+            store.inner.committer.close();
+            let outcome = match store.failure() {
+                Some(source) => Err(StoreError::Failed { source }),
+                None => store.export_now().map(|_path| ()),
+            };
+            store.inner.kv.close();
+            outcome
+        })
+        .await
+    }
+
+    fn export_now(&self) -> Result<Option<PathBuf>, StoreError> {
+        let Some(home) = &self.inner.home else {
+            return Ok(None);
+        };
+        let export_failed = |source| StoreError::Export { source: Arc::new(source) };
+        let commits = self.inner.committer.commits();
+        let path = export::write_export(&*self.inner.kv, &home.export_dir, commits).map_err(export_failed)?;
+        self.mark().map_err(|source| export_failed(ExportError::Io { path: home.marker.clone(), source }))?;
+        Ok(path)
+    }
+
+    /// Notes beside the database how much it holds.
+    fn mark(&self) -> io::Result<()> {
+        let commits = self.inner.committer.commits();
+        self.inner.home.as_ref().map_or(Ok(()), |home| Marker { commits }.write(&home.marker))
     }
 
     fn submit(&self, write: Write, mode: CommitMode) -> Result<Option<Acknowledgement>, StoreError> {
@@ -389,3 +460,6 @@ async fn on_blocking_thread<T: Send + 'static>(
     // A join error means that the work panicked or the runtime is ending: in both cases the store is of no more use.
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed))
 }
+
+#[cfg(test)]
+mod tests;
