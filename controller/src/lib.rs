@@ -4,6 +4,7 @@ pub mod board;
 pub mod config;
 pub mod engine;
 pub mod event;
+pub mod http;
 pub mod metrics;
 pub mod status;
 pub mod telemetry;
