@@ -9,6 +9,7 @@ pub mod core;
 pub mod engine;
 pub mod event;
 pub mod executor;
+pub mod http;
 pub mod metrics;
 pub mod queue;
 pub mod reflector;
