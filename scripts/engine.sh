@@ -179,7 +179,7 @@ start_engine() {
         # The package's own scripts may have started it.
         for _ in $(seq 15); do
             answers && return
-            pgrep -x dockerd >/dev/null || break
+            grep --quiet --no-messages --line-regexp dockerd /proc/[0-9]*/comm || break
             sleep 1
         done
     fi

@@ -206,8 +206,8 @@ stop_engine() {
     if [ -n "$dockerd_pid" ]; then
         local leader
         # The Engine itself is the child of unshare, which is the child that setsid became.
-        leader=$(pgrep --parent "$dockerd_pid" | head -n 1 || true)
-        kill -TERM "${leader:-$dockerd_pid}" 2>/dev/null || true
+        read -r leader _ <"/proc/$dockerd_pid/task/$dockerd_pid/children" || leader=$dockerd_pid
+        kill -TERM "$leader" 2>/dev/null || true
         for _ in $(seq 100); do
             kill -0 "$dockerd_pid" 2>/dev/null || break
             sleep 0.1
