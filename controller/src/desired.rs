@@ -66,8 +66,7 @@ impl DesiredState {
         let mut merged = Merged::default();
         let mut objects: Vec<AnyObject> = Vec::new();
         let present: BTreeSet<&str> = reading.files.iter().map(|file| file.name.as_str()).collect();
-        merged.gone_files =
-            self.good_files.keys().filter(|name| !present.contains(name.as_str())).cloned().collect();
+        merged.gone_files = self.good_files.keys().filter(|name| !present.contains(name.as_str())).cloned().collect();
         for name in &merged.gone_files {
             self.good_files.remove(name);
         }
@@ -122,11 +121,8 @@ impl DesiredState {
     fn admit(&mut self, objects: Vec<AnyObject>, merged: &mut Merged) {
         let references: Vec<&AnyObject> = objects.iter().collect();
         let faults = crosscheck(&references);
-        let rejected: BTreeSet<String> = faults
-            .iter()
-            .filter(|fault| fault.severity == Severity::Error)
-            .map(|fault| fault.object.clone())
-            .collect();
+        let rejected: BTreeSet<String> =
+            faults.iter().filter(|fault| fault.severity == Severity::Error).map(|fault| fault.object.clone()).collect();
         merged.diagnostics.extend(faults);
         for object in objects {
             let key = object.key();

@@ -162,7 +162,8 @@ mod tests {
     const MISSING: Candidate = Candidate { is_protected: false, delete_volumes: false, since_ms: 0, is_begun: false };
 
     fn facts(missing: &[(&str, Candidate)], wanted: usize) -> PruneFacts<'static> {
-        let missing: BTreeMap<_, _> = missing.iter().map(|(key, candidate)| (key.parse().unwrap(), *candidate)).collect();
+        let missing: BTreeMap<_, _> =
+            missing.iter().map(|(key, candidate)| (key.parse().unwrap(), *candidate)).collect();
         PruneFacts {
             missing,
             wanted,
@@ -221,7 +222,8 @@ mod tests {
     #[test]
     fn what_is_protected_stays_and_does_not_hold_the_others() {
         let protected = Candidate { is_protected: true, ..MISSING };
-        let facts = facts(&[("Deployment/a", protected), ("Volume/b", Candidate { delete_volumes: true, ..MISSING })], 5);
+        let facts =
+            facts(&[("Deployment/a", protected), ("Volume/b", Candidate { delete_volumes: true, ..MISSING })], 5);
         assert!(matches!(removal(&facts, "Deployment/a"), Removal::Held(_)));
         assert_eq!(removal(&facts, "Volume/b"), Removal::Approved { delete_volumes: true });
     }

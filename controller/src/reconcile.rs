@@ -19,7 +19,7 @@ use crate::executor::{Effect, Executor, StepOutcome, container_of};
 use crate::metrics::ReconcileResult;
 use crate::reflector::Reflector;
 use crate::status::{Column, ObjectRecord, ObjectStatus, PrimitiveStatus};
-use crate::store::IntentId;
+use crate::store::record::IntentId;
 
 /// How many keys are reconciled at once. Most only wait; what loads the Engine is bounded by the executor.
 const WORKERS: usize = 64;
@@ -74,8 +74,7 @@ impl Reconciler {
                 let message = "the reconcile panicked; this is a fault of Evenkeel";
                 tracing::error!(object = %key, "{message}");
                 self.core.record(NewEvent::warning(key, "InternalError", message));
-                let failure =
-                    Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
+                let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
                 self.back_off(key, failure, false);
                 ReconcileResult::Failed
             }
@@ -270,7 +269,9 @@ impl Reconciler {
         let mut ids: Vec<String> = Vec::new();
         for (step, outcome) in plan.steps.iter().zip(outcomes) {
             match outcome {
-                StepOutcome::Done(Effect::ContainerChanged(id) | Effect::ContainerCreated(id, _)) => ids.push(id.clone()),
+                StepOutcome::Done(Effect::ContainerChanged(id) | Effect::ContainerCreated(id, _)) => {
+                    ids.push(id.clone())
+                }
                 StepOutcome::Failed(_) => {
                     if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
                         ids.push(id.clone());
@@ -284,7 +285,9 @@ impl Reconciler {
         ids.sort();
         ids.dedup();
         let removed = |id: &String| {
-            outcomes.iter().any(|outcome| matches!(outcome, StepOutcome::Done(Effect::ContainerRemoved(gone)) if gone == id))
+            outcomes
+                .iter()
+                .any(|outcome| matches!(outcome, StepOutcome::Done(Effect::ContainerRemoved(gone)) if gone == id))
         };
         for id in ids.iter().filter(|id| !removed(id)) {
             if let Err(error) = self.reflector.inspect(id).await {

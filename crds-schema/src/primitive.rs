@@ -134,6 +134,8 @@ pub struct ContainerSet {
     pub replace_order: ReplaceOrder,
     /// How long a container has to end after its stop signal, in seconds.
     pub stop_grace_secs: u32,
+    /// Whether the user lifted the floor that keeps sensitive host paths out of containers.
+    pub may_mount_any_host_path: bool,
 }
 
 /// Whether containers are to run.
@@ -489,6 +491,11 @@ impl Protocol {
 }
 
 impl Lowered {
+    /// Whether a volume of this object, with its data, goes when the object goes.
+    pub fn deletes_volume(&self) -> bool {
+        matches!(&self.primitive, Primitive::Volume(volume) if volume.delete_with_object)
+    }
+
     /// The other objects that this one's primitive names: its networks and its volumes, in order and without repeats.
     pub fn references(&self) -> Vec<&ObjectKey> {
         let Primitive::Containers(set) = &self.primitive else {

@@ -51,6 +51,8 @@ pub struct ObservedContainer {
     pub endpoints: Vec<(Box<str>, Endpoint)>,
     /// Since when, by our clock, it has been serving without a break; `None` while it does not.
     pub serving_since_ms: Option<TimestampMs>,
+    /// It was made to be never pruned.
+    pub is_protected: bool,
     /// What a comparison after its creation found; it must not be started.
     pub mismatch: Vec<FieldChange>,
 }
@@ -68,6 +70,8 @@ pub struct ObservedNetwork {
     pub hash: Arc<str>,
     /// Its template as JSON, where it is ours.
     pub template: Arc<str>,
+    /// It was made to be never pruned.
+    pub is_protected: bool,
     /// When it was created.
     pub created_ms: TimestampMs,
     /// Its subnets, for people.
@@ -135,6 +139,7 @@ impl ObservedContainer {
                 .map(|(name, endpoint)| (name.as_str().into(), endpoint.clone()))
                 .collect(),
             serving_since_ms: if is_serving { served_since.or(Some(now_ms)) } else { None },
+            is_protected: claim.protected,
             mismatch: before.map(|before| before.mismatch.clone()).unwrap_or_default(),
         }
     }
@@ -174,6 +179,7 @@ impl ObservedNetwork {
             name: Arc::from(detail.name.as_str()),
             hash: claim.as_ref().map_or_else(|| Arc::from(""), |claim| Arc::from(claim.hash.as_str())),
             template: template_of(&detail.labels, claim.is_some()),
+            is_protected: claim.as_ref().is_some_and(|claim| claim.protected),
             owner: claim.map(|claim| claim.owner),
             created_ms: detail.created_ms,
             subnets: subnets.join(",").into(),

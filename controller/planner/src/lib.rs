@@ -18,9 +18,9 @@ pub mod plan;
 mod removal;
 pub mod rollup;
 mod slots;
+pub mod verify;
 pub mod volumes;
 pub mod world;
-pub mod verify;
 
 pub use decide::plan;
 pub use ownership::{Identity, Ownership};

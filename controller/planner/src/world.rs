@@ -219,6 +219,12 @@ impl World {
         self.owned.iter().filter(is_orphan).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Whether anything that an object has in the Engine was made to be never pruned.
+    pub fn is_protected(&self, key: &ObjectKey) -> bool {
+        self.containers_of(key).any(|container| container.is_protected)
+            || self.networks_of(key).any(|network| network.is_protected)
+    }
+
     /// How many objects have something in the Engine.
     pub fn owner_count(&self) -> usize {
         self.owned.len()
