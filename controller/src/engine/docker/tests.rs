@@ -2,5 +2,6 @@
 
 mod answers;
 mod networks;
+mod observations;
 mod stage;
 mod workloads;

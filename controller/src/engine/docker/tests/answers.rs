@@ -1,10 +1,13 @@
 //! Answers that no engine gives, from a listener of our own: proxies, strangers, silence.
 
+use std::time::Duration;
+
 use planner::plan::VolumeCreate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::engine::docker::DockerEngine;
+use crate::engine::docker::transport::{Address, Mode, open_client};
 use crate::engine::{Engine, ErrorKind};
 
 /// Listens, and answers `/version` as an engine would and everything else with `answer`, each on its own connection.
@@ -28,7 +31,10 @@ pub(super) async fn listen(answer: String) -> String {
 }
 
 pub(super) fn http(status: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }
 
 async fn engine_that_answers(answer: String) -> DockerEngine {
@@ -80,6 +86,29 @@ async fn an_error_inside_a_good_answer_fails_a_pull() {
     );
     let error = engine_that_answers(http("200 OK", body)).await.pull_image("x:1").await.unwrap_err();
     assert_eq!((error.kind, error.status), (ErrorKind::RegistryNotFound, Some(200)));
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_closes_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Address::Tcp(listener.local_addr().unwrap().to_string());
+    let docker = open_client(&address, bollard::API_DEFAULT_VERSION, Mode::Versioned).unwrap();
+    let call = tokio::spawn(async move { docker.remove_network("x").await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    assert!(stream.read(&mut [0; 8192]).await.unwrap() > 0);
+    call.abort();
+    let rest = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 1])).await;
+    assert_eq!(rest.expect("it is closed").unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_engine_that_was_exchanged_is_asked_for_its_version_again() {
+    let body = r#"{"message":"client version 1.46 is too new. Maximum supported API version is 1.41"}"#;
+    let engine = engine_that_answers(http("400 Bad Request", body)).await;
+    assert_eq!(engine.client().await.unwrap().client_version().to_string(), "1.46");
+    let error = engine.create_volume(&VolumeCreate::default()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Internal, "{error}");
+    assert!(engine.client.read().unwrap().is_none());
 }
 
 #[tokio::test]

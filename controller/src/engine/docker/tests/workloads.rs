@@ -203,6 +203,20 @@ async fn a_life_from_create_to_remove_and_each_call_twice() {
 }
 
 #[tokio::test]
+async fn a_stop_whose_caller_has_gone_is_done_all_the_same() {
+    on_engine(async |stage| {
+        let id = stage.create(&stage.shell("left", "sleep 60")).await;
+        stage.engine.start_container(&id).await.unwrap();
+        let stop = stage.engine.stop_container(&id, 2);
+        assert!(tokio::time::timeout(Duration::from_millis(300), stop).await.is_err());
+        assert_eq!(stage.inspect(&id).await.status.state, ContainerState::Running);
+        let stopped = stage.wait_for(&id, |detail| detail.status.state == ContainerState::Exited).await;
+        assert_eq!(stopped.status.exit_code, 137);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_created_or_started_is_told_by_kind() {
     on_engine(async |stage| {
         let engine = &stage.engine;
