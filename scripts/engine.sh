@@ -9,7 +9,8 @@
 #
 # Environment:
 #   DOCKER_HOST            the Engine's address (default unix:///var/run/docker.sock)
-#   EVENKEEL_DOCKERD_ARGS  more arguments for dockerd, such as another --data-root and --host for a second Engine
+#   EVENKEEL_DOCKERD_ARGS  more arguments for dockerd, such as another --data-root and --host for a second Engine; that one needs a
+#                          network namespace of its own, too, or it takes the first one's bridge (--bridge=none removes it)
 #   EVENKEEL_ENGINE_STATE  where the pid, the lock and the log are kept (default /run/evenkeel-engine)
 set -euo pipefail
 

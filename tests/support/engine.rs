@@ -91,11 +91,17 @@ pub(crate) fn import_busybox_as(engine: &EngineAddress, reference: &str, changes
     if !imported.insert((engine.clone(), reference.to_owned())) {
         return;
     }
+    // An import of the same is another image, and leaves the last one behind without a name: so take it where it is.
+    let made_from = format!("busybox; {}", changes.join("; "));
+    let comment = engine.docker(&["image", "inspect", "--format", "{{.Comment}}", reference]);
+    if String::from_utf8_lossy(&comment.stdout).trim() == made_from {
+        return;
+    }
     let root = TempDir::new().unwrap();
     lay_out_busybox(root.path());
     let archive = root.path().join("image.tar");
     run_to_end(Command::new("tar").arg("-C").arg(root.path().join("root")).arg("-cf").arg(&archive).arg("."));
-    let mut arguments = vec!["import"];
+    let mut arguments = vec!["import", "--message", &made_from];
     for change in changes {
         arguments.extend(["--change", change]);
     }
