@@ -34,6 +34,8 @@ pub struct Core {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// When the controller started.
+    pub started_ms: i64,
 }
 
 impl Core {
@@ -48,7 +50,7 @@ impl Core {
         seed: u64,
     ) -> Self {
         let (world, backoffs) = (Mutex::new(world), Mutex::new(Backoffs::new(seed)));
-        Self { world, backoffs, engine, store, board, queue: Queue::default(), metrics, clock }
+        Self { world, backoffs, engine, store, board, queue: Queue::default(), metrics, clock, started_ms: clock.now_ms() }
     }
 
     /// The world, for a moment: never across an await.

@@ -322,6 +322,11 @@ impl Intake {
         }
     }
 
+    /// Whether anything is missing that is not gone yet.
+    pub async fn has_missing(&self) -> bool {
+        !self.state.lock().await.missing_since.is_empty()
+    }
+
     /// Every key that is wanted.
     pub async fn wanted_keys(&self) -> Vec<ObjectKey> {
         self.state.lock().await.wanted.keys().cloned().collect()

@@ -435,7 +435,8 @@ impl Reconciler {
         };
         let status = new_status(&record.status, rolled, plan, failure.as_ref(), hold, now_ms);
         let is_ready = status.is_ready();
-        let is_changed = !is_same_but_for_time(&record.status, &status);
+        let is_first_look = record.status.observed_ms < self.core.started_ms;
+        let is_changed = is_first_look || !is_same_but_for_time(&record.status, &status);
         if is_changed {
             let record = ObjectRecord { status, ..(*record).clone() };
             let mut write = self.core.store.write();
