@@ -1,1 +1,3 @@
-//! x
+//! Black-box tests: what a user sees, from outside the crates.
+
+mod store;

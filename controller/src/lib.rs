@@ -6,6 +6,7 @@ pub mod engine;
 pub mod event;
 pub mod holder;
 pub mod identity;
+pub mod lease;
 pub mod lock;
 pub mod status;
 pub mod store;
