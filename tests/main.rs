@@ -3,3 +3,6 @@
 #[cfg(test)]
 #[allow(dead_code, reason = "every ring of tests uses a part of it")]
 mod support;
+//! Black-box tests: what a user sees, from outside the crates.
+
+mod store;

@@ -16,6 +16,7 @@ pub mod host_path;
 pub mod http;
 pub mod identity;
 pub mod intake;
+pub mod lease;
 pub mod lock;
 pub mod metrics;
 pub mod prune;
