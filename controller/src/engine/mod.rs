@@ -3,6 +3,9 @@
 //! [`docker`] speaks to a real engine, [`simulated`] behaves as one was measured to. Methods that only read may be called by
 //! the reflector; methods that change something are called by the executor alone. No method retries: retry is the queue's job.
 
+pub mod classify;
+pub mod contract;
+pub mod docker;
 pub mod simulated;
 
 use std::fmt;

@@ -233,12 +233,9 @@ impl Engine for SimulatedEngine {
 
     async fn stop_container(&self, id: &str, grace_secs: u32) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        let begin = move |state: &mut State| {
-            let progress = state.begin_stop(&subject, grace_secs)?;
-            Ok((state.find_container(&subject)?, progress))
-        };
-        let (id, progress) = self.shared.call(CallKind::StopContainer, id, begin).await?;
-        if let StopProgress::Waiting { run } = progress {
+        let begin = move |state: &mut State| state.begin_stop(&subject, grace_secs);
+        let progress = self.shared.call(CallKind::StopContainer, id, begin).await?;
+        if let StopProgress::Waiting { id, run } = progress {
             self.shared.wait_until(|state| state.stop_progress(&id, run) == StopProgress::Stopped).await;
         }
         Ok(())

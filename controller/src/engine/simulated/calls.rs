@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::engine::classify::Operation;
+
 /// The calls of the trait, one for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallKind {
@@ -134,6 +136,37 @@ impl CallKind {
                 | Self::ConnectNetwork
                 | Self::DisconnectNetwork
         )
+    }
+
+    /// The call as the table of errors knows it.
+    pub(super) const fn operation(self) -> Operation {
+        match self {
+            Self::Info
+            | Self::Events
+            | Self::ListContainers
+            | Self::ListNetworks
+            | Self::ListVolumes
+            | Self::InspectContainer
+            | Self::NetworkMembers
+            | Self::InspectImage
+            | Self::FindPortHolder
+            | Self::TailLogs => Operation::Read,
+            Self::PullImage => Operation::PullImage,
+            Self::ImportImage => Operation::ImportImage,
+            Self::CreateNetwork => Operation::CreateNetwork,
+            Self::RemoveNetwork => Operation::RemoveNetwork,
+            Self::CreateVolume => Operation::CreateVolume,
+            Self::RemoveVolume => Operation::RemoveVolume,
+            Self::CreateContainer => Operation::CreateContainer,
+            Self::StartContainer => Operation::StartContainer,
+            Self::StopContainer => Operation::StopContainer,
+            Self::UnpauseContainer => Operation::UnpauseContainer,
+            Self::RenameContainer => Operation::RenameContainer,
+            Self::UpdateContainer => Operation::UpdateContainer,
+            Self::RemoveContainer => Operation::RemoveContainer,
+            Self::ConnectNetwork => Operation::ConnectNetwork,
+            Self::DisconnectNetwork => Operation::DisconnectNetwork,
+        }
     }
 
     /// What the call tries, such as ``start container `web` ``.

@@ -27,7 +27,12 @@ impl State {
 
     /// Sets what is not 0 or empty.
     pub(super) fn update_container(&mut self, id_or_name: &str, update: &Limits) -> Answer<()> {
-        check_limits(update)?;
+        let mut update = update.clone();
+        if update.memory > 0 && update.memory_swap == 0 {
+            // Our calls always send the two together.
+            update.memory_swap = update.memory.saturating_mul(2);
+        }
+        check_limits(&update)?;
         let id = self.find_container(id_or_name)?;
         let container = self.container(&id)?;
         let limits = &mut container.limits;

@@ -12,6 +12,9 @@ use super::image::Healthcheck;
 use super::programs::Program;
 use super::state::State;
 
+/// Pairs of shared texts.
+pub(super) type SharedPairs = Box<[(Arc<str>, Arc<str>)]>;
+
 /// A container.
 #[derive(Debug)]
 pub(super) struct Container {
@@ -20,9 +23,9 @@ pub(super) struct Container {
     pub(super) image_id: Arc<str>,
     /// What it was created with, the image's share included, without labels and anonymous volumes.
     pub(super) config: Arc<ContainerConfig>,
-    pub(super) labels: Box<[(Arc<str>, Arc<str>)]>,
+    pub(super) labels: SharedPairs,
     /// Path and name of each volume that the Engine made because the image declares the path.
-    pub(super) anonymous_volumes: Box<[(Arc<str>, Arc<str>)]>,
+    pub(super) anonymous_volumes: SharedPairs,
     pub(super) limits: Limits,
     pub(super) attachments: Vec<Attachment>,
     pub(super) program: Arc<Program>,
@@ -131,7 +134,7 @@ impl Container {
         let mut config = ContainerConfig::clone(&self.config);
         config.labels = self.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         if config.hostname.is_empty() && config.network_mode != "host" {
-            config.hostname = self.id[..12].to_owned();
+            self.id[..12].clone_into(&mut config.hostname);
         }
         config.mounts.extend(self.anonymous_volumes.iter().map(|(path, name)| MountConfig {
             destination: path.to_string(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use planner::observed::{ContainerConfig, ContainerState, Health, Limits, MountKind};
 use planner::plan::{ContainerCreate, VolumeCreate};
 
-use super::container::{Attachment, Container};
+use super::container::{Attachment, Container, SharedPairs};
 use super::image::ImageConfig;
 use super::refusal::{Answer, Refusal};
 use super::state::State;
@@ -112,7 +112,7 @@ impl State {
     }
 
     /// Makes the volumes that are named and not there, and the anonymous ones that the image declares.
-    fn add_volumes(&mut self, config: &ContainerConfig, image: &ImageConfig) -> Answer<Box<[(Arc<str>, Arc<str>)]>> {
+    fn add_volumes(&mut self, config: &ContainerConfig, image: &ImageConfig) -> Answer<SharedPairs> {
         for mount in &config.mounts {
             if let MountKind::Volume(name) = &mount.kind
                 && !self.volumes.contains_key(name.as_str())
@@ -143,6 +143,9 @@ impl State {
         shared
     }
 }
+
+/// The size of `/dev/shm` when nothing is asked.
+const DEFAULT_SHM_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What limits the Engine refuses, at create and at update.
 pub(super) fn check_limits(limits: &Limits) -> Answer<()> {
@@ -192,10 +195,24 @@ fn merge_image(mut config: ContainerConfig, image: &ImageConfig) -> (ContainerCo
             ours.clone_from(theirs);
         }
     }
+    for (ours, default) in [
+        (&mut config.network_mode, "default"),
+        (&mut config.ipc_mode, "private"),
+        (&mut config.log_driver, "json-file"),
+    ] {
+        if ours.is_empty() {
+            default.clone_into(ours);
+        }
+    }
+    if config.shm_bytes == 0 {
+        config.shm_bytes = DEFAULT_SHM_BYTES;
+    }
     let key = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
     let set: Vec<String> = config.env.iter().map(|variable| key(variable)).collect();
     config.env.extend(image.env.iter().filter(|variable| !set.contains(&key(variable))).cloned());
     config.exposed_ports.extend(image.exposed_ports.iter().cloned());
+    // Our calls expose what they publish.
+    config.exposed_ports.extend(config.port_bindings.keys().cloned());
     config.exposed_ports.sort();
     config.exposed_ports.dedup();
     config.mounts.sort();

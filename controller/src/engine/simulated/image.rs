@@ -20,7 +20,7 @@ pub struct ImageConfig {
     pub env: Vec<String>,
     /// The LABELs.
     pub labels: BTreeMap<String, String>,
-    /// The EXPOSEd ports, as `PORT/protocol`.
+    /// The EXPOSE ports, as `PORT/protocol`.
     pub exposed_ports: Vec<String>,
     /// The VOLUMEs.
     pub volumes: Vec<String>,
@@ -98,7 +98,7 @@ impl ImageConfig {
                 let port = if rest.contains('/') { rest.to_owned() } else { format!("{rest}/tcp") };
                 self.exposed_ports.push(port);
             }
-            "VOLUME" => self.volumes.extend(words_of(rest).into_iter().filter(|word| word.starts_with("/"))),
+            "VOLUME" => self.volumes.extend(words_of(rest).into_iter().filter(|word| word.starts_with('/'))),
             "USER" => rest.clone_into(&mut self.user),
             "WORKDIR" => rest.clone_into(&mut self.working_dir),
             "HEALTHCHECK" => self.healthcheck = Healthcheck::parse(rest),

@@ -21,12 +21,12 @@ const QUIET_RUN_MS: u64 = 10_000;
 pub(super) const KILLED: i64 = 137;
 
 /// What a stop has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StopProgress {
     /// It does not run.
     Stopped,
     /// This run has not ended yet.
-    Waiting { run: u32 },
+    Waiting { id: Arc<str>, run: u32 },
 }
 
 impl State {
@@ -251,7 +251,8 @@ impl State {
 
     /// Asks the program to end, and plans the kill. Either happens whether or not the caller still waits.
     pub(super) fn begin_stop(&mut self, id_or_name: &str, grace_secs: u32) -> Answer<StopProgress> {
-        let id = self.find_container(id_or_name)?;
+        // The trait calls absent stopped.
+        let Ok(id) = self.find_container(id_or_name) else { return Ok(StopProgress::Stopped) };
         let container = self.container(&id)?;
         let name = Arc::clone(&container.name);
         match container.state {
@@ -284,9 +285,11 @@ impl State {
     }
 
     /// Whether a run has ended.
-    pub(super) fn stop_progress(&self, id: &str, run: u32) -> StopProgress {
+    pub(super) fn stop_progress(&self, id: &Arc<str>, run: u32) -> StopProgress {
         match self.containers.get(id) {
-            Some(container) if container.run == run && container.has_endpoints() => StopProgress::Waiting { run },
+            Some(container) if container.run == run && container.has_endpoints() => {
+                StopProgress::Waiting { id: Arc::clone(id), run }
+            }
             Some(_) | None => StopProgress::Stopped,
         }
     }

@@ -1,6 +1,7 @@
 //! What the simulated Engine answers when it refuses: the status and the text of a real one.
 
 use super::calls::CallKind;
+use crate::engine::classify::{classify, clean_text};
 use crate::engine::{EngineError, ErrorKind};
 
 /// An answer that is an error.
@@ -33,8 +34,8 @@ impl Refusal {
         EngineError {
             operation: kind.describe(subject),
             status: Some(self.status),
-            kind: classify(kind, self.status, &self.text),
-            text: self.text,
+            kind: classify(kind.operation(), self.status, &self.text),
+            text: clean_text(&self.text),
         }
     }
 }
@@ -56,44 +57,5 @@ pub(super) fn no_connection(kind: CallKind, subject: &str) -> EngineError {
         status: None,
         text: "connection refused".to_owned(),
         kind: ErrorKind::Unreachable,
-    }
-}
-
-/// What an answer means; the one place where the simulated Engine decides it.
-fn classify(kind: CallKind, status: u16, text: &str) -> ErrorKind {
-    let has = |part: &str| text.contains(part);
-    match (kind, status) {
-        (CallKind::PullImage, _) => classify_pull(text),
-        (_, 403) if has("active endpoints") => ErrorKind::InUse,
-        (_, 403) if has("Pool overlaps") => ErrorKind::AddressConflict,
-        _ if has("already allocated") || has("address already in use") => ErrorKind::PortConflict,
-        _ if has("no available IPv4 addresses") || has("non-overlapping") || has("Address already in use") => {
-            ErrorKind::AddressConflict
-        }
-        _ if has("no space left") => ErrorKind::NoSpace,
-        _ if has("is already in use by container") => ErrorKind::NameConflict,
-        (_, 404) if has("No such image") => ErrorKind::ImageNotFound,
-        (_, 404) => ErrorKind::NotFound,
-        (_, 409) if has("in use") || has("removal") || has("cannot remove") => ErrorKind::InUse,
-        (CallKind::StartContainer, _) if has("OCI runtime") => ErrorKind::StartFailed,
-        (_, 400 | 403 | 409) => ErrorKind::Invalid,
-        _ => ErrorKind::Internal,
-    }
-}
-
-fn classify_pull(text: &str) -> ErrorKind {
-    let has = |part: &str| text.contains(part);
-    if has("invalid reference") {
-        ErrorKind::Invalid
-    } else if has("toomanyrequests") {
-        ErrorKind::RegistryThrottled
-    } else if has("manifest unknown") || has("not found") || has("does not exist") {
-        ErrorKind::RegistryNotFound
-    } else if has("no basic auth") || has("denied") || has("unauthorized") {
-        ErrorKind::RegistryDenied
-    } else if has("no space left") {
-        ErrorKind::NoSpace
-    } else {
-        ErrorKind::RegistryUnavailable
     }
 }

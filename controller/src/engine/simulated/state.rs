@@ -131,7 +131,7 @@ impl State {
     }
 }
 
-/// The finaliser of SplitMix64: spreads a counter over 64 bits.
+/// The finaliser of `SplitMix64`: spreads a counter over 64 bits.
 const fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
