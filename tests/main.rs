@@ -1,1 +1,3 @@
-//! x
+//! Black-box tests, one file per subject. This file is the table of contents.
+
+mod contract;
