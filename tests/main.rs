@@ -6,3 +6,6 @@ mod support;
 //! Black-box tests: what a user sees, from outside the crates.
 
 mod store;
+//! Black-box tests, one file per subject. This file is the table of contents.
+
+mod contract;

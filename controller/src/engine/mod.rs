@@ -4,7 +4,9 @@
 //! the reflector; methods that change something are called by the executor alone. No method retries: retry is the queue's job.
 
 pub mod classify;
+pub mod contract;
 pub mod docker;
+pub mod simulated;
 
 use std::fmt;
 

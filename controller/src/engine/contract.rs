@@ -1,0 +1,45 @@
+//! The contract of the Engine: scripted sequences that a simulated and a real one must answer alike.
+//!
+//! A sequence is a few lines of text, see [`script`]. Running it gives a transcript: what each call came to, what the container
+//! then was, and at the end the events of each thing, with ids, names, ports and addresses replaced by the script's own names.
+//! Two Engines keep the contract when their transcripts are equal.
+
+mod archive;
+mod image;
+mod outside;
+mod recorder;
+mod runner;
+pub mod script;
+
+pub use self::archive::{ArchiveFile, archive_of};
+pub use self::image::{ContractImage, contract_images};
+pub use self::outside::{Outside, OutsideAction, SimulatedOutside};
+pub use self::runner::{Stage, run_sequence};
+pub use self::script::{ScriptError, Sequence, Step, parse_sequences};
+
+/// The committed sequences: the name of each file and its text.
+pub const SEQUENCE_FILES: &[(&str, &str)] = &[
+    ("containers", include_str!("contract/sequences/containers.txt")),
+    ("images", include_str!("contract/sequences/images.txt")),
+    ("networks", include_str!("contract/sequences/networks.txt")),
+    ("restarts", include_str!("contract/sequences/restarts.txt")),
+    ("volumes", include_str!("contract/sequences/volumes.txt")),
+];
+
+/// The lines in which two transcripts differ, each after its side and number; `None` when they are equal.
+pub fn differences(simulated: &str, real: &str) -> Option<String> {
+    if simulated == real {
+        return None;
+    }
+    let (ours, theirs): (Vec<&str>, Vec<&str>) = (simulated.lines().collect(), real.lines().collect());
+    let mut text = String::new();
+    for number in 0..ours.len().max(theirs.len()) {
+        let (our, their) = (ours.get(number).copied(), theirs.get(number).copied());
+        if our != their {
+            let line = number + 1;
+            text += &format!("{line:4} simulated: {}\n", our.unwrap_or("(nothing)"));
+            text += &format!("{line:4} real:      {}\n", their.unwrap_or("(nothing)"));
+        }
+    }
+    Some(text)
+}

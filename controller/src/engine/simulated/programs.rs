@@ -1,0 +1,143 @@
+//! What the program of a simulated image does.
+
+/// A program: when it ends by itself, what it does when it is asked to end, and what its health check finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Whether it can be started.
+    pub start: Start,
+    /// When it ends by itself.
+    pub end: End,
+    /// What it does at its stop signal.
+    pub at_stop_signal: AtStopSignal,
+    /// What a health check finds; only asked where the image has a health check.
+    pub health: HealthScript,
+    /// What it prints.
+    pub output: String,
+}
+
+/// Whether a program can be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// It can.
+    Works,
+    /// It cannot; the container stays as it was, with this exit code and error.
+    Fails {
+        /// The HTTP status of the answer.
+        status: u16,
+        /// Its text.
+        text: String,
+        /// The exit code, such as 127.
+        exit_code: i64,
+    },
+}
+
+/// When a program ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Never.
+    Never,
+    /// Some time after its start.
+    After {
+        /// Milliseconds.
+        after_ms: u64,
+        /// Its exit code.
+        code: i64,
+    },
+    /// It is killed for want of memory some time after its start.
+    OutOfMemory {
+        /// Milliseconds.
+        after_ms: u64,
+    },
+}
+
+/// What a program does at its stop signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtStopSignal {
+    /// It ends.
+    Exits {
+        /// Milliseconds later.
+        after_ms: u64,
+        /// With this exit code.
+        code: i64,
+    },
+    /// Nothing: it is killed after the grace and exits with 137.
+    Ignores,
+}
+
+/// What a health check finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthScript {
+    /// It passes from this many milliseconds after the start.
+    PassesAfter(u64),
+    /// It never passes.
+    Fails,
+    /// It passes for this many milliseconds, then fails for as many, and so on.
+    Flaps(u64),
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self::forever()
+    }
+}
+
+impl Program {
+    /// Runs for ever, and ends with 0 at once when it is asked to.
+    pub fn forever() -> Self {
+        Self {
+            start: Start::Works,
+            end: End::Never,
+            at_stop_signal: AtStopSignal::Exits { after_ms: 0, code: 0 },
+            health: HealthScript::PassesAfter(0),
+            output: String::new(),
+        }
+    }
+
+    /// Runs for ever and does not listen to its stop signal.
+    pub fn ignoring_stop() -> Self {
+        Self { at_stop_signal: AtStopSignal::Ignores, ..Self::forever() }
+    }
+
+    /// Ends by itself.
+    pub fn exiting(after_ms: u64, code: i64) -> Self {
+        Self { end: End::After { after_ms, code }, ..Self::forever() }
+    }
+
+    /// Is killed for want of memory.
+    pub fn out_of_memory(after_ms: u64) -> Self {
+        Self { end: End::OutOfMemory { after_ms }, ..Self::forever() }
+    }
+
+    /// Names a file that the image does not have.
+    pub fn missing(path: &str) -> Self {
+        let text = format!(
+            "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
+             process: exec: \"{path}\": stat {path}: no such file or directory: unknown"
+        );
+        Self { start: Start::Fails { status: 400, text, exit_code: 127 }, ..Self::forever() }
+    }
+
+    /// The same program with this health.
+    #[must_use]
+    pub fn with_health(self, health: HealthScript) -> Self {
+        Self { health, ..self }
+    }
+
+    /// The same program with this output.
+    #[must_use]
+    pub fn printing(self, output: &str) -> Self {
+        Self { output: output.to_owned(), ..self }
+    }
+}
+
+impl HealthScript {
+    /// Whether a check passes this long after the start.
+    pub(super) const fn passes(&self, elapsed_ms: u64) -> bool {
+        match self {
+            Self::PassesAfter(after_ms) => elapsed_ms >= *after_ms,
+            Self::Fails => false,
+            Self::Flaps(0) => true,
+            Self::Flaps(half_ms) => (elapsed_ms / *half_ms).is_multiple_of(2),
+        }
+    }
+}

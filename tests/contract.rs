@@ -1,0 +1,168 @@
+//! The contract of the Engine: the same sequences on the simulated one, on a real one, and in the committed transcripts.
+//!
+//! `EVENKEEL_TEST_ENGINE` names the real Engine, by default the one of the host; without one the comparison is skipped, and with
+//! `CI=true` that is a failure. `UPDATE_EXPECT=1` writes the transcripts anew, from the simulated Engine.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use controller::engine::contract::{
+    ArchiveFile, Outside, OutsideAction, SEQUENCE_FILES, Sequence, SimulatedOutside, Stage, archive_of, contract_images,
+    differences, parse_sequences, run_sequence,
+};
+use controller::engine::docker::DockerEngine;
+use controller::engine::simulated::SimulatedEngine;
+use controller::engine::{Engine, EngineError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// How many sequences run on the real Engine at once.
+const AT_ONCE: usize = 6;
+
+#[test]
+fn there_are_at_least_sixty_sequences_and_no_two_of_one_name() {
+    let sequences = all_sequences();
+    let mut names: Vec<&str> = sequences.iter().map(|(_, sequence)| sequence.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), sequences.len());
+    assert!(names.len() >= 60, "{}", names.len());
+}
+
+#[test]
+fn the_simulated_engine_keeps_to_its_transcripts() {
+    let transcripts = simulated_transcripts();
+    for (file, _) in SEQUENCE_FILES {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/contract/{file}.txt"));
+        let of_file = transcripts.iter().filter(|(of, _)| of == file).map(|(_, transcript)| transcript.as_str());
+        expect_test::expect_file![path].assert_eq(&of_file.collect::<Vec<_>>().join("\n"));
+    }
+}
+
+#[test]
+fn the_simulated_and_the_real_engine_answer_alike() {
+    let address = std::env::var("EVENKEEL_TEST_ENGINE").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let real = match runtime.block_on(real_transcripts(&address)) {
+        Ok(transcripts) => transcripts,
+        Err(error) if std::env::var("CI").as_deref() == Ok("true") => panic!("no engine at {address}: {error}"),
+        Err(error) => {
+            println!("skipped: the contract on a real engine: {error}");
+            return;
+        }
+    };
+    let mut report = String::new();
+    for ((_, simulated), real) in simulated_transcripts().iter().zip(&real) {
+        if let Some(lines) = differences(simulated, real) {
+            report += &format!("{}\n{lines}\n", simulated.lines().next().unwrap_or_default());
+        }
+    }
+    assert!(report.is_empty(), "the engines differ:\n{report}");
+}
+
+/// All sequences in the order of the files, each with its file.
+fn all_sequences() -> Vec<(&'static str, Sequence)> {
+    let parse = |(file, text): &(&'static str, &str)| {
+        let sequences = parse_sequences(text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        sequences.into_iter().map(|sequence| (*file, sequence)).collect::<Vec<_>>()
+    };
+    SEQUENCE_FILES.iter().flat_map(parse).collect()
+}
+
+/// Every sequence on a simulated Engine of its own, with the clock that jumps to whatever is next.
+fn simulated_transcripts() -> Vec<(&'static str, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut transcripts = Vec::new();
+        for (index, (file, sequence)) in all_sequences().into_iter().enumerate() {
+            let engine = SimulatedEngine::default();
+            for image in contract_images() {
+                image.make_simulated(&engine).await.unwrap();
+            }
+            let outside = SimulatedOutside(engine.clone());
+            let settle = Duration::from_millis(1);
+            let stage = Stage { engine: &engine, outside: &outside, prefix: "contract", settle };
+            transcripts.push((file, run_sequence(stage, &sequence, index).await.unwrap()));
+        }
+        transcripts
+    })
+}
+
+/// Every sequence on the real Engine, some at once.
+async fn real_transcripts(address: &str) -> Result<Vec<String>, EngineError> {
+    let engine = Arc::new(DockerEngine::connect(address)?);
+    engine.info().await?;
+    let root = busybox_root();
+    for image in contract_images() {
+        image.make(&*engine, root.clone()).await?;
+    }
+    let outside = Arc::new(DockerCli { address: address.to_owned() });
+    let prefix: Arc<str> = format!("contract{}", std::process::id()).into();
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let mut runs = JoinSet::new();
+    for (index, (_, sequence)) in all_sequences().into_iter().enumerate() {
+        let (engine, outside, turns) = (Arc::clone(&engine), Arc::clone(&outside), Arc::clone(&turns));
+        let prefix = Arc::clone(&prefix);
+        runs.spawn(async move {
+            let _turn = turns.acquire().await;
+            let settle = Duration::from_millis(150);
+            let stage = Stage { engine: &*engine, outside: &*outside, prefix: &prefix, settle };
+            (index, run_sequence(stage, &sequence, index).await)
+        });
+    }
+    let mut transcripts = runs.join_all().await;
+    transcripts.sort_by_key(|(index, _)| *index);
+    for image in contract_images() {
+        outside.run(&["rmi", "-f", &image.reference()]).ok();
+    }
+    transcripts.into_iter().map(|(_, transcript)| transcript).collect()
+}
+
+/// The busybox of the host as a root file system.
+fn busybox_root() -> Vec<u8> {
+    let busybox = std::fs::read("/bin/busybox").expect("the contract needs a static /bin/busybox");
+    let mut files = vec![ArchiveFile::Directory("bin/"), ArchiveFile::Program("bin/busybox", &busybox)];
+    let links = ["bin/sh", "bin/sleep", "bin/true", "bin/false"];
+    files.extend(links.map(|link| ArchiveFile::Link(link, "busybox")));
+    archive_of(&files)
+}
+
+/// Somebody else on a real Engine: its command line.
+struct DockerCli {
+    address: String,
+}
+
+impl DockerCli {
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new("docker").arg("-H").arg(&self.address).args(arguments).output();
+        let output = output.map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        let text = String::from_utf8_lossy(&output.stderr);
+        let line = text.lines().find(|line| line.contains("Error")).unwrap_or_default();
+        Err(line.trim_start_matches("Error response from daemon: ").to_owned())
+    }
+}
+
+#[async_trait]
+impl Outside for DockerCli {
+    async fn act(&self, action: OutsideAction, container_id: &str) -> Result<(), String> {
+        let acted = match action {
+            OutsideAction::Crash => {
+                let process = self.run(&["inspect", "--format", "{{.State.Pid}}", container_id])?;
+                let killed = Command::new("kill").args(["-9", &process]).output();
+                killed.map(|_| String::new()).map_err(|error| error.to_string())
+            }
+            OutsideAction::Kill => self.run(&["kill", container_id]),
+            OutsideAction::Pause => self.run(&["pause", container_id]),
+            OutsideAction::ForceRemove => self.run(&["rm", "-f", "-v", container_id]),
+            OutsideAction::Stop => self.run(&["stop", "-t", "1", container_id]),
+            OutsideAction::Start => self.run(&["start", container_id]),
+        };
+        acted.map(drop)
+    }
+}
