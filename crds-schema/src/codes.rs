@@ -528,7 +528,7 @@ impl ErrorCode {
     pub fn page(&self) -> String {
         let mut page = format!("# {}: {}\n\n{}\n", self.code, self.title, self.explanation);
         if !self.example.is_empty() {
-            page.push_str("\n## Example\n\n```yaml\n");
+            page.push_str("\n## Example\n\n```text\n");
             page.push_str(self.example);
             page.push_str("\n```\n");
         }
@@ -547,7 +547,7 @@ pub fn index_page() -> String {
     );
     for entry in ERROR_CODES {
         // Writing to a string cannot fail.
-        let _ = writeln!(page, "| [{0}]({0}.md) | {1} |", entry.code, entry.title);
+        writeln!(page, "| [{0}]({0}.md) | {1} |", entry.code, entry.title).unwrap_or_default();
     }
     page
 }

@@ -91,8 +91,11 @@ fn check_engine_names(claims: &[(&AnyObject, Vec<Claim>)], faults: &mut Vec<Diag
     }
 }
 
+/// The address that a port is published at, by which object, in which claim.
+type Publisher<'a> = (IpAddr, &'a AnyObject, &'a Claim);
+
 fn check_host_ports(claims: &[(&AnyObject, Vec<Claim>)], faults: &mut Vec<Diagnostic>) {
-    let mut by_port: BTreeMap<(u16, Protocol, bool), Vec<(IpAddr, &AnyObject, &Claim)>> = BTreeMap::new();
+    let mut by_port: BTreeMap<(u16, Protocol, bool), Vec<Publisher<'_>>> = BTreeMap::new();
     for (object, claim) in each(claims) {
         if let Claimed::HostPort(HostPort { ip, port }, protocol) = claim.what {
             by_port.entry((port, protocol, ip.is_ipv4())).or_default().push((ip, object, claim));
@@ -228,42 +231,50 @@ fn report_cycle(
     }
 }
 
+/// A subnet and who claims it.
+#[derive(Clone, Copy)]
+struct ClaimedSubnet<'a> {
+    range: Cidr,
+    object: &'a AnyObject,
+    field: &'a str,
+}
+
+/// Sorts the ranges by their beginning, wider ones first. Two ranges either are apart or one encloses the other, so each needs to
+/// be compared with the widest one so far only.
 fn check_subnets(claims: &[(&AnyObject, Vec<Claim>)], faults: &mut Vec<Diagnostic>) {
-    let mut ranges: Vec<(bool, (u128, u128), Cidr, &AnyObject, &str)> = Vec::new();
+    let mut subnets: Vec<ClaimedSubnet<'_>> = Vec::new();
     for (object, claim) in each(claims) {
         if let Claimed::Subnet(range) = claim.what {
-            ranges.push((range.is_ipv4(), range.bits(), range, object, &claim.field));
+            subnets.push(ClaimedSubnet { range, object, field: &claim.field });
         }
     }
-    ranges.sort_by(|a, b| (a.0, a.1.0, b.1.1).cmp(&(b.0, b.1.0, a.1.1)));
-    // Two ranges either are apart or one encloses the other, so the widest one so far is the one to compare with.
+    let (first, last) =
+        (|subnet: &ClaimedSubnet<'_>| subnet.range.bits().0, |subnet: &ClaimedSubnet<'_>| subnet.range.bits().1);
+    subnets.sort_by_key(|subnet| (subnet.range.is_ipv4(), first(subnet), std::cmp::Reverse(last(subnet))));
     let mut widest: Option<usize> = None;
     let mut reported: BTreeSet<usize> = BTreeSet::new();
-    for index in 0..ranges.len() {
-        let (is_ipv4, (_, last), range, object, field) = ranges[index];
-        let enclosing = widest.filter(|other| ranges[*other].0 == is_ipv4 && ranges[*other].2.encloses(&range));
-        match enclosing {
-            Some(other) if ranges[other].3.key() != object.key() => {
-                let (_, _, other_range, other_object, other_field) = ranges[other];
-                let clash = |mine: &Cidr, theirs: &Cidr, owner: &AnyObject| {
-                    let message =
-                        format!("the subnet `{mine}` overlaps `{theirs}` of {} at {}", owner.key(), place_of(owner));
-                    Diagnostic::error("E0220", message).hint("choose ranges that are apart")
-                };
-                let fault = clash(&range, &other_range, other_object).at(field);
-                faults.push(between(object, other_object, "overlaps this one", fault));
-                if reported.insert(other) {
-                    let fault = clash(&other_range, &range, object).at(other_field);
-                    faults.push(between(other_object, object, "overlaps this one", fault));
-                }
-            }
-            Some(_) => {}
-            None if widest.is_none_or(|other| ranges[other].0 != is_ipv4 || ranges[other].1.1 < last) => {
-                widest = Some(index);
-            }
-            None => {}
+    for (index, subnet) in subnets.iter().enumerate() {
+        let Some(other) = widest.filter(|other| subnets[*other].range.encloses(&subnet.range)) else {
+            widest = Some(index);
+            continue;
+        };
+        let enclosing = &subnets[other];
+        if enclosing.object.key() == subnet.object.key() {
+            continue;
+        }
+        faults.push(overlap(subnet, enclosing));
+        if reported.insert(other) {
+            faults.push(overlap(enclosing, subnet));
         }
     }
+}
+
+fn overlap(mine: &ClaimedSubnet<'_>, theirs: &ClaimedSubnet<'_>) -> Diagnostic {
+    let owner = theirs.object;
+    let message =
+        format!("the subnet `{}` overlaps `{}` of {} at {}", mine.range, theirs.range, owner.key(), place_of(owner));
+    let fault = Diagnostic::error("E0220", message).hint("choose ranges that are apart").at(mine.field);
+    between(mine.object, owner, "overlaps this one", fault)
 }
 
 fn check_addresses(claims: &[(&AnyObject, Vec<Claim>)], faults: &mut Vec<Diagnostic>) {

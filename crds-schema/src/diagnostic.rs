@@ -1,5 +1,7 @@
 //! A fault in what a user wrote, as plain data: the same for the terminal, the API's error bodies and the tests.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use crate::escape::printable;
@@ -133,7 +135,8 @@ impl Diagnostic {
         if let Some(span) = self.spans.first() {
             line.push_str(&span.file);
             if span.line > 0 {
-                line.push_str(&format!(":{}:{}", span.line, span.column.max(1)));
+                // Writing to a string cannot fail.
+                write!(line, ":{}:{}", span.line, span.column.max(1)).unwrap_or_default();
             }
         }
         let object = self.object_key().map_or_else(|| self.object.clone(), |key| key.to_string());

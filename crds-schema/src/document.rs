@@ -107,6 +107,8 @@ impl<'s, 'a> Builder<'s, 'a> {
                 self.node_count += 1;
                 let value = match (tag, style) {
                     (Some(_), _) => self.refuse_tag(span, place),
+                    // The parser writes `~` where nothing is written.
+                    (None, ScalarStyle::Plain) if span.start.index() == span.end.index() => Value::Plain("".into()),
                     (None, ScalarStyle::Plain) => Value::Plain(text),
                     (None, _) => self.text_value(text, place),
                 };
@@ -369,6 +371,7 @@ fn classify(error: &ScanError, source: &SourceText<'_>, line: u32) -> Diagnostic
             | ErrorKind::TabInBlockIndentation
             | ErrorKind::TabAtBlockScalarStart
             | ErrorKind::TabInIndentation
+            | ErrorKind::TabInPlainScalar
     );
     if names_a_tab || begins_with_tab(line) {
         return Diagnostic::error("E0102", "tab not allowed for indentation").hint("indent with spaces");

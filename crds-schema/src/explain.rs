@@ -21,6 +21,7 @@ const WIDTH: usize = 96;
 ///
 /// # Errors
 /// `E0121` for an unknown kind and `E0111` for an unknown field, with what was perhaps meant and what there is.
+#[expect(clippy::result_large_err, reason = "asked for once a file or command: boxing saves nothing")]
 pub fn explain(path: &str) -> Result<String, Diagnostic> {
     let mut parts = path.split('.').map(|part| part.trim_end_matches("[]"));
     let head = parts.next().unwrap_or_default();
@@ -87,14 +88,14 @@ fn render(kind: Kind, root: &Value, here: &Value, found: Option<&SchemaField<'_>
     // Writing to a string cannot fail.
     if let Some(field) = found {
         let requirement = if field.is_required { " -required-" } else { "" };
-        let _ = writeln!(text, "\nFIELD:    {} <{}>{requirement}", walked.join("."), field.type_name);
+        writeln!(text, "\nFIELD:    {} <{}>{requirement}", walked.join("."), field.type_name).unwrap_or_default();
     }
     let description = found.map_or_else(|| description_of(here), |field| field.description);
     text.push_str("\nDESCRIPTION:\n");
     text.push_str(&wrap(description, "    "));
     text.push('\n');
     for (word, meaning) in found.map(|field| field.words.as_slice()).unwrap_or_default() {
-        let _ = writeln!(text, "      {word}: {meaning}");
+        writeln!(text, "      {word}: {meaning}").unwrap_or_default();
     }
     let fields = schema_fields(root, here);
     if !fields.is_empty() {
@@ -103,7 +104,7 @@ fn render(kind: Kind, root: &Value, here: &Value, found: Option<&SchemaField<'_>
         for field in fields {
             let head = format!("{} <{}>", field.name, field.type_name);
             let requirement = if field.is_required { "(required) " } else { "" };
-            let _ = writeln!(text, "  {head:width$} {requirement}{}", first_sentence(field.description));
+            writeln!(text, "  {head:width$} {requirement}{}", first_sentence(field.description)).unwrap_or_default();
         }
     }
     text
@@ -145,16 +146,53 @@ mod tests {
 
     #[test]
     fn a_field_is_explained_through_lists() {
-        expect![[]].assert_eq(&explain("Deployment.spec.ports.publish").unwrap());
-        expect![[]].assert_eq(&explain("vol").unwrap());
-        expect![[]].assert_eq(&explain("Volume.deletionPolicy").unwrap());
+        expect![[r#"
+            KIND:     Deployment
+            VERSION:  evenkeel.dev/v1
+
+            FIELD:    spec.ports.publish <integer or string>
+
+            DESCRIPTION:
+                Where it is reachable on the host: a port, which binds 127.0.0.1, or `IP:PORT`;
+                `0.0.0.0:PORT` must be written to reach every interface. Left out, only the container's
+                networks reach it. Example: `"127.0.0.1:8080"`.
+        "#]]
+        .assert_eq(&explain("Deployment.spec.ports.publish").unwrap());
+        expect![[r"
+            KIND:     Volume
+            VERSION:  evenkeel.dev/v1
+
+            DESCRIPTION:
+                A named volume: data that outlives the containers that mount it.
+
+            FIELDS:
+              apiVersion <evenkeel.dev/v1> (required) The version of the format
+              kind <Volume>                (required) The kind of object
+              metadata <object>            (required) Name, namespace and labels of an object
+              spec <object>                A named volume: data that outlives the containers that mount it
+        "]]
+        .assert_eq(&explain("vol").unwrap());
+        expect![[r"
+            KIND:     Volume
+            VERSION:  evenkeel.dev/v1
+
+            FIELD:    spec.deletionPolicy <Retain|Delete>
+
+            DESCRIPTION:
+                What becomes of the data when the object is removed from the manifests: `Retain` keeps the
+                volume, `Delete` removes it. Default: `Retain`.
+                  Retain: The volume stays in the Engine.
+                  Delete: The volume is removed with its data, once no container refers to it.
+        "]]
+        .assert_eq(&explain("Volume.deletionPolicy").unwrap());
     }
 
     #[test]
     fn what_there_is_not_is_answered_with_what_there_is() {
         let one = |path| explain(path).unwrap_err().one_line();
-        expect![[]].assert_eq(&one("Deploymnt"));
-        expect![[]].assert_eq(&one("Deployment.spec.mounts.volum"));
+        expect!["E0121: unsupported kind `Deploymnt`; did you mean `Deployment`?"].assert_eq(&one("Deploymnt"));
+        expect!["E0111: `Deployment.spec.mounts` has no field `volum`; did you mean `volume`?"]
+            .assert_eq(&one("Deployment.spec.mounts.volum"));
         assert!(explain("e0111").unwrap().starts_with("E0111: unknown field"));
     }
 }

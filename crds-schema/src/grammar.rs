@@ -124,8 +124,7 @@ pub fn image_reference_fault(text: &str) -> Option<&'static str> {
         return Some("its tag is not 1 to 128 letters, digits, `_`, `.` and `-`");
     }
     let mut parts: Vec<&str> = path.split('/').collect();
-    let has_host = parts.len() > 1
-        && (parts[0].contains(['.', ':']) || parts[0] == "localhost" || parts[0].chars().any(char::is_uppercase));
+    let has_host = parts.len() > 1 && (parts[0].contains(['.', ':']) || parts[0] == "localhost");
     if has_host {
         let host = parts.remove(0);
         let (name, port) = host.rsplit_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
@@ -144,15 +143,14 @@ pub fn image_reference_fault(text: &str) -> Option<&'static str> {
 }
 
 fn is_registry_host(name: &str) -> bool {
-    let is_ipv6 = name.starts_with('[') && name.ends_with(']');
     let is_label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    // An upper-case first part is a registry only with a dot, a port or the name `localhost`.
-    is_ipv6 || name.split('.').all(is_label) && (name.contains('.') || !name.chars().any(char::is_uppercase))
+    let is_ipv6 = name.starts_with('[') && name.ends_with(']');
+    is_ipv6 || name.split('.').all(is_label)
 }
 
 fn is_digest(digest: &str) -> bool {
@@ -192,7 +190,7 @@ mod tests {
             "nginx:1.29",
             "library/nginx",
             "localhost:5000/idp/mcp-hub:2.0",
-            "ghcr.io/Owner".trim_end_matches("/Owner"),
+            "ghcr.io/owner/name",
             "registry.example.com/a/b_c/d--e:v1.2-rc.1",
             "REGISTRY.example.com/a",
             "[::1]:5000/a",

@@ -15,7 +15,7 @@ pub fn reference_page(kind: Kind, example: &str) -> String {
     page.push_str(schema.get("description").and_then(Value::as_str).unwrap_or_default());
     page.push_str("\n\nGenerated from the schema; do not edit. ");
     // Writing to a string cannot fail.
-    let _ = writeln!(page, "`evenkeel explain {kind}` prints the same in a terminal.\n");
+    writeln!(page, "`evenkeel explain {kind}` prints the same in a terminal.\n").unwrap_or_default();
     page.push_str("## Example\n\n```yaml\n");
     page.push_str(example.trim_end());
     page.push_str("\n```\n");
@@ -30,9 +30,9 @@ pub fn reference_page(kind: Kind, example: &str) -> String {
 /// The table of the fields of one mapping, then those of the mappings in it.
 fn write_section(page: &mut String, root: &Value, path: &str, schema: &Value) {
     let fields = schema_fields(root, schema);
-    let _ = write!(page, "\n## {path}\n\n| Field | Type | Default | Meaning |\n|---|---|---|---|\n");
+    write!(page, "\n## {path}\n\n| Field | Type | Default | Meaning |\n|---|---|---|---|\n").unwrap_or_default();
     for field in &fields {
-        let _ = writeln!(
+        writeln!(
             page,
             "| `{}`{} | {} | {} | {} |",
             field.name,
@@ -40,7 +40,8 @@ fn write_section(page: &mut String, root: &Value, path: &str, schema: &Value) {
             cell(&field.type_name),
             cell(&default_of(field)),
             cell(&meaning_of(field)),
-        );
+        )
+        .unwrap_or_default();
     }
     for field in fields {
         if !schema_fields(root, field.schema).is_empty() {
@@ -63,7 +64,7 @@ fn meaning_of(field: &SchemaField<'_>) -> String {
     let default = default_of(field);
     let mut meaning = if default.is_empty() { text } else { text.replace(&format!("Default: {default}."), "") };
     for (word, description) in &field.words {
-        let _ = write!(meaning, " `{word}`: {}.", first_sentence(description));
+        write!(meaning, " `{word}`: {}.", first_sentence(description)).unwrap_or_default();
     }
     meaning.split_whitespace().collect::<Vec<_>>().join(" ")
 }

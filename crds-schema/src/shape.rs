@@ -84,10 +84,8 @@ impl Shape {
             let not_null = |schema: &&Value| schema.get("type").and_then(Value::as_str) != Some("null");
             let mut shapes: Vec<Self> = Vec::new();
             for alternative in alternatives.iter().filter(not_null) {
-                match Self::compile_part(alternative, definitions) {
-                    Self::OneOf(inner) => shapes.extend(inner),
-                    shape => shapes.push(shape),
-                }
+                let shape = Self::compile_part(alternative, definitions);
+                if let Self::OneOf(inner) = shape { shapes.extend(inner) } else { shapes.push(shape) }
             }
             return if shapes.len() == 1 { shapes.remove(0) } else { Self::OneOf(shapes) };
         }

@@ -36,6 +36,7 @@ impl<'a> SourceText<'a> {
     ///
     /// # Errors
     /// The one fault that makes reading on pointless: too large, or not UTF-8.
+    #[expect(clippy::result_large_err, reason = "asked for once a file or command: boxing saves nothing")]
     pub(crate) fn decode(file: &'a str, bytes: &'a [u8]) -> Result<(Self, Vec<Diagnostic>), Diagnostic> {
         let whole_file = || Span {
             file: file.to_owned(),

@@ -109,10 +109,9 @@ impl<'s, 'a> StructureCheck<'s, 'a> {
                 Diagnostic::error("E0115", message).hint(format!("quote it: `\"{shown}\"`"))
             }
             TextFormat::Duration | TextFormat::Bytes => {
-                let (code, what, unit) = match format {
-                    TextFormat::Duration => ("E0230", "duration", "s"),
-                    _ => ("E0222", "size", "MiB"),
-                };
+                let is_duration = format == TextFormat::Duration;
+                let (code, what, unit) =
+                    if is_duration { ("E0230", "duration", "s") } else { ("E0222", "size", "MiB") };
                 let fault = Diagnostic::error(code, format!("`{shown}` is no {what}: the unit is missing"));
                 if matches!(Plain::of(text), Plain::Integer(number) if number >= 0) {
                     fault.hint(format!("write for example `{shown}{unit}`"))
@@ -262,9 +261,10 @@ impl<'s, 'a> StructureCheck<'s, 'a> {
             if let Some(fault) = check_format(keys, &entry.key) {
                 self.report(fault, entry.key_place);
             }
-            let json = match values {
-                Shape::Text(format) => self.check_text(*format, &entry.node, true),
-                other => self.check(other, &entry.node, entry.key_place),
+            let json = if let (Shape::Text(format), false) = (values, matches!(entry.node.value, Value::Refused)) {
+                self.check_text(*format, &entry.node, true)
+            } else {
+                self.check(values, &entry.node, entry.key_place)
             };
             map.insert(entry.key.to_string(), json);
             self.path.truncate(length);
@@ -286,7 +286,7 @@ impl<'s, 'a> StructureCheck<'s, 'a> {
             let length = self.path.len();
             match find_field(fields, &entry.key) {
                 Some(field) => {
-                    push_key(&mut self.path, &entry.key);
+                    push_key(&mut self.path, &field.name);
                     self.map.insert(&self.path, entry.node.place);
                     let json = self.check(&field.shape, &entry.node, entry.key_place);
                     map.insert(field.name.clone(), json);
@@ -324,12 +324,12 @@ impl<'s, 'a> StructureCheck<'s, 'a> {
     fn check_alternatives(&mut self, shape: &Shape, shapes: &[Shape], node: &Node<'_>, owner: Place) -> Json {
         let is_number =
             |text: &str| matches!(Plain::of(text), Plain::Integer(_) | Plain::AmbiguousNumber | Plain::Float);
-        let fits = |shape: &&Shape| match (&node.value, shape) {
-            (Value::List(_), Shape::List(_)) | (Value::Map(_), Shape::Map { .. } | Shape::Object(_)) => true,
-            (Value::Plain(text), Shape::Integer { .. }) => is_number(text),
-            (Value::Plain(text), Shape::Text(_) | Shape::Choice(_)) => !is_number(text),
-            (Value::Text(_), Shape::Text(_) | Shape::Choice(_)) => true,
-            _ => false,
+        let fits = |shape: &&Shape| match &node.value {
+            Value::List(_) => matches!(shape, Shape::List(_)),
+            Value::Map(_) => matches!(shape, Shape::Map { .. } | Shape::Object(_)),
+            Value::Plain(text) if is_number(text) => matches!(shape, Shape::Integer { .. }),
+            Value::Plain(_) | Value::Text(_) => matches!(shape, Shape::Text(_) | Shape::Choice(_)),
+            Value::Refused => false,
         };
         match shapes.iter().find(fits) {
             Some(fitting) => self.check(fitting, node, owner),

@@ -10,7 +10,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
     known
         .into_iter()
         .map(|word| (strsim::osa_distance(&written, &word.to_lowercase()), word))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|(distance, _)| *distance <= allowed && *distance < written.chars().count())
         .min()
         .map(|(_, word)| word)
 }

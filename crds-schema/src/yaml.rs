@@ -39,6 +39,9 @@ pub struct LoadedFile {
     pub source_maps: Vec<SourceMap>,
     /// Every object whose kind and name could be read, whether it is sound or not: what the file still speaks for.
     pub declared: Vec<ObjectKey>,
+    /// Every document could be read as far as its kind and name. Otherwise an object that the file once had and that is not in
+    /// `declared` may still be in it, and must not be taken for removed.
+    pub is_complete: bool,
     /// What is wrong, by line.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -87,7 +90,8 @@ impl Loader {
     ///
     /// # Guarantees
     /// Each object of the answer has no error. Faults are ordered by line; each has a code, a place, and where it can be
-    /// told, the object and the field. At most 100 are listed. A character that is not allowed refuses the whole file.
+    /// told, the object and the field. At most 100 are listed. A character that is not allowed, and a limit that is exceeded,
+    /// refuse the whole file.
     pub fn load(&self, file: &ManifestFile<'_>) -> LoadedFile {
         let mut loaded = LoadedFile::default();
         let (source, faults) = match SourceText::decode(file.name, file.bytes) {
@@ -99,10 +103,12 @@ impl Loader {
         };
         let is_whole_file_refused = !faults.is_empty();
         loaded.diagnostics = faults;
+        loaded.is_complete = true;
         for document in parse_documents(&source) {
             self.load_document(&source, file.directory, document, &mut loaded);
         }
-        if is_whole_file_refused {
+        if is_whole_file_refused || loaded.diagnostics.iter().any(is_limit) {
+            loaded.is_complete &= !loaded.diagnostics.iter().any(is_limit);
             loaded.objects.clear();
             loaded.source_maps.clear();
         }
@@ -119,6 +125,7 @@ impl Loader {
     ) {
         let header = read_header(&document.root);
         let mut diagnostics = std::mem::take(&mut document.diagnostics);
+        loaded.is_complete &= header.key.is_some();
         loaded.declared.extend(header.key.clone());
         let object = if document.is_broken || matches!(document.root.value, Value::Refused) {
             None
@@ -307,11 +314,17 @@ fn check_part(
     serde_json::json!({})
 }
 
+/// Whether the fault ended the reading of the file, so that what comes after it is not known.
+fn is_limit(diagnostic: &Diagnostic) -> bool {
+    matches!(diagnostic.code.as_str(), "E0107" | "E0109")
+}
+
 fn finish_diagnostics(diagnostics: &mut Vec<Diagnostic>) {
     let place = |diagnostic: &Diagnostic| diagnostic.spans.first().map_or((0, 0), |span| (span.line, span.column));
     diagnostics.sort_by_key(place);
     let surplus = diagnostics.len().saturating_sub(MAX_FAULTS_OF_A_FILE);
     if surplus > 0 {
+        diagnostics.sort_by_key(|diagnostic| !is_limit(diagnostic));
         diagnostics.truncate(MAX_FAULTS_OF_A_FILE);
         if let Some(last) = diagnostics.last_mut() {
             last.hints.push(format!("{surplus} further faults of this file are not listed"));

@@ -28,19 +28,18 @@ pub(super) fn check_ports(deployment: &Deployment, faults: &mut Vec<Diagnostic>)
         }
         let Some(publish) = &port.publish else { continue };
         let path = format!("{path}.publish");
-        match publish_fault(publish, port.port) {
-            Some(fault) => faults.push(fault.at(path)),
-            None => {
-                if deployment.replicas > 1 {
-                    faults.push(only_one_replica("a port of the host", deployment.replicas).at(path.clone()));
-                }
-                if let Some(host_port) = publish.host_port()
-                    && let Some(earlier) = host_ports.insert((host_port, port.protocol as u8), index)
-                {
-                    let message = format!("`spec.ports[{earlier}]` publishes the same port of the host");
-                    faults.push(Diagnostic::error("E0212", message).at(path));
-                }
-            }
+        if let Some(fault) = publish_fault(publish, port.port) {
+            faults.push(fault.at(path));
+            continue;
+        }
+        if deployment.replicas > 1 {
+            faults.push(only_one_replica("a port of the host", deployment.replicas).at(path.clone()));
+        }
+        if let Some(host_port) = publish.host_port()
+            && let Some(earlier) = host_ports.insert((host_port, port.protocol as u8), index)
+        {
+            let message = format!("`spec.ports[{earlier}]` publishes the same port of the host");
+            faults.push(Diagnostic::error("E0212", message).at(path));
         }
     }
     check_network_mode(deployment, faults);

@@ -183,8 +183,9 @@ impl Deployment {
         });
         let fault = if !is_real_time && !SIGNALS.contains(&signal.as_str()) {
             let fault = Diagnostic::error("E0231", format!("unknown signal `{}`", echo(signal)));
-            match nearest(&format!("SIG{}", signal.trim_start_matches("SIG")), SIGNALS) {
-                Some(known) => fault.hint(format!("did you mean `{known}`?")),
+            let without_prefix = SIGNALS.iter().filter_map(|known| known.strip_prefix("SIG"));
+            match nearest(signal.trim_start_matches("SIG"), without_prefix) {
+                Some(known) => fault.hint(format!("did you mean `SIG{known}`?")),
                 None => fault.hint("signals are written such as `SIGTERM`"),
             }
         } else if signal == "SIGSTOP" || signal == "SIGKILL" && stop.grace.is_some() {

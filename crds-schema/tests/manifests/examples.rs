@@ -1,0 +1,54 @@
+//! Every example of every kind: those in `ok/` load without a word, those in `bad/` give the faults written beside them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crds_schema::{Diagnostic, Kind, Loader, ManifestFile};
+
+/// The examples of a kind in one of its two folders, sorted.
+pub(crate) fn examples(kind: Kind, folder: &str) -> Vec<PathBuf> {
+    let name = kind.as_str().to_lowercase();
+    let directory =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/kinds").join(name).join("examples").join(folder);
+    let mut files: Vec<PathBuf> = fs::read_dir(&directory)
+        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{kind} has no {folder} examples");
+    files
+}
+
+#[test]
+fn good_examples_load_without_a_word() {
+    let loader = Loader::new();
+    for kind in Kind::ALL {
+        for path in examples(*kind, "ok") {
+            let bytes = fs::read(&path).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let file = loader.load(&ManifestFile { name, directory: "/srv/app", bytes: &bytes });
+            assert_eq!(file.diagnostics, Vec::<Diagnostic>::new(), "{}", path.display());
+            assert_eq!(file.objects.len(), file.declared.len());
+            assert!(file.objects.iter().all(|object| object.spec.kind() == *kind));
+        }
+    }
+}
+
+#[test]
+fn bad_examples_give_the_faults_written_beside_them() {
+    let loader = Loader::new();
+    for kind in Kind::ALL {
+        for path in examples(*kind, "bad") {
+            let bytes = fs::read(&path).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let file = loader.load(&ManifestFile { name, directory: "/srv/app", bytes: &bytes });
+            let mut text = String::new();
+            for diagnostic in &file.diagnostics {
+                text.push_str(&diagnostic.one_line());
+                text.push('\n');
+            }
+            expect_test::expect_file![path.with_extension("txt")].assert_eq(&text);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Properties of the loader as a whole.
+
+use std::time::Instant;
+
+use crds_schema::{Kind, Loader, ManifestFile, load};
+
+const WEB: &str = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  image: nginx\n";
+
+fn load_text(text: &str) -> crds_schema::LoadedFile {
+    load(&ManifestFile { name: "a.yaml", directory: "/srv/app", bytes: text.as_bytes() })
+}
+
+#[test]
+fn a_fault_of_one_document_leaves_the_others_alone() {
+    let text = format!("{WEB}  imagee: x\n---\n{}", WEB.replace("web", "other"));
+    let file = load_text(&text);
+    let names: Vec<&str> = file.objects.iter().map(|object| object.metadata.name.as_str()).collect();
+    assert_eq!(names, ["other"]);
+    assert_eq!(file.declared.len(), 2, "the broken object is still the file's");
+    assert_eq!(file.objects[0].source.line, 8);
+    assert_eq!(file.diagnostics[0].object, "Deployment/default/web");
+    assert_eq!((file.diagnostics[0].spans[0].line, file.diagnostics[0].spans[0].column), (6, 3));
+    assert_eq!(file.diagnostics[0].spans[0].snippet, "  imagee: x");
+}
+
+#[test]
+fn relative_host_paths_become_absolute_at_load() {
+    let file = load_text(&format!("{WEB}  mounts: [{{ host: ./config, path: /config }}]\n"));
+    let json = file.objects[0].spec.to_json();
+    assert_eq!(json["mounts"][0]["host"], "/srv/app/config");
+    let bytes = format!("{WEB}  mounts: [{{ host: ./config, path: /config }}]\n").into_bytes();
+    let file = load(&ManifestFile { name: "a.yaml", directory: "", bytes: &bytes });
+    assert_eq!(file.diagnostics[0].code, "E0215");
+}
+
+#[test]
+fn json_is_yaml_and_a_byte_order_mark_is_accepted() {
+    let json = "\u{feff}{\n\t\"apiVersion\": \"evenkeel.dev/v1\",\n\t\"kind\": \"Volume\",\n\t\"metadata\": { \"name\": \"data\" }\n}\n";
+    let file = load_text(json);
+    assert_eq!(file.diagnostics, []);
+    assert_eq!(file.objects[0].spec.kind(), Kind::Volume);
+}
+
+#[test]
+fn what_the_loader_accepts_it_accepts_again_when_it_is_written_as_yaml() {
+    let loader = Loader::new();
+    for kind in Kind::ALL {
+        for path in crate::examples::examples(*kind, "ok") {
+            let bytes = std::fs::read(&path).unwrap();
+            let first = loader.load(&ManifestFile { name: "a.yaml", directory: "/srv/app", bytes: &bytes });
+            let yaml = crds_schema::yaml::to_yaml(&first.objects[0].to_json()).unwrap();
+            let second = loader.load(&ManifestFile { name: "b.yaml", directory: "/", bytes: yaml.as_bytes() });
+            assert_eq!(second.diagnostics, [], "{}\n{yaml}", path.display());
+            assert_eq!(first.objects[0].spec, second.objects[0].spec);
+        }
+    }
+}
+
+#[test]
+fn a_cut_file_never_panics_and_never_yields_a_different_object() {
+    let whole = std::fs::read_to_string(&crate::examples::examples(Kind::Deployment, "ok")[1]).unwrap();
+    let loader = Loader::new();
+    for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+        let file = loader.load(&ManifestFile { name: "a.yaml", directory: "/srv", bytes: &whole.as_bytes()[..end] });
+        assert!(file.objects.len() <= 1);
+    }
+}
+
+#[test]
+fn a_thousand_manifests_load_quickly() {
+    let loader = Loader::new();
+    let files: Vec<String> = (0..1000)
+        .map(|index| {
+            format!(
+                "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{ name: web-{index} }}\nspec:\n  image: nginx:1.29\n  \
+                 env: {{ LOG_LEVEL: info, RETRIES: \"3\" }}\n  ports: [{{ name: http, port: 8080, publish: {} }}]\n  networks: [back]\n  \
+                 mounts: [{{ volume: data, path: /data }}]\n  resources: {{ cpu: 500m, memory: 256MiB }}\n",
+                10_000 + index
+            )
+        })
+        .collect();
+    let start = Instant::now();
+    let mut count = 0;
+    for text in &files {
+        let file = loader.load(&ManifestFile { name: "a.yaml", directory: "/srv", bytes: text.as_bytes() });
+        assert_eq!(file.diagnostics, []);
+        count += file.objects.len();
+    }
+    assert_eq!(count, 1000);
+    println!("1000 manifests in {:?}", start.elapsed());
+}
