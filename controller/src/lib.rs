@@ -1,6 +1,7 @@
 //! The controller: it keeps a Docker host as its manifests say.
 
 pub mod board;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod event;
