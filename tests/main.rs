@@ -9,3 +9,7 @@ mod store;
 //! Black-box tests, one file per subject. This file is the table of contents.
 
 mod contract;
+//! Black-box tests: what a user gets, from the program itself. This file is their table of contents.
+
+#[cfg(test)]
+mod cli;

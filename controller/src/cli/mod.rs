@@ -1,3 +1,27 @@
 //! The command line: one file per command.
+//!
+//! stdout is data, stderr is talk. Exit codes: 0 ok, 1 differences or not ready, 2 usage or failure.
 
-pub mod demo_programs;
+pub mod client;
+pub mod command;
+mod completion;
+mod config_show;
+pub mod console;
+mod describe;
+pub mod diagnostics;
+mod doctor;
+pub mod error;
+mod events;
+mod explain;
+mod get;
+pub mod global;
+pub mod offline;
+pub mod output;
+mod plan;
+pub mod progress;
+mod prune;
+mod run;
+mod sanitise;
+mod schema;
+mod table;
+mod validate;

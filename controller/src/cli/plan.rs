@@ -1,0 +1,101 @@
+//! `evenkeel plan`: what would change and why. It changes nothing.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use crds_schema::{ObjectKey, Severity};
+use planner::Plan;
+use planner::plan::{FieldChange, Outcome};
+use serde_json::{Value, json};
+
+use super::console::{Console, ExitStatus};
+use super::error::CliError;
+use super::global::GlobalArgs;
+use super::offline::{PlanReport, plan_directory};
+use super::output::to_json_text;
+use super::validate::FaultFormat;
+use super::{diagnostics, sanitise};
+use crate::config::Setting;
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// Directory of manifests
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t = FaultFormat::Text)]
+    output: FaultFormat,
+}
+
+pub(super) async fn run(args: &PlanArgs, global: &GlobalArgs, console: &mut Console) -> Result<ExitStatus, CliError> {
+    let directory = args.directory.display().to_string();
+    let config = global.load_config(&[(Setting::Manifests, Some(&directory))])?;
+    let report = plan_directory(&config, &args.directory).await?;
+    if report.is_simulated {
+        console.talk("simulated engine");
+    }
+    for fault in &report.diagnostics {
+        let text = diagnostics::render(fault, console.use_color());
+        console.raw_complaint(&text);
+    }
+    match args.output {
+        FaultFormat::Text => console.data(&to_text(&report))?,
+        FaultFormat::Json => console.raw_data(&sanitise::sanitise_json(&to_json_text(&to_json(&report))))?,
+    }
+    if report.plans.iter().all(|(_, plan)| plan.steps.is_empty()) {
+        console.talk("nothing to change");
+    }
+    Ok(exit_status(&report))
+}
+
+fn exit_status(report: &PlanReport) -> ExitStatus {
+    if report.diagnostics.iter().any(|fault| fault.severity == Severity::Error) {
+        return ExitStatus::Failure;
+    }
+    let has_changes = report.plans.iter().any(|(_, plan)| !plan.steps.is_empty());
+    if has_changes { ExitStatus::Differences } else { ExitStatus::Success }
+}
+
+/// The text of every plan that is not settled, under its object's name.
+fn to_text(report: &PlanReport) -> String {
+    let to_block = |(key, plan): &(ObjectKey, Plan)| (!plan.is_settled()).then(|| format!("{key}\n{plan}"));
+    report.plans.iter().filter_map(to_block).collect::<Vec<_>>().join("\n")
+}
+
+fn to_json(report: &PlanReport) -> Value {
+    let plans: Vec<Value> = report.plans.iter().map(|(key, plan)| plan_to_json(key, plan)).collect();
+    json!({ "plans": plans, "diagnostics": report.diagnostics, "simulated": report.is_simulated })
+}
+
+fn plan_to_json(key: &ObjectKey, plan: &Plan) -> Value {
+    let field = |change: &FieldChange| json!({ "field": change.field, "old": change.old, "new": change.new });
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "id": step.id,
+                "after": step.after,
+                "subject": step.action.subject(),
+                "action": step.action.verb(),
+                "cause": step.cause.to_string(),
+            })
+        })
+        .collect();
+    let changes: Vec<Value> = plan
+        .changes
+        .iter()
+        .map(|change| json!({ "subject": change.subject, "outcome": outcome_word(&change.outcome), "fields": change.fields.iter().map(field).collect::<Vec<_>>() }))
+        .collect();
+    let waiting: Vec<String> = plan.waiting.iter().map(ToString::to_string).collect();
+    json!({ "object": key.to_string(), "steps": steps, "changes": changes, "waiting": waiting, "wakeMs": plan.wake_ms })
+}
+
+const fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::LiveUpdate => "liveUpdate",
+        Outcome::ReplaceStartFirst => "replaceStartFirst",
+        Outcome::ReplaceStopFirst(_) => "replaceStopFirst",
+        Outcome::Refused => "refused",
+    }
+}

@@ -1,0 +1,216 @@
+//! The command line from outside: arguments in, texts and exit codes out.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use expect_test::{Expect, expect};
+
+/// Runs the program in an empty environment, in a directory of its own.
+fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        .args(arguments)
+        .env_clear()
+        .env("EVENKEEL_DATA_DIR", directory.path().join("data"))
+        .envs(variables.iter().copied())
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
+}
+
+fn check(arguments: &[&str], expected_code: i32, stdout: &Expect, stderr: &Expect) {
+    let output = evenkeel(arguments, &[]);
+    stdout.assert_eq(&String::from_utf8_lossy(&output.stdout));
+    stderr.assert_eq(&String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(expected_code), "{arguments:?}");
+}
+
+#[test]
+fn help_lists_every_command_and_every_exit_code() {
+    check(&["--help"], 0, &expect![[r#"
+        Keeps a Docker host as its manifests say.
+
+        Exit codes: 0 ok, 1 differences or not ready, 2 usage or failure.
+
+        Usage: evenkeel [OPTIONS] <COMMAND>
+
+        Commands:
+          run         Watch manifests, keep the engine as they say, and serve the API
+          validate    Check manifests without an engine: every fault at once
+          plan        Show what would change and why, and change nothing
+          get         Show objects
+          describe    Show everything about one object
+          events      Show what happened
+          explain     Explain a kind or a field
+          schema      Print the JSON Schema of a kind, or of every manifest
+          doctor      Check the configuration, the engine and the host
+          prune       Show what prune holds back, or let it go on
+          config      Show the configuration
+          completion  Print a shell's completion script
+          version     Print the version
+          help        Print this message or the help of the given subcommand(s)
+
+        Options:
+          -h, --help
+                  Print help (see a summary with '-h')
+
+          -V, --version
+                  Print version
+
+        Global options:
+              --config <FILE>
+                  Config file [default: /etc/evenkeel/config.yaml where it exists; `EVENKEEL_CONFIG`]
+
+              --engine <ADDRESS>
+                  Engine: `unix://PATH`, `tcp://HOST:PORT` or `simulated` [default: `DOCKER_HOST`, else
+                  `unix:///var/run/docker.sock`]
+
+              --data-dir <DIR>
+                  Directory of the store, the token and the keys [default: /var/lib/evenkeel as root]
+
+              --instance <NAME>
+                  Name that tells controllers of one engine apart [default: default]
+
+              --server <ADDRESS>
+                  Running controller to ask: `http://HOST:PORT` or `unix://PATH` [default:
+                  `http://127.0.0.1:7070`; `EVENKEEL_SERVER`]
+
+              --log-format <FORMAT>
+                  Form of log lines: text or json [default: text]
+
+              --log-level <LEVEL>
+                  Log lines: off, error, warn, info, debug, trace, and target=level [default: info;
+                  `EVENKEEL_LOG`]
+
+          -q, --quiet
+                  Say nothing but errors on stderr
+
+              --no-color
+                  No colours; `NO_COLOR` does the same
+    "#]], &expect![""]);
+}
+
+#[test]
+fn the_version_is_data() {
+    check(&["version"], 0, &expect!["evenkeel 0.1.0\n"], &expect![""]);
+}
+
+#[test]
+fn a_wrong_argument_ends_with_2_and_a_suggestion() {
+    check(&["get", "--wach"], 2, &expect![""], &expect![[r#"
+        error: unexpected argument '--wach' found
+
+          tip: a similar argument exists: '--watch'
+
+        Usage: evenkeel get --watch [KIND] [NAME]
+
+        For more information, try '--help'.
+    "#]]);
+    check(&["get", "pods"], 2, &expect![""], &expect![[r#"
+        error: no kind `pods`
+        hint: the kinds are networks, volumes, deployments
+    "#]]);
+    check(&["get", "deploy", "Web"], 2, &expect![""], &expect![[r#"
+        error: `Web` is not a valid name: use 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit
+        hint: `evenkeel get -A` shows what there is
+    "#]]);
+    check(&["run"], 2, &expect![""], &expect![[r#"
+        error: no manifests
+        hint: name their directory with `--manifests DIR`
+    "#]]);
+}
+
+#[test]
+fn a_controller_that_does_not_run_is_told_with_a_hint() {
+    check(&["get", "--server", "127.0.0.1:1"], 2, &expect![""], &expect![[r#"
+        error: cannot reach the controller at http://127.0.0.1:1: Connection refused (os error 111)
+        hint: is `evenkeel run` running? `--server` or EVENKEEL_SERVER says where
+    "#]]);
+    check(&["events", "-w", "--server", "unix:///nowhere.sock"], 2, &expect![""], &expect![[r#"
+        error: cannot reach the controller at unix:///nowhere.sock: No such file or directory (os error 2)
+        hint: is `evenkeel run` running? `--server` or EVENKEEL_SERVER says where
+    "#]]);
+    check(&["prune", "--confirm", "t"], 2, &expect![""], &expect![[r#"
+        error: no token of the controller in `/tmp/.tmpx9WkqN/data`
+        hint: name the controller's directory with `--data-dir`, or set EVENKEEL_TOKEN
+    "#]]);
+}
+
+#[test]
+fn every_fault_of_the_configuration_is_told_at_once() {
+    check(
+        &["config", "show", "--engine", "ssh://far", "--log-level", "loud", "--server", "x"],
+        2,
+        &expect![""],
+        &expect![[r#"
+            error[E0242]: invalid value `ssh://far` for `engine` (flag --engine): `ssh://` is not supported: Evenkeel must be next to the engine to keep it
+             |
+             = hint: set it with `--engine`, `EVENKEEL_ENGINE` or `engine` in the config file
+            error[E0242]: invalid value `x` for `server` (flag --server): expected `http://HOST:PORT` or `unix://PATH`, such as `http://127.0.0.1:7070`
+             |
+             = hint: set it with `--server`, `EVENKEEL_SERVER` or `server` in the config file
+            error[E0242]: invalid value `loud` for `logLevel` (flag --log-level): `loud` is not a level: use `off`, `error`, `warn`, `info`, `debug` or `trace`, or `target=level`, separated by commas
+             |
+             = hint: set it with `--log-level`, `EVENKEEL_LOG` or `logLevel` in the config file
+        "#]],
+    );
+}
+
+#[test]
+fn config_show_says_where_each_value_came_from() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("config.yaml");
+    fs::write(&file, "resync: 1m\npruneLimit: 10%\n").expect("a config file");
+    let variables = [
+        ("EVENKEEL_CONFIG", file.to_str().expect("a text path")),
+        ("EVENKEEL_RESYNC", "2m"),
+        ("DOCKER_HOST", "tcp://h:1"),
+    ];
+    let output = evenkeel(&["config", "show", "--instance", "two", "-o", "json"], &variables);
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let entry = |setting: &str| {
+        let text = |field: &str| shown[setting][field].as_str().unwrap_or("none").to_owned();
+        (text("value"), text("from"))
+    };
+    let pair = |value: &str, from: &str| (value.to_owned(), from.to_owned());
+    assert_eq!(entry("resync"), pair("2m", "environment EVENKEEL_RESYNC"));
+    assert_eq!(entry("pruneLimit"), pair("10%", &format!("file {}", file.display())));
+    assert_eq!(entry("instance"), pair("two", "flag --instance"));
+    assert_eq!(entry("engine"), pair("tcp://h:1", "environment DOCKER_HOST"));
+    assert_eq!(entry("logFormat"), pair("text", "default"));
+    let table = evenkeel(&["config", "show"], &[]).stdout;
+    assert!(String::from_utf8_lossy(&table).starts_with("SETTING "));
+}
+
+#[test]
+fn completion_is_written_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = evenkeel(&["completion", shell], &[]);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("describe"), "{shell}");
+    }
+}
+
+#[test]
+fn doctor_names_what_fails_and_what_to_do() {
+    let output = evenkeel(&["doctor", "--engine", "unix:///nowhere.sock"], &[("EVENKEEL_LISTEN", "127.0.0.1:0")]);
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{report}");
+    assert!(report.contains("fail  engine     unix:///nowhere.sock does not answer"), "{report}");
+    assert!(report.contains("hint: start Docker"), "{report}");
+    let output = evenkeel(&["doctor", "--engine", "simulated"], &[("EVENKEEL_LISTEN", "127.0.0.1:0")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        .args(["completion", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()), (Some(0), String::new()));
+}
