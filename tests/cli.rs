@@ -28,7 +28,10 @@ fn check(arguments: &[&str], expected_code: i32, stdout: &Expect, stderr: &Expec
 
 #[test]
 fn help_lists_every_command_and_every_exit_code() {
-    check(&["--help"], 0, &expect![[r#"
+    check(
+        &["--help"],
+        0,
+        &expect![[r#"
         Keeps a Docker host as its manifests say.
 
         Exit codes: 0 ok, 1 differences or not ready, 2 usage or failure.
@@ -88,7 +91,9 @@ fn help_lists_every_command_and_every_exit_code() {
 
               --no-color
                   No colours; `NO_COLOR` does the same
-    "#]], &expect![""]);
+    "#]],
+        &expect![""],
+    );
 }
 
 #[test]
@@ -98,7 +103,11 @@ fn the_version_is_data() {
 
 #[test]
 fn a_wrong_argument_ends_with_2_and_a_suggestion() {
-    check(&["get", "--wach"], 2, &expect![""], &expect![[r#"
+    check(
+        &["get", "--wach"],
+        2,
+        &expect![""],
+        &expect![[r#"
         error: unexpected argument '--wach' found
 
           tip: a similar argument exists: '--watch'
@@ -106,35 +115,66 @@ fn a_wrong_argument_ends_with_2_and_a_suggestion() {
         Usage: evenkeel get --watch [KIND] [NAME]
 
         For more information, try '--help'.
-    "#]]);
-    check(&["get", "pods"], 2, &expect![""], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["get", "pods"],
+        2,
+        &expect![""],
+        &expect![[r#"
         error: no kind `pods`
         hint: the kinds are networks, volumes, deployments
-    "#]]);
-    check(&["get", "deploy", "Web"], 2, &expect![""], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["get", "deploy", "Web"],
+        2,
+        &expect![""],
+        &expect![[r#"
         error: `Web` is not a valid name: use 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit
         hint: `evenkeel get -A` shows what there is
-    "#]]);
-    check(&["run"], 2, &expect![""], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["run"],
+        2,
+        &expect![""],
+        &expect![[r#"
         error: no manifests
         hint: name their directory with `--manifests DIR`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_controller_that_does_not_run_is_told_with_a_hint() {
-    check(&["get", "--server", "127.0.0.1:1"], 2, &expect![""], &expect![[r#"
+    check(
+        &["get", "--server", "127.0.0.1:1"],
+        2,
+        &expect![""],
+        &expect![[r#"
         error: cannot reach the controller at http://127.0.0.1:1: Connection refused (os error 111)
         hint: is `evenkeel run` running? `--server` or EVENKEEL_SERVER says where
-    "#]]);
-    check(&["events", "-w", "--server", "unix:///nowhere.sock"], 2, &expect![""], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["events", "-w", "--server", "unix:///nowhere.sock"],
+        2,
+        &expect![""],
+        &expect![[r#"
         error: cannot reach the controller at unix:///nowhere.sock: No such file or directory (os error 2)
         hint: is `evenkeel run` running? `--server` or EVENKEEL_SERVER says where
-    "#]]);
-    check(&["prune", "--confirm", "t"], 2, &expect![""], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["prune", "--confirm", "t"],
+        2,
+        &expect![""],
+        &expect![[r#"
         error: no token of the controller in `/tmp/.tmpx9WkqN/data`
         hint: name the controller's directory with `--data-dir`, or set EVENKEEL_TOKEN
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

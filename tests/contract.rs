@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use controller::engine::contract::{
-    ArchiveFile, Outside, OutsideAction, SEQUENCE_FILES, Sequence, SimulatedOutside, Stage, archive_of, contract_images,
-    differences, parse_sequences, run_sequence,
+    ArchiveFile, Outside, OutsideAction, SEQUENCE_FILES, Sequence, SimulatedOutside, Stage, archive_of,
+    contract_images, differences, parse_sequences, run_sequence,
 };
 use controller::engine::docker::DockerEngine;
 use controller::engine::simulated::SimulatedEngine;

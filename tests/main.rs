@@ -3,13 +3,10 @@
 #[cfg(test)]
 #[allow(dead_code, reason = "every ring of tests uses a part of it")]
 mod support;
-//! Black-box tests: what a user sees, from outside the crates.
 
-mod store;
-//! Black-box tests, one file per subject. This file is the table of contents.
-
-mod contract;
-//! Black-box tests: what a user gets, from the program itself. This file is their table of contents.
-
-#[cfg(test)]
+// The command line, without an Engine.
 mod cli;
+// The store, across the death of its process.
+mod store;
+// The real and the simulated Engine, step by step.
+mod contract;

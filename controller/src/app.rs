@@ -19,10 +19,11 @@ use crate::engine::{Engine, EngineError};
 use crate::event::{EventType, NewEvent};
 use crate::executor::Executor;
 use crate::holder::Holder;
-use crate::http::{Api, Listener, Token, serve};
+use crate::http::server::{Api, ListenError, Listener, serve};
+use crate::http::token::{Token, TokenError};
 use crate::identity::{self, IdentityError};
 use crate::intake::{Intake, PruneSettings};
-use crate::lease::{self, Lease, LeaseError};
+use crate::lease::{self, Lease, LeaseError, LeaseRequest};
 use crate::lock::{DataDirLock, LockError};
 use crate::metrics::Metrics;
 use crate::reconcile::Reconciler;
@@ -37,6 +38,8 @@ const PRUNE_LOOK: Duration = Duration::from_secs(1);
 const EXPORT_TIME: Duration = Duration::from_secs(3600);
 /// How long the end may take: flushing, exporting, giving the lease back.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(8);
+/// Where the store keeps the epoch of the last lease.
+const LEASE_EPOCH: &str = "lease-epoch";
 /// How many failures in a row make an object hopeless for `--once`.
 const ONCE_FAILURES: u32 = 3;
 /// How many restarts by the Engine make a container hopeless for `--once`.
@@ -56,6 +59,15 @@ pub struct App {
     lease: Option<Lease>,
     /// Held for as long as the controller runs.
     _lock: Option<DataDirLock>,
+}
+
+/// How a controller is started, beside its configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StartOptions {
+    /// Serve the API.
+    pub is_serving: bool,
+    /// Take the engine over from a controller that may still live.
+    pub take_over: bool,
 }
 
 /// How a run ended.
@@ -111,10 +123,10 @@ pub enum AppError {
     },
     /// The address of the API cannot be used.
     #[error(transparent)]
-    Listen(#[from] crate::http::ListenError),
+    Listen(#[from] ListenError),
     /// The token of the API cannot be used.
     #[error(transparent)]
-    Token(#[from] crate::http::TokenError),
+    Token(#[from] TokenError),
 }
 
 impl AppError {
@@ -125,7 +137,7 @@ impl AppError {
             Self::Lock(error) => Some(error.hint().to_owned()),
             Self::Identity(error) => Some(error.hint()),
             Self::Open(error) => Some(error.hint().to_owned()),
-            Self::Lease(error) => Some(error.hint().to_owned()),
+            Self::Lease(error) => Some(error.hint()),
             Self::OtherEngine { .. } => {
                 Some("use another `--data-dir` for another engine, or the `--engine` that this one belongs to".into())
             }
@@ -142,7 +154,9 @@ impl AppError {
 /// When the address cannot be used.
 pub fn connect(address: &EngineAddress) -> Result<Arc<dyn Engine>, EngineError> {
     Ok(match address {
-        EngineAddress::Simulated => Arc::new(crate::engine::simulated::SimulatedEngine::demo()),
+        EngineAddress::Simulated => {
+            Arc::new(crate::engine::simulated::SimulatedEngine::demo(Clock::of_the_host().now_ms()))
+        }
         EngineAddress::Unix(_) | EngineAddress::Tcp(_) => Arc::new(DockerEngine::connect(&address.to_string())?),
     })
 }
@@ -153,7 +167,7 @@ impl App {
     /// # Errors
     /// When another controller is in the way, or something it needs is not there. An Engine that cannot be reached yet is no error
     /// of a controller that stays, but is one of `--once`.
-    pub async fn open(config: Config, is_serving: bool) -> Result<Self, AppError> {
+    pub async fn open(config: Config, start: StartOptions) -> Result<Self, AppError> {
         let is_simulated = config.engine == EngineAddress::Simulated;
         let me = Holder::current(&config.instance)
             .map_err(|source| AppError::Io { operation: "tell this process from others", source })?;
@@ -164,8 +178,12 @@ impl App {
         let (store, recovery) = if is_simulated {
             (Store::in_memory()?, None)
         } else {
-            let settings = StoreConfig { durability: config.durability, ..StoreConfig::new(&config.data_dir) };
-            let opened = tokio::task::block_in_place(|| open(&settings)).map_err(|error| AppError::Open(Box::new(error)))?;
+            let settings =
+                StoreConfig { durability: durability(config.durability), ..StoreConfig::new(&config.data_dir) };
+            let opened = tokio::task::spawn_blocking(move || open(&settings))
+                .await
+                .map_err(|error| AppError::Io { operation: "open the store", source: std::io::Error::other(error) })?;
+            let opened = opened.map_err(|error| AppError::Open(Box::new(error)))?;
             (opened.store, Some(opened.recovery))
         };
         let board = Arc::new(Board::default());
@@ -174,7 +192,7 @@ impl App {
         let metrics = Metrics::register(&mut registry);
         let is_reachable = check_engine(&*engine, &store, config.once).await?;
         let lease = match (is_simulated, is_reachable) {
-            (false, true) => Some(lease::acquire(Arc::clone(&engine), &me, &local.data_dir_id).await?),
+            (false, true) => Some(take_lease(&*engine, &store, &me, &local.data_dir_id, start.take_over).await?),
             (true, _) | (_, false) => None,
         };
         let mut world = World::new(local.identity.clone());
@@ -198,14 +216,25 @@ impl App {
         let intake = Arc::new(Intake::restore(Arc::clone(&core), Arc::clone(&reconciler), prune, is_restricted)?);
         let (stop, stopped) = watch::channel(false);
         let (confirm, confirmations) = mpsc::channel(1);
-        let api = if is_serving {
+        let api = if start.is_serving {
             let listener = Listener::bind(&config.listen).await?;
             let token = Token::new(local.api_token.clone());
             Some((listener, Api::new(board, Arc::new(registry), token, confirm, stopped)))
         } else {
             None
         };
-        Ok(Self { config, core, reflector, reconciler, intake, api, confirmations, stop, lease, _lock: lock_option(lock) })
+        Ok(Self {
+            config,
+            core,
+            reflector,
+            reconciler,
+            intake,
+            api,
+            confirmations,
+            stop,
+            lease,
+            _lock: lock_option(lock),
+        })
     }
 
     /// What readers see.
@@ -257,7 +286,7 @@ impl App {
     }
 
     async fn read_once(&self, directory: &Directory) -> bool {
-        let reading = tokio::task::block_in_place(|| directory.read());
+        let reading = directory.read_aside().await;
         self.intake.take(reading).await
     }
 
@@ -271,7 +300,7 @@ impl App {
             tasks.spawn(async move {
                 loop {
                     watch.changed().await;
-                    let reading = tokio::task::block_in_place(|| directory.read());
+                    let reading = directory.read_aside().await;
                     intake.take(reading).await;
                 }
             });
@@ -321,7 +350,8 @@ impl App {
             tokio::time::sleep(ONCE_LOOK).await;
             let is_late = tokio::time::Instant::now() >= deadline;
             let is_busy = self.core.queue.is_busy(tokio::time::Instant::now());
-            let unsettled: Vec<_> = self.core.board.objects().into_iter().filter(|record| !record.status.is_ready()).collect();
+            let unsettled: Vec<_> =
+                self.core.board.objects().into_iter().filter(|record| !record.status.is_ready()).collect();
             let is_first_pass_done = self.core.board.controller().is_ready;
             if is_first_pass_done && !is_busy && unsettled.is_empty() {
                 return if is_clean { Outcome::Converged } else { Outcome::BadInput };
@@ -340,14 +370,17 @@ impl App {
             .condition(ConditionType::Stalled)
             .is_some_and(|stalled| stalled.status == crds_schema::ConditionStatus::True);
         let failures = self.core.backoffs().failures(&record.key);
-        let ready_reason = status.condition(ConditionType::Ready).map(|ready| ready.reason.as_str()).unwrap_or_default();
+        let ready_reason =
+            status.condition(ConditionType::Ready).map(|ready| ready.reason.as_str()).unwrap_or_default();
         let is_crash_looping = ready_reason == "CrashLoopBackOff"
             && self.core.world().containers_of(&record.key).any(|container| container.restart_count >= ONCE_FAILURES);
         let is_waiting_only = ready_reason == "Waiting"
             && self.core.world().desired(&record.key).is_some_and(|object| {
                 let needs = object.lowered.depends_on.iter().map(|dependency| &dependency.key);
                 let mut needs = needs.chain(object.lowered.references());
-                needs.any(|key| self.core.backoffs().failures(key) >= ONCE_FAILURES || self.core.board.object(key).is_none())
+                needs.any(|key| {
+                    self.core.backoffs().failures(key) >= ONCE_FAILURES || self.core.board.object(key).is_none()
+                })
             });
         is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only
     }
@@ -363,7 +396,7 @@ impl App {
                 tracing::warn!(error = %error, "the store was not closed in order");
             }
             if let Some(lease) = self.lease
-                && let Err(error) = lease.release().await
+                && let Err(error) = lease.release(&*self.core.engine).await
             {
                 tracing::warn!(error = %error, "the lease was not given back; the next start takes it over");
             }
@@ -371,6 +404,14 @@ impl App {
         if tokio::time::timeout(SHUTDOWN_TIME, ending).await.is_err() {
             tracing::warn!("the end took too long; the next start puts things in order");
         }
+    }
+}
+
+/// What the store calls what the user chose.
+const fn durability(chosen: crate::config::Durability) -> crate::store::kv::Durability {
+    match chosen {
+        crate::config::Durability::Power => crate::store::kv::Durability::PowerCut,
+        crate::config::Durability::Process => crate::store::kv::Durability::Process,
     }
 }
 
@@ -384,6 +425,23 @@ fn wake_all(core: &Core) {
     for key in &keys {
         core.wake(key);
     }
+}
+
+/// Takes the lease of this instance, and remembers its epoch.
+async fn take_lease(
+    engine: &dyn Engine,
+    store: &Store,
+    me: &Holder,
+    data_dir_id: &str,
+    take_over: bool,
+) -> Result<Lease, AppError> {
+    let last_epoch = store.meta(LEASE_EPOCH)?.unwrap_or(0);
+    let request = LeaseRequest { me: me.clone(), data_dir_id: data_dir_id.to_owned(), last_epoch, take_over };
+    let lease = lease::acquire(engine, &request).await?;
+    let mut write = store.write();
+    write.put_meta(LEASE_EPOCH, &lease.epoch);
+    write.commit().await?;
+    Ok(lease)
 }
 
 /// Whether the Engine answers. The store belongs to one engine: another one is refused.
@@ -418,7 +476,10 @@ fn report_start(core: &Core, recovery: Option<&str>) -> Result<(), AppError> {
     for intent in core.store.open_intents()? {
         let steps = intent.steps.join("; ");
         let message = format!("the controller ended in the middle of a pass; what it did is observed now: {steps}");
-        core.record(NewEvent { event_type: EventType::Normal, ..NewEvent::warning(&intent.key, "PassInterrupted", message) });
+        core.record(NewEvent {
+            event_type: EventType::Normal,
+            ..NewEvent::warning(&intent.key, "PassInterrupted", message)
+        });
         let mut write = core.store.write();
         write.finish_pass(intent.id, vec!["interrupted".to_owned()], core.clock.now_ms());
         write.commit_lazily()?;
@@ -434,7 +495,8 @@ async fn tell_readiness(core: Arc<Core>) {
         let (ready, not_ready): (Vec<_>, Vec<_>) = objects.iter().partition(|record| record.status.is_ready());
         core.metrics.set_objects(ready.len(), not_ready.len());
         let is_looked_at = objects.iter().all(|record| {
-            record.status.observed_generation == record.status.generation && record.status.observed_ms >= core.started_ms
+            record.status.observed_generation == record.status.generation
+                && record.status.observed_ms >= core.started_ms
         });
         if is_looked_at {
             core.board.update_controller(|controller| controller.is_ready = true);

@@ -50,7 +50,17 @@ impl Core {
         seed: u64,
     ) -> Self {
         let (world, backoffs) = (Mutex::new(world), Mutex::new(Backoffs::new(seed)));
-        Self { world, backoffs, engine, store, board, queue: Queue::default(), metrics, clock, started_ms: clock.now_ms() }
+        Self {
+            world,
+            backoffs,
+            engine,
+            store,
+            board,
+            queue: Queue::default(),
+            metrics,
+            clock,
+            started_ms: clock.now_ms(),
+        }
     }
 
     /// The world, for a moment: never across an await.

@@ -122,6 +122,16 @@ pub fn load_or_create(data_dir: &Path, instance: &Name) -> Result<LocalIdentity,
     Ok(LocalIdentity { identity, api_token: to_hex(&token), data_dir_id: to_hex(&id), is_key_new })
 }
 
+/// The identity of a data directory, without making anything: where there is no key yet, nothing in the Engine is proved ours.
+///
+/// # Errors
+/// When the key file is too open or malformed.
+pub fn read(data_dir: &Path, instance: &Name) -> Result<Identity, IdentityError> {
+    let path = data_dir.join(KEY_FILE);
+    let key = if path.exists() { load_or_create_secret(&path)?.0 } else { [0; 32] };
+    Ok(Identity { instance: instance.clone(), key })
+}
+
 /// 32 random bytes that a file keeps as hex digits, and whether they were drawn just now.
 fn load_or_create_secret(path: &Path) -> Result<([u8; 32], bool), IdentityError> {
     let failed = |source| IdentityError::Io { path: path.to_owned(), source };

@@ -91,7 +91,7 @@ impl Intake {
         state.problem = None;
         state.is_unread = false;
         state.is_empty = reading.files.is_empty();
-        let merged = tokio::task::block_in_place(|| state.desired.merge(&self.loader, &reading, host_path::check));
+        let merged = state.desired.merge(&self.loader, &reading, host_path::check);
         let is_clean = !merged.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         self.report(&merged.diagnostics);
         self.apply(&mut state, merged);

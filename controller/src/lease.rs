@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use crds_schema::Name;
-use planner::ContainerDetail;
+use planner::observed::ContainerDetail;
 use planner::observed::{ContainerConfig, Limits};
 use planner::plan::ContainerCreate;
 

@@ -1,5 +1,6 @@
 //! The controller: it keeps a Docker host as its manifests say.
 
+pub mod app;
 pub mod backoff;
 pub mod board;
 pub mod cli;
@@ -27,4 +28,3 @@ pub mod source;
 pub mod status;
 pub mod store;
 pub mod telemetry;
-pub mod app;

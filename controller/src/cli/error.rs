@@ -37,10 +37,9 @@ pub enum CliError {
         /// Why it failed.
         #[source]
         source: Box<dyn Error + Send + Sync>,
+        /// What the user can do about it; may be empty.
+        hint: String,
     },
-    /// A part of the program does not exist yet.
-    #[error("`{0}` is not wired yet")]
-    NotWired(&'static str),
 }
 
 impl CliError {
@@ -52,11 +51,9 @@ impl CliError {
     /// What the user can do about it; empty where the message says all.
     pub fn hint(&self) -> String {
         match self {
-            Self::Usage { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
             Self::Client(error) => error.hint(),
-            Self::Config(_) | Self::Output(_) | Self::Runtime(_) | Self::Failed { .. } | Self::NotWired(_) => {
-                String::new()
-            }
+            Self::Config(_) | Self::Output(_) | Self::Runtime(_) => String::new(),
         }
     }
 

@@ -1,14 +1,34 @@
 //! The one place where the command line meets the parts of the program that are built elsewhere.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crds_schema::{Diagnostic, Kind, ObjectKey};
-use planner::Plan;
+use crds_schema::yaml::Loader;
+use crds_schema::{Diagnostic, Kind, ObjectKey, Severity};
+use planner::world::Removal;
+use planner::{Plan, World};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::console::{Console, ExitStatus};
+use super::diagnostics;
 use super::error::CliError;
+use super::progress::{final_table, show_progress};
+use crate::app::{App, AppError, Outcome, StartOptions, connect};
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::Core;
+use crate::desired::{DesiredState, Merged};
+use crate::identity;
+use crate::metrics::Metrics;
+use crate::reflector::Reflector;
+use crate::source::Reading;
+use crate::source::directory::Directory;
+use crate::store::Store;
+
+/// The code of a reference to an object that no manifest defines.
+const UNDEFINED_REFERENCE: &str = "E0217";
 
 /// What a check of manifests found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,10 +56,57 @@ pub struct PlanReport {
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run_controller(config: Config, console: &Console) -> Result<ExitStatus, CliError> {
-    drop(config);
-    let _ = console;
-    std::future::ready(Err(CliError::NotWired("run"))).await
+pub async fn run_controller(config: Config, take_over: bool, console: &mut Console) -> Result<ExitStatus, CliError> {
+    let (is_once, mode) = (config.once, config.progress);
+    let start = StartOptions { is_serving: !is_once, take_over };
+    let app = App::open(config, start).await.map_err(cannot_run)?;
+    let board = app.board();
+    if let Some(address) = app.address() {
+        tracing::info!(address = %address, "serving the API");
+    }
+    if !is_once {
+        let outcome = app.run(told_to_stop()).await.map_err(cannot_run)?;
+        return Ok(exit_status(outcome));
+    }
+    let (is_over, over) = watch::channel(false);
+    let shown = tokio::spawn(show_progress(Arc::clone(&board), mode, over));
+    let outcome = app.run(told_to_stop()).await.map_err(cannot_run)?;
+    is_over.send_replace(true);
+    drop(shown.await);
+    for fault in &board.controller().diagnostics {
+        console.raw_complaint(&diagnostics::render(fault, console.use_color()));
+    }
+    console.data(&final_table(&board, Clock::of_the_host().now_ms()))?;
+    Ok(exit_status(outcome))
+}
+
+fn exit_status(outcome: Outcome) -> ExitStatus {
+    match outcome {
+        Outcome::Converged => ExitStatus::Success,
+        Outcome::NotConverged => ExitStatus::Differences,
+        Outcome::BadInput => ExitStatus::Failure,
+    }
+}
+
+fn cannot_run(error: AppError) -> CliError {
+    let hint = error.hint().unwrap_or_default();
+    CliError::Failed { context: "cannot run".into(), source: Box::new(error), hint }
+}
+
+/// Ends with SIGTERM or SIGINT.
+pub async fn told_to_stop() {
+    let mut terminated = match signal(SignalKind::terminate()) {
+        Ok(terminated) => terminated,
+        Err(error) => {
+            tracing::warn!(error = %error, "SIGTERM cannot be heard");
+            return std::future::pending().await;
+        }
+    };
+    // Either is only heard; nothing is lost when the other wins.
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// Reads and checks manifests of files and directories, without an engine.
@@ -47,17 +114,79 @@ pub async fn run_controller(config: Config, console: &Console) -> Result<ExitSta
 /// # Errors
 /// When a path cannot be read.
 pub fn check_manifests(paths: &[PathBuf]) -> Result<Checked, CliError> {
-    let _ = paths;
-    Err(CliError::NotWired("validate"))
+    let mut files = Vec::new();
+    for path in paths {
+        let reading = Directory::new(path.clone()).read_path();
+        if let Some(problem) = reading.problem {
+            return Err(CliError::usage(problem, "name a file or a directory that can be read"));
+        }
+        files.extend(reading.files);
+    }
+    let merged = merge(&Reading { files, problem: None });
+    Ok(Checked {
+        files: merged.0,
+        objects: merged.1.wanted.keys().cloned().collect(),
+        diagnostics: merged.1.diagnostics.into_iter().map(undefined_is_an_error).collect(),
+    })
 }
 
-/// Plans every object of a directory against the engine, and changes nothing.
+fn merge(reading: &Reading) -> (usize, Merged) {
+    let merged = DesiredState::default().merge(&Loader::new(), reading, |_| Vec::new());
+    (reading.files.len(), merged)
+}
+
+/// While a controller waits for what is not defined yet, a check of all manifests knows that it is not.
+fn undefined_is_an_error(mut diagnostic: Diagnostic) -> Diagnostic {
+    if diagnostic.code == UNDEFINED_REFERENCE {
+        diagnostic.severity = Severity::Error;
+    }
+    diagnostic
+}
+
+/// Plans every object of a directory against the engine, and changes nothing: neither there nor in the data directory.
 ///
 /// # Errors
 /// When the directory cannot be read or the engine does not answer.
 pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanReport, CliError> {
-    let _ = (config, directory);
-    std::future::ready(Err(CliError::NotWired("plan"))).await
+    let reading = Directory::new(directory.to_owned()).read_aside().await;
+    if let Some(problem) = reading.problem {
+        return Err(CliError::usage(problem, "name a directory that can be read"));
+    }
+    let merged = DesiredState::default().merge(&Loader::new(), &reading, |_| Vec::new());
+    let failed = |error: crate::engine::EngineError| cannot_plan(AppError::Engine(error));
+    let engine = connect(&config.engine).map_err(failed)?;
+    let info = engine.info().await.map_err(failed)?;
+    let identity =
+        identity::read(&config.data_dir, &config.instance).map_err(|error| cannot_plan(AppError::Identity(error)))?;
+    let store = Store::in_memory().map_err(|error| cannot_plan(AppError::Store(error)))?;
+    let board = Arc::new(crate::board::Board::default());
+    let clock = Clock::of_the_host();
+    let core = Core::new(World::new(identity), engine, store, board, Metrics::default(), clock, 0);
+    for object in merged.wanted.values() {
+        core.world().set_desired(object);
+    }
+    let core = Arc::new(core);
+    Reflector::new(Arc::clone(&core), config.resync).relist().await.map_err(failed)?;
+    let mut world = core.world();
+    for orphan in world.orphans() {
+        // What prune would do in the end, whatever holds it back for now.
+        world.set_removal(&orphan, Removal::Approved { delete_volumes: false });
+    }
+    let ready = world.all_keys();
+    for key in &ready {
+        let is_ready = planner::plan(&world, key, clock.now_ms()).is_settled();
+        world.set_ready(key, is_ready);
+    }
+    let plans = world.all_keys().into_iter().map(|key| {
+        let plan = planner::plan(&world, &key, clock.now_ms());
+        (key, plan)
+    });
+    Ok(PlanReport { is_simulated: info.is_simulated, plans: plans.collect(), diagnostics: merged.diagnostics })
+}
+
+fn cannot_plan(error: AppError) -> CliError {
+    let hint = error.hint().unwrap_or_default();
+    CliError::Failed { context: "cannot plan".into(), source: Box::new(error), hint }
 }
 
 /// The manual of a kind, or of a field of it such as `deployment.ports.publish`.
@@ -65,8 +194,7 @@ pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanRep
 /// # Errors
 /// When there is no such kind or field.
 pub fn explain(subject: &str) -> Result<String, CliError> {
-    let _ = subject;
-    Err(CliError::NotWired("explain"))
+    crds_schema::explain::explain(subject).map_err(|fault| CliError::usage(fault.message, fault.hints.join("; ")))
 }
 
 /// The JSON Schema of a kind's manifest, or of every kind's.
@@ -74,9 +202,5 @@ pub fn explain(subject: &str) -> Result<String, CliError> {
 /// # Errors
 /// Never today.
 pub fn schema(kind: Option<Kind>) -> Result<Value, CliError> {
-    // The manifest's schema, with apiVersion, kind and metadata, belongs here; the spec's is a stand-in.
-    match kind {
-        Some(kind) => Ok(kind.spec_schema().to_value()),
-        None => Ok(Kind::ALL.iter().map(|kind| (kind.as_str().to_owned(), kind.spec_schema().to_value())).collect()),
-    }
+    Ok(kind.map_or_else(crds_schema::schema::combined_schema, crds_schema::schema::manifest_schema))
 }

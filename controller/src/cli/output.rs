@@ -185,8 +185,11 @@ pub fn to_json_text<T: Serialize>(value: &T) -> String {
 /// # Errors
 /// When the YAML writer refuses.
 pub fn to_yaml_text(value: &Value) -> Result<String, CliError> {
-    crds_schema::config_file::to_yaml(value)
-        .map_err(|text| CliError::Failed { context: "cannot write YAML".into(), source: text.into() })
+    crds_schema::config_file::to_yaml(value).map_err(|text| CliError::Failed {
+        context: "cannot write YAML".into(),
+        source: text.into(),
+        hint: String::new(),
+    })
 }
 
 /// A time as RFC 3339, in UTC and whole seconds.

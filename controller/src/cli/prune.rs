@@ -58,6 +58,6 @@ fn read_token(data_dir: &std::path::Path) -> Result<Token, CliError> {
         Ok(None) => {
             Err(CliError::usage(context(), "name the controller's directory with `--data-dir`, or set EVENKEEL_TOKEN"))
         }
-        Err(error) => Err(CliError::Failed { context: context(), source: error.into() }),
+        Err(error) => Err(CliError::Failed { context: context(), source: error.into(), hint: String::new() }),
     }
 }

@@ -44,6 +44,9 @@ pub(super) struct RunArgs {
     /// How progress is shown with --once: auto, plain or off [default: auto]
     #[arg(long, value_name = "HOW")]
     progress: Option<String>,
+    /// Take the engine over from a controller that may still live
+    #[arg(long)]
+    take_over: bool,
 }
 
 impl RunArgs {
@@ -69,8 +72,11 @@ pub(super) fn run(args: &RunArgs, global: &GlobalArgs, console: &mut Console) ->
     if config.manifests.is_none() {
         return Err(CliError::usage("no manifests", "name their directory with `--manifests DIR`"));
     }
-    start_logging(config.log_format, &config.log_level, console.use_color())
-        .map_err(|error| CliError::Failed { context: "cannot run".into(), source: error.into() })?;
+    start_logging(config.log_format, &config.log_level, console.use_color()).map_err(|error| CliError::Failed {
+        context: "cannot run".into(),
+        source: error.into(),
+        hint: String::new(),
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
-    runtime.block_on(offline::run_controller(config, console))
+    runtime.block_on(offline::run_controller(config, args.take_over, console))
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify_debouncer_full::notify::RecursiveMode;
+use notify_debouncer_full::notify::{RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
 use tokio::sync::mpsc;
 
@@ -39,7 +39,7 @@ pub struct Directory {
 /// The end of a watch; it ends when this is dropped.
 pub struct Watch {
     root: PathBuf,
-    debouncer: Option<Debouncer<notify_debouncer_full::notify::RecommendedWatcher, RecommendedCache>>,
+    debouncer: Option<Debouncer<RecommendedWatcher, RecommendedCache>>,
     watched: Option<(u64, u64)>,
     tx: mpsc::Sender<()>,
     rx: mpsc::Receiver<()>,
@@ -55,6 +55,13 @@ impl Directory {
     /// The directory at a path, which need not exist yet.
     pub fn new(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    /// Reads every manifest in it, and below it, on a thread where blocking is allowed.
+    pub async fn read_aside(&self) -> Reading {
+        let directory = self.clone();
+        let failed = |error: tokio::task::JoinError| Reading { files: Vec::new(), problem: Some(error.to_string()) };
+        tokio::task::spawn_blocking(move || directory.read()).await.unwrap_or_else(failed)
     }
 
     /// Reads every manifest in it, and below it. Blocking.
@@ -80,6 +87,18 @@ impl Directory {
             files.push(file);
         }
         Reading { files, problem: None }
+    }
+
+    /// Reads the one manifest that the path names, or every manifest of the directory that it names. Blocking.
+    pub fn read_path(&self) -> Reading {
+        match fs::canonicalize(&self.root) {
+            Ok(path) if path.is_file() => {
+                let root = path.parent().unwrap_or(&path).to_owned();
+                let file = FileReading { name: self.root.display().to_string(), ..read_file(&root, &path) };
+                Reading { files: vec![file], problem: None }
+            }
+            Ok(_) | Err(_) => self.read(),
+        }
     }
 
     /// Watches it. Where that is not possible, the poll goes on alone.

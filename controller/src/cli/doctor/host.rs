@@ -8,7 +8,6 @@ use std::path::Path;
 use super::Check;
 use crate::cli::client::Client;
 use crate::cli::diagnostics;
-use crate::cli::error::CliError;
 use crate::cli::offline;
 use crate::config::{Config, ListenAddress, ServerAddress};
 use crate::http::api::ControllerView;
@@ -40,7 +39,6 @@ pub(super) fn check_manifests(config: &Config) -> Option<Check> {
                 (_, _) => Check::fail(NAME, found, remedy),
             }
         }
-        Err(CliError::NotWired(_)) => Check::ok(NAME, format!("`{shown}` is readable")),
         Err(error) => Check::fail(NAME, error.chain(), "make every file readable"),
     })
 }
