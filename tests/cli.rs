@@ -1,9 +1,20 @@
 //! The command line from outside: arguments in, texts and exit codes out.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
+use controller::board::{Board, PruneHeld};
+use controller::event::NewEvent;
+use controller::http::server::{Api, Listener, serve};
+use controller::http::token::Token;
+use controller::status::{Column, ObjectRecord, ObjectStatus};
+use crds_schema::{ObjectKey, SourceLocation};
 use expect_test::{Expect, expect};
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
 
 /// Runs the program in an empty environment, in a directory of its own.
 fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -31,7 +42,7 @@ fn help_lists_every_command_and_every_exit_code() {
     check(
         &["--help"],
         0,
-        &expect![[r#"
+        &expect![[r"
         Keeps a Docker host as its manifests say.
 
         Exit codes: 0 ok, 1 differences or not ready, 2 usage or failure.
@@ -91,7 +102,7 @@ fn help_lists_every_command_and_every_exit_code() {
 
               --no-color
                   No colours; `NO_COLOR` does the same
-    "#]],
+    "]],
         &expect![""],
     );
 }
@@ -107,7 +118,7 @@ fn a_wrong_argument_ends_with_2_and_a_suggestion() {
         &["get", "--wach"],
         2,
         &expect![""],
-        &expect![[r#"
+        &expect![[r"
         error: unexpected argument '--wach' found
 
           tip: a similar argument exists: '--watch'
@@ -115,34 +126,34 @@ fn a_wrong_argument_ends_with_2_and_a_suggestion() {
         Usage: evenkeel get --watch [KIND] [NAME]
 
         For more information, try '--help'.
-    "#]],
+    "]],
     );
     check(
         &["get", "pods"],
         2,
         &expect![""],
-        &expect![[r#"
+        &expect![[r"
         error: no kind `pods`
         hint: the kinds are networks, volumes, deployments
-    "#]],
+    "]],
     );
     check(
         &["get", "deploy", "Web"],
         2,
         &expect![""],
-        &expect![[r#"
+        &expect![[r"
         error: `Web` is not a valid name: use 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit
         hint: `evenkeel get -A` shows what there is
-    "#]],
+    "]],
     );
     check(
         &["run"],
         2,
         &expect![""],
-        &expect![[r#"
+        &expect![[r"
         error: no manifests
         hint: name their directory with `--manifests DIR`
-    "#]],
+    "]],
     );
 }
 
@@ -152,29 +163,23 @@ fn a_controller_that_does_not_run_is_told_with_a_hint() {
         &["get", "--server", "127.0.0.1:1"],
         2,
         &expect![""],
-        &expect![[r#"
+        &expect![[r"
         error: cannot reach the controller at http://127.0.0.1:1: Connection refused (os error 111)
         hint: is `evenkeel run` running? `--server` or EVENKEEL_SERVER says where
-    "#]],
+    "]],
     );
     check(
         &["events", "-w", "--server", "unix:///nowhere.sock"],
         2,
         &expect![""],
-        &expect![[r#"
+        &expect![[r"
         error: cannot reach the controller at unix:///nowhere.sock: No such file or directory (os error 2)
         hint: is `evenkeel run` running? `--server` or EVENKEEL_SERVER says where
-    "#]],
+    "]],
     );
-    check(
-        &["prune", "--confirm", "t"],
-        2,
-        &expect![""],
-        &expect![[r#"
-        error: no token of the controller in `/tmp/.tmpx9WkqN/data`
-        hint: name the controller's directory with `--data-dir`, or set EVENKEEL_TOKEN
-    "#]],
-    );
+    let output = evenkeel(&["prune", "--confirm", "t"], &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && stderr.contains("or set EVENKEEL_TOKEN"), "{stderr}");
 }
 
 #[test]
@@ -183,7 +188,7 @@ fn every_fault_of_the_configuration_is_told_at_once() {
         &["config", "show", "--engine", "ssh://far", "--log-level", "loud", "--server", "x"],
         2,
         &expect![""],
-        &expect![[r#"
+        &expect![[r"
             error[E0242]: invalid value `ssh://far` for `engine` (flag --engine): `ssh://` is not supported: Evenkeel must be next to the engine to keep it
              |
              = hint: set it with `--engine`, `EVENKEEL_ENGINE` or `engine` in the config file
@@ -193,7 +198,7 @@ fn every_fault_of_the_configuration_is_told_at_once() {
             error[E0242]: invalid value `loud` for `logLevel` (flag --log-level): `loud` is not a level: use `off`, `error`, `warn`, `info`, `debug` or `trace`, or `target=level`, separated by commas
              |
              = hint: set it with `--log-level`, `EVENKEEL_LOG` or `logLevel` in the config file
-        "#]],
+        "]],
     );
 }
 
@@ -253,4 +258,119 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()), (Some(0), String::new()));
+}
+
+/// The API of a controller that knows two objects, on a unix socket in a directory.
+struct Controller {
+    board: Arc<Board>,
+    confirmations: mpsc::Receiver<String>,
+    shutdown: watch::Sender<bool>,
+    server: tokio::task::JoinHandle<()>,
+    address: String,
+}
+
+async fn start_controller(directory: &Path) -> Controller {
+    let board = Arc::new(Board::default());
+    for (key, cell) in [("Deployment/web", "2/2"), ("Network/staging/back", "bridge")] {
+        let key: ObjectKey = key.parse().expect("a key");
+        let metadata = serde_json::json!({ "name": key.name, "namespace": key.namespace });
+        let column = Column { name: "CELL".into(), value: cell.into(), wide: false };
+        board.put_object(ObjectRecord {
+            manifest: serde_json::json!({ "apiVersion": "evenkeel.dev/v1", "kind": key.kind.as_str(), "metadata": metadata, "spec": {} }),
+            key,
+            source: SourceLocation { file: "web.yaml".into(), line: 1 },
+            created_ms: 0,
+            status: ObjectStatus { columns: vec![column], ..ObjectStatus::default() },
+        });
+    }
+    board.record_event(NewEvent::normal(&"Deployment/web".parse().expect("a key"), "Created", "created \u{1b}web"), 0);
+    board.update_controller(|controller| (controller.is_simulated, controller.is_engine_reachable) = (true, true));
+    let socket = directory.join("evenkeel.sock");
+    let address = format!("unix://{}", socket.display());
+    let listener = Listener::bind(&address.parse().expect("an address")).await.expect("a socket");
+    let (confirmation_tx, confirmations) = mpsc::channel(1);
+    let (shutdown, shutdown_rx) = watch::channel(false);
+    let api =
+        Api::new(board.clone(), Arc::new(Registry::default()), Token::new("secret"), confirmation_tx, shutdown_rx);
+    let server = tokio::spawn(serve(listener, api));
+    Controller { board, confirmations, shutdown, server, address }
+}
+
+impl Controller {
+    /// Runs the program against this controller; its exit code, stdout and stderr.
+    async fn ask(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let address = self.address.clone();
+        let run = move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            evenkeel(&arguments, &[("EVENKEEL_SERVER", &address), ("EVENKEEL_TOKEN", "secret")])
+        };
+        let output = tokio::task::spawn_blocking(run).await.expect("the program ran");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+}
+
+#[tokio::test]
+async fn objects_and_events_are_shown_as_the_controller_knows_them() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let controller = start_controller(directory.path()).await;
+    let (code, stdout, stderr) = controller.ask(&["get", "deploy", "web"]).await;
+    assert_eq!((code, stderr.as_str()), (Some(0), "simulated engine\n"));
+    assert!(stdout.starts_with("NAME   CELL   STATUS    AGE\nweb    2/2    Unknown "), "{stdout}");
+    let (_, stdout, _) = controller.ask(&["get"]).await;
+    assert!(stdout.contains("NAMESPACE   NAME") && stdout.contains("staging     network/back"), "{stdout}");
+    let (_, stdout, stderr) = controller.ask(&["-q", "get", "net", "-n", "staging", "-o", "json"]).await;
+    assert!(stdout.contains("\"kind\": \"List\"") && stderr.is_empty(), "{stdout} {stderr}");
+    let (code, _, stderr) = controller.ask(&["get", "deploy/api"]).await;
+    assert!(code == Some(2) && stderr.contains("no Deployment `api` in namespace `default`"), "{stderr}");
+    let (code, stdout, _) = controller.ask(&["describe", "deploy", "web"]).await;
+    assert!(code == Some(0) && stdout.contains("Source:      web.yaml:1"), "{stdout}");
+    assert!(stdout.contains("created \\u{1b}web"), "{stdout}");
+    let (code, stdout, _) = controller.ask(&["events", "--for", "deploy/web", "-o", "json"]).await;
+    assert!(code == Some(0) && stdout.contains("\"reason\": \"Created\""), "{stdout}");
+    let (code, _, stderr) = controller.ask(&["describe", "deploy", "api"]).await;
+    assert!(code == Some(2) && stderr.contains("error: Deployment/api is not known"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_until_the_controller_ends() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let controller = start_controller(directory.path()).await;
+    let (board, shutdown) = (controller.board.clone(), controller.shutdown.clone());
+    // The program takes a while to start: the change is made again until it must have been seen.
+    let change = async move {
+        let web = board.object(&"Deployment/web".parse().expect("a key")).expect("it is there");
+        for _ in 0..10 {
+            board.put_object(ObjectRecord::clone(&web));
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            board.remove_object(&web.key);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        shutdown.send(true).expect("the server listens");
+    };
+    let ((code, stdout, stderr), ()) = tokio::join!(controller.ask(&["get", "-w"]), change);
+    assert!(code == Some(0) && stdout.contains("deployment/web"), "{stdout}");
+    assert!(stderr.contains("Deployment/web is gone\n"), "{stderr}");
+    assert!(stderr.ends_with("the controller ended the watch\n"), "{stderr}");
+    controller.server.await.expect("the server ended");
+    assert!(!directory.path().join("evenkeel.sock").exists());
+}
+
+#[tokio::test]
+async fn a_held_prune_is_shown_and_confirmed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut controller = start_controller(directory.path()).await;
+    assert_eq!(controller.ask(&["prune"]).await.2, "nothing is held\n");
+    let keys = vec!["Deployment/web".parse().expect("a key")];
+    let held = PruneHeld { keys, token: "t1".into(), reason: "all objects would go".into() };
+    controller.board.update_controller(|status| status.prune_held = Some(held));
+    let (code, stdout, stderr) = controller.ask(&["prune"]).await;
+    assert_eq!((code, stdout.as_str()), (Some(1), "Deployment/web\n"));
+    assert!(stderr.contains("evenkeel prune --confirm t1"), "{stderr}");
+    let (code, _, stderr) = controller.ask(&["prune", "--confirm", "t0"]).await;
+    assert!(code == Some(2) && stderr.contains("hint: `evenkeel prune` shows what is held now"), "{stderr}");
+    let (code, stdout, _) = controller.ask(&["prune", "--confirm", "t1"]).await;
+    assert_eq!((code, stdout.as_str()), (Some(0), "Deployment/web\n"));
+    assert_eq!(controller.confirmations.recv().await.as_deref(), Some("t1"));
 }

@@ -44,7 +44,7 @@ enum Command {
     /// Print the JSON Schema of a kind, or of every manifest
     Schema(schema::SchemaArgs),
     /// Check the configuration, the engine and the host
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// Show what prune holds back, or let it go on
     Prune(prune::PruneArgs),
     /// Show the configuration
@@ -100,7 +100,7 @@ fn run_command(cli: &Cli, console: &mut Console) -> Result<ExitStatus, CliError>
         Command::Events(args) => block_on(events::run(args, global, console)),
         Command::Explain(args) => explain::run(args, console),
         Command::Schema(args) => schema::run(args, console),
-        Command::Doctor => block_on(doctor::run(global, console)),
+        Command::Doctor(args) => block_on(doctor::run(args, global, console)),
         Command::Prune(args) => block_on(prune::run(args, global, console)),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(args, global, console),
         Command::Completion(args) => completion::run(args, console),

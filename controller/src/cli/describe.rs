@@ -76,7 +76,8 @@ fn render_head(object: &ObjectRecord, now_ms: i64) -> String {
     let mut page = String::new();
     let mut add = |name: &str, value: String| {
         if !value.is_empty() {
-            page.push_str(&format_args!("{:<13}{}\n", format!("{name}:"), one_line(&value)).to_string());
+            let label = format!("{name}:");
+            page.push_str(&[format!("{label:<13}"), one_line(&value), "\n".to_owned()].concat());
         }
     };
     let source = &object.source;

@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn a_fault_without_a_line_still_names_its_file_and_drives_no_terminal() {
         let fault = Diagnostic::error("E0101", "bad\u{1b}[31m").span(span(0, 0, 0, "", ""));
-        expect![[r#"
+        expect![[r"
             error[E0101]: bad\u{1b}[31m
-            --> web.yaml"#]]
+            --> web.yaml"]]
         .assert_eq(&render(&fault, false));
         let fault = Diagnostic::error("E0101", "bad").span(span(2, 9, 3, "a: \u{202e}b", ""));
         assert!(render(&fault, false).contains("a: \\u{202e}b"));

@@ -3,11 +3,21 @@
 mod engine;
 mod host;
 
+use clap::Args;
+use crds_schema::Diagnostic;
+
 use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
 use super::sanitise::one_line;
-use crate::config::Config;
+use crate::config::{Config, Origin, Setting};
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Directory of manifests to check too
+    #[arg(short, long, value_name = "DIR")]
+    manifests: Option<String>,
+}
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +52,11 @@ impl Check {
 }
 
 /// Runs every check: 0 all is well, 1 with warnings, 2 when something fails.
-pub(super) async fn run(global: &GlobalArgs, console: &mut Console) -> Result<ExitStatus, CliError> {
-    let checks = match global.load_config(&[]) {
+pub(super) async fn run(args: &DoctorArgs, global: &GlobalArgs, console: &mut Console) -> Result<ExitStatus, CliError> {
+    let checks = match global.load_config(&[(Setting::Manifests, args.manifests.as_deref())]) {
         Ok(config) => check_all(&config).await,
         Err(CliError::Config(errors)) => {
-            let to_check =
-                |fault: crds_schema::Diagnostic| Check::fail("config", fault.message, fault.hints.join("; "));
+            let to_check = |fault: Diagnostic| Check::fail("config", fault.message, fault.hints.join("; "));
             errors.to_diagnostics().into_iter().map(to_check).collect()
         }
         Err(error) => return Err(error),
@@ -61,7 +70,7 @@ pub(super) async fn run(global: &GlobalArgs, console: &mut Console) -> Result<Ex
 }
 
 async fn check_all(config: &Config) -> Vec<Check> {
-    let settings = config.origins.values().filter(|(_, origin)| *origin != crate::config::Origin::Default).count();
+    let settings = config.origins.values().filter(|(_, origin)| *origin != Origin::Default).count();
     let mut checks = vec![Check::ok("config", format!("{settings} of {} settings set", config.origins.len()))];
     checks.extend(host::check_manifests(config));
     checks.extend(engine::check(config).await);

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use crds_schema::{Condition, ConditionStatus, ConditionType, ObjectKey, SourceLocation};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use tower::ServiceExt as _;
 
-use super::server::{Api, Listener, serve};
+use super::guard::Peer;
+use super::server::{Api, Listener, router, serve};
 use super::token::Token;
 use crate::board::{Board, PruneHeld};
 use crate::config::ListenAddress;
@@ -236,7 +240,7 @@ async fn a_request_that_can_be_read_in_two_ways_is_refused_and_the_connection_cl
 #[tokio::test]
 async fn what_is_too_large_is_refused_with_its_own_status() {
     let served = start().await;
-    let headers: String = (0..150).map(|number| format!("X-{number}: a\r\n")).collect();
+    let headers = (0..150).map(|number| format!("X-{number}: a\r\n")).collect::<Vec<_>>().concat();
     let request = |extra: &str| format!("GET /healthz HTTP/1.1\r\nHost: localhost:PORT\r\n{extra}\r\n");
     assert_eq!(status(&served.raw(&request(&headers)).await), "431");
     assert_eq!(status(&served.raw(&request(&format!("X: {}\r\n", "a".repeat(64_000)))).await), "431");
@@ -300,13 +304,47 @@ async fn a_head_that_is_not_finished_in_five_seconds_is_not_waited_for() {
 #[tokio::test]
 async fn connections_above_the_cap_are_closed_and_the_others_go_on() {
     let served = start().await;
-    let mut held = Vec::new();
+    let mut kept = Vec::new();
     for _ in 0..256 {
-        held.push(TcpStream::connect(("127.0.0.1", served.port)).await.unwrap());
+        kept.push(TcpStream::connect(("127.0.0.1", served.port)).await.unwrap());
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(status(&served.get("/healthz").await), "closed");
     let head = format!("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", served.port);
-    held[0].write_all(head.as_bytes()).await.unwrap();
-    assert_eq!(status(&read_what_comes(&mut held[0]).await), "200");
+    kept[0].write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(status(&read_what_comes(&mut kept[0]).await), "200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_never_sent_is_answered_after_thirty_seconds() {
+    let (confirmations, _receiver) = mpsc::channel(1);
+    let (_shutdown, shutdown) = watch::channel(false);
+    let api = Api::new(Arc::default(), Arc::default(), Token::new("secret"), confirmations, shutdown);
+    let peer = Peer { local: Some("127.0.0.1:7070".parse().unwrap()), report: Arc::default() };
+    let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let request = Request::post("/api/v1/prune-confirmations")
+        .extension(peer)
+        .header("host", "localhost:7070")
+        .header("authorization", "Bearer secret")
+        .header("content-type", "application/json")
+        .body(Body::from_stream(never))
+        .unwrap();
+    let started = tokio::time::Instant::now();
+    assert_eq!(router(api).oneshot(request).await.unwrap().status(), 408);
+    assert_eq!(started.elapsed().as_secs(), 30);
+}
+
+#[tokio::test]
+async fn a_dead_processs_socket_is_replaced_and_nothing_else_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("api.sock");
+    let address = ListenAddress::Unix(path.clone());
+    drop(tokio::net::UnixListener::bind(&path).unwrap());
+    let listener = Listener::bind(&address).await.unwrap();
+    assert_eq!(Listener::bind(&address).await.unwrap_err().source.kind(), std::io::ErrorKind::AddrInUse);
+    drop(listener);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "precious").unwrap();
+    assert!(Listener::bind(&address).await.is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The name of the file in the data directory.
@@ -58,6 +58,8 @@ impl Token {
         let token = Self::random().map_err(fail)?;
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(fail)?;
+        // The mode above is for a file that is made; an empty one may have been there with another.
+        file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(fail)?;
         writeln!(file, "{}", token.0).and_then(|()| file.sync_all()).map_err(fail)?;
         Ok(token)
     }
@@ -100,6 +102,7 @@ mod tests {
     fn a_token_is_made_once_for_its_owner_alone() {
         let directory = tempfile::tempdir().unwrap();
         assert!(Token::read(directory.path()).unwrap().is_none());
+        std::fs::write(directory.path().join("token"), "\n").unwrap();
         let token = Token::ensure(directory.path()).unwrap();
         assert_eq!(token.reveal().len(), 64);
         assert!(Token::ensure(directory.path()).unwrap().matches(token.reveal()));
