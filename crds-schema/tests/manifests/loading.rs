@@ -89,3 +89,58 @@ fn a_thousand_manifests_load_quickly() {
     assert_eq!(count, 1000);
     println!("1000 manifests in {:?}", start.elapsed());
 }
+
+/// Loads hostile bytes, and checks what must hold of any answer.
+fn check_any(loader: &Loader, bytes: &[u8]) {
+    let file = loader.load(&ManifestFile { name: "a.yaml", directory: "/srv", bytes });
+    assert_eq!(file.objects.len(), file.source_maps.len());
+    for object in &file.objects {
+        assert!(file.declared.contains(&object.key()));
+        assert!(object.validate().iter().all(|fault| !fault.is_error()));
+    }
+    for fault in &file.diagnostics {
+        let line = fault.one_line();
+        assert!(line.chars().count() <= 500 && !line.chars().any(char::is_control), "{line}");
+    }
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let loader = Loader::new();
+    let pieces: [&[u8]; 14] = [
+        b"\t",
+        b"\n",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"*a",
+        b"&a ",
+        b"\xff",
+        b"\0",
+        b": ",
+        b"- ",
+        "\u{202e}".as_bytes(),
+        b"!!x ",
+    ];
+    // A fixed sequence: the same damage in every run.
+    let mut state: u64 = 7;
+    let mut next = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    for kind in Kind::ALL {
+        for path in ["ok", "bad"].iter().flat_map(|folder| crate::examples::examples(*kind, folder)) {
+            let whole = std::fs::read(&path).unwrap();
+            for _ in 0..60 {
+                let mut bytes = whole.clone();
+                for _ in 0..=next(3) {
+                    let (start, length) = (next(bytes.len()), next(12));
+                    let end = (start + length).min(bytes.len());
+                    bytes.splice(start..end, pieces[next(pieces.len())].iter().copied());
+                }
+                check_any(&loader, &bytes);
+            }
+        }
+    }
+}
