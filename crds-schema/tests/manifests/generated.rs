@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crds_schema::codes::{ERROR_CODES, error_code, index_page};
+use crds_schema::codes::{error_code, error_codes, index_page};
 use crds_schema::reference::reference_page;
 use crds_schema::schema::{combined_schema, manifest_schema};
 use crds_schema::{Kind, explain};
@@ -83,7 +83,7 @@ fn reference_pages_are_fresh() {
 #[test]
 fn error_pages_are_fresh() {
     let mut files = BTreeMap::from([("README.md".to_owned(), index_page())]);
-    for code in ERROR_CODES {
+    for code in error_codes() {
         files.insert(format!("{}.md", code.code), code.page());
     }
     check_directory(&root().join("docs/errors"), &files);
@@ -114,7 +114,8 @@ fn every_code_that_the_sources_use_is_explained() {
         }
     }
     assert!(found > 100);
-    assert!(ERROR_CODES.windows(2).all(|pair| pair[0].code < pair[1].code), "codes are unique and in order");
+    let codes: Vec<&str> = error_codes().map(|entry| entry.code).collect();
+    assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "codes are unique and in order");
 }
 
 #[test]
