@@ -34,6 +34,20 @@ fn relative_host_paths_become_absolute_at_load() {
 }
 
 #[test]
+fn a_fault_between_objects_is_located_at_its_field() {
+    let text = format!("{WEB}  networks: [back]\n---\n{WEB}  networks: [back]\n");
+    let file = load_text(&text);
+    let objects: Vec<_> = file.objects.iter().collect();
+    let mut faults = crds_schema::crosscheck(&objects);
+    faults.retain(|fault| fault.code == "E0217");
+    for fault in &mut faults {
+        assert!(file.locate(fault, text.as_bytes()));
+    }
+    let places: Vec<_> = faults.iter().map(|fault| (fault.spans[0].line, fault.spans[0].column)).collect();
+    assert_eq!(places, [(6, 14), (13, 14)]);
+}
+
+#[test]
 fn json_is_yaml_and_a_byte_order_mark_is_accepted() {
     let json = "\u{feff}{\n\t\"apiVersion\": \"evenkeel.dev/v1\",\n\t\"kind\": \"Volume\",\n\t\"metadata\": { \"name\": \"data\" }\n}\n";
     let file = load_text(json);
