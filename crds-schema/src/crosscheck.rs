@@ -12,6 +12,8 @@ use crate::suggestion::nearest;
 
 /// How many names of what is defined a hint lists.
 const MAX_LISTED: usize = 10;
+/// For how many undefined references a suggestion is looked for: that compares with every name there is.
+const MAX_SUGGESTIONS: usize = 100;
 
 /// Every fault that concerns more than one object. Each diagnostic names one object, so that the caller can refuse just that
 /// one: two objects that clash get one each. Its place is the file and the first line of the object.
@@ -133,9 +135,16 @@ fn check_host_ports(claims: &[(&AnyObject, Vec<Claim>)], faults: &mut Vec<Diagno
 
 fn check_references(objects: &[&AnyObject], claims: &[(&AnyObject, Vec<Claim>)], faults: &mut Vec<Diagnostic>) {
     let defined: BTreeSet<ObjectKey> = objects.iter().map(|object| object.key()).collect();
+    let mut undefined_count = 0;
     for (object, claim) in each(claims) {
         let (Claimed::Reference(key) | Claimed::Dependency(key)) = &claim.what else { continue };
         if defined.contains(key) {
+            continue;
+        }
+        undefined_count += 1;
+        if undefined_count > MAX_SUGGESTIONS {
+            let fault = Diagnostic::warning("E0217", format!("{key} is not defined")).at(claim.field.clone());
+            faults.push(fault.of(&object.key()).span(span_of(object, "")));
             continue;
         }
         let same_kind: Vec<&ObjectKey> = defined.iter().filter(|known| known.kind == key.kind).collect();

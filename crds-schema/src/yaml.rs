@@ -203,7 +203,13 @@ impl LoadedFile {
     /// [`crate::crosscheck`], which knows objects only. `false` when the fault is about no object of this file.
     pub fn locate(&self, diagnostic: &mut Diagnostic, bytes: &[u8]) -> bool {
         let Some(key) = diagnostic.object_key() else { return false };
-        let Some(index) = self.objects.iter().position(|object| object.key() == key) else { return false };
+        let first_span = diagnostic.spans.first();
+        // Of two objects with one key, the one whose place the fault gives.
+        let is_meant = |object: &AnyObject| {
+            object.key() == key
+                && first_span.is_none_or(|span| span.file != object.source.file || span.line == object.source.line)
+        };
+        let Some(index) = self.objects.iter().position(is_meant) else { return false };
         let Some(place) = self.source_maps.get(index).and_then(|map| map.find(&diagnostic.field)) else { return false };
         let Ok((source, _)) = SourceText::decode(&self.objects[index].source.file, bytes) else { return false };
         let span = source.span(place);

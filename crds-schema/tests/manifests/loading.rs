@@ -34,6 +34,20 @@ fn relative_host_paths_become_absolute_at_load() {
 }
 
 #[test]
+fn a_fault_between_objects_is_located_at_its_field() {
+    let text = format!("{WEB}  networks: [back]\n---\n{WEB}  networks: [back]\n");
+    let file = load_text(&text);
+    let objects: Vec<_> = file.objects.iter().collect();
+    let mut faults = crds_schema::crosscheck(&objects);
+    faults.retain(|fault| fault.code == "E0217");
+    for fault in &mut faults {
+        assert!(file.locate(fault, text.as_bytes()));
+    }
+    let places: Vec<_> = faults.iter().map(|fault| (fault.spans[0].line, fault.spans[0].column)).collect();
+    assert_eq!(places, [(6, 14), (13, 14)]);
+}
+
+#[test]
 fn json_is_yaml_and_a_byte_order_mark_is_accepted() {
     let json = "\u{feff}{\n\t\"apiVersion\": \"evenkeel.dev/v1\",\n\t\"kind\": \"Volume\",\n\t\"metadata\": { \"name\": \"data\" }\n}\n";
     let file = load_text(json);
@@ -88,4 +102,59 @@ fn a_thousand_manifests_load_quickly() {
     }
     assert_eq!(count, 1000);
     println!("1000 manifests in {:?}", start.elapsed());
+}
+
+/// Loads hostile bytes, and checks what must hold of any answer.
+fn check_any(loader: &Loader, bytes: &[u8]) {
+    let file = loader.load(&ManifestFile { name: "a.yaml", directory: "/srv", bytes });
+    assert_eq!(file.objects.len(), file.source_maps.len());
+    for object in &file.objects {
+        assert!(file.declared.contains(&object.key()));
+        assert!(object.validate().iter().all(|fault| !fault.is_error()));
+    }
+    for fault in &file.diagnostics {
+        let line = fault.one_line();
+        assert!(line.chars().count() <= 500 && !line.chars().any(char::is_control), "{line}");
+    }
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let loader = Loader::new();
+    let pieces: [&[u8]; 14] = [
+        b"\t",
+        b"\n",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"*a",
+        b"&a ",
+        b"\xff",
+        b"\0",
+        b": ",
+        b"- ",
+        "\u{202e}".as_bytes(),
+        b"!!x ",
+    ];
+    // A fixed sequence: the same damage in every run.
+    let mut state: u64 = 7;
+    let mut next = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    for kind in Kind::ALL {
+        for path in ["ok", "bad"].iter().flat_map(|folder| crate::examples::examples(*kind, folder)) {
+            let whole = std::fs::read(&path).unwrap();
+            for _ in 0..60 {
+                let mut bytes = whole.clone();
+                for _ in 0..=next(3) {
+                    let (start, length) = (next(bytes.len()), next(12));
+                    let end = (start + length).min(bytes.len());
+                    bytes.splice(start..end, pieces[next(pieces.len())].iter().copied());
+                }
+                check_any(&loader, &bytes);
+            }
+        }
+    }
 }
