@@ -353,6 +353,8 @@ impl Reflector {
         {
             let mut world = self.core.world();
             for network in &listed {
+                // Who was in it is asked again when it cannot be removed again.
+                world.set_foreign_members(&network.id, Vec::new());
                 let is_news = world.network(&network.id).is_none();
                 let owner = world.observe_network(network);
                 news.extend(owner.filter(|_| is_news));

@@ -16,8 +16,17 @@ pub mod observed;
 pub mod ownership;
 pub mod plan;
 mod removal;
+mod repair;
+mod requirement;
+mod retire;
+mod rollout;
 pub mod rollup;
 mod slots;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod users;
 pub mod verify;
 pub mod volumes;
 pub mod world;

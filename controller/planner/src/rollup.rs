@@ -6,10 +6,10 @@ use crds_schema::ObjectKey;
 use crds_schema::primitive::{ContainerSet, Primitive, RunState};
 use crds_schema::{ConditionStatus, ConditionType};
 
-use crate::containers::lacks_to_serve;
 use crate::inventory::ObservedContainer;
 use crate::observed::{ContainerState, Health};
 use crate::plan::{Outcome, Plan, Waiting};
+use crate::rollout::lacks_to_serve;
 use crate::slots;
 use crate::volumes;
 use crate::world::World;
