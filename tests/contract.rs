@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use controller::engine::contract::{
-    ArchiveFile, Outside, OutsideAction, SEQUENCE_FILES, Sequence, SimulatedOutside, Stage, archive_of, contract_images,
-    differences, parse_sequences, run_sequence,
+    ArchiveFile, Outside, OutsideAction, SEQUENCE_FILES, Sequence, SimulatedOutside, Stage, archive_of,
+    contract_images, differences, parse_sequences, run_sequence,
 };
 use controller::engine::docker::DockerEngine;
 use controller::engine::simulated::SimulatedEngine;
@@ -82,6 +82,7 @@ fn simulated_transcripts() -> Vec<(&'static str, String)> {
             for image in contract_images() {
                 image.make_simulated(&engine).await.unwrap();
             }
+            engine.host_path_missing("/evenkeel/not/there");
             let outside = SimulatedOutside(engine.clone());
             let settle = Duration::from_millis(1);
             let stage = Stage { engine: &engine, outside: &outside, prefix: "contract", settle };

@@ -38,6 +38,7 @@ use planner::observed::{
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 
 pub use self::calls::{Call, CallKind, CallOutcome, CallRecord};
+use self::container::HOST_NAME;
 pub use self::faults::{FaultPlan, ReplyFault, RequestFault};
 pub use self::image::{Healthcheck, ImageConfig, RegistryImage};
 pub use self::latency::Latency;
@@ -118,7 +119,7 @@ impl Engine for SimulatedEngine {
             id: "SIMU:LATE:DENG:INE0".to_owned(),
             version: "20.10.24".to_owned(),
             api_version: "1.41".to_owned(),
-            host_name: "simulated".to_owned(),
+            host_name: HOST_NAME.to_owned(),
             is_simulated: true,
         };
         self.shared.call(CallKind::Info, "", |_| Ok(info)).await

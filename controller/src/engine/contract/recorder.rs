@@ -141,10 +141,11 @@ impl Names {
             format!("{} = {kind}{}", mount.destination, if mount.read_only { ", read-only" } else { "" })
         });
         let mounts: Vec<String> = mounts.collect();
+        let hostname = if config.network_mode == "host" { "of the host" } else { &config.hostname };
         [
             format!("    image {} entrypoint {:?} cmd {:?}", config.image, config.entrypoint, config.cmd),
             format!("    user `{}` directory `{}` env {:?}", config.user, config.working_dir, config.env),
-            format!("    labels {labels:?} hostname {}", self.tidy(&config.hostname)),
+            format!("    labels {labels:?} hostname {hostname}"),
             format!("    exposed {:?} published {:?}", config.exposed_ports, config.port_bindings),
             format!("    mounts {mounts:?}"),
             format!("    network mode {} ipc {} pid `{}`", config.network_mode, config.ipc_mode, config.pid_mode),
@@ -154,6 +155,21 @@ impl Names {
         .map(|line| self.tidy(&line))
         .join("\n")
     }
+}
+
+/// A pair of events that repeats the pair before it is left out: how often a crash loop goes round depends on time alone.
+fn without_repeats(words: &[String]) -> Vec<&str> {
+    let mut told: Vec<&str> = Vec::new();
+    for word in words {
+        told.push(word);
+        if let [.., first, second, third, fourth] = told.as_slice()
+            && (first, second) == (third, fourth)
+            && first != second
+        {
+            told.truncate(told.len() - 2);
+        }
+    }
+    told
 }
 
 fn limits(limits: &Limits) -> String {
@@ -227,18 +243,16 @@ impl EventRecorder {
                     (symbol.to_owned(), format!("{action}{actor}"))
                 }
                 EventSubject::Volume => {
-                    let tidy = names.tidy(&event.id);
-                    if tidy == event.id {
-                        continue;
-                    }
-                    (tidy, action)
+                    // Anonymous volumes of sequences that run at the same time cannot be told from ours.
+                    let Some(symbol) = event.id.strip_prefix(&names.prefix) else { continue };
+                    (symbol.to_owned(), action)
                 }
                 EventSubject::Image => continue,
             };
             lines.entry((event.subject, thing)).or_default().push(word);
         }
         let line = |((_, thing), words): (&(EventSubject, String), &Vec<String>)| {
-            format!("events of {thing}: {}\n", words.join(", "))
+            format!("events of {thing}: {}\n", without_repeats(words).join(", "))
         };
         lines.iter().map(line).collect()
     }

@@ -334,18 +334,19 @@ impl Run<'_> {
     async fn wait_for(&self, step: &Step) -> String {
         let mut waited = Duration::ZERO;
         loop {
-            match self.inspect(&step.subject).await {
-                Ok(found) if is_so(found.as_ref(), &step.object) => break,
-                Ok(_) => {}
+            let found = match self.inspect(&step.subject).await {
+                Ok(found) => found,
                 Err(error) => return format!("    {}\n", self.tell_error(&error)),
-            }
-            if waited >= PATIENCE {
-                return format!("    never {}\n{}", step.object, self.observe(&step.subject).await);
+            };
+            let is_met = is_so(found.as_ref(), &step.object);
+            if is_met || waited >= PATIENCE {
+                let never = if is_met { String::new() } else { format!("    never {}\n", step.object) };
+                let told = self.names.summarise(&step.subject, found.as_ref()) + "\n";
+                return never + if step.is_observed { &told } else { "" };
             }
             sleep(INTERVAL).await;
             waited += INTERVAL;
         }
-        if step.is_observed { self.observe(&step.subject).await } else { String::new() }
     }
 
     async fn act_outside(&self, step: &Step, action: OutsideAction) -> String {

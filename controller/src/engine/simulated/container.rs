@@ -12,6 +12,9 @@ use super::image::Healthcheck;
 use super::programs::Program;
 use super::state::State;
 
+/// The name of the simulated host.
+pub(super) const HOST_NAME: &str = "simulated";
+
 /// Pairs of shared texts.
 pub(super) type SharedPairs = Box<[(Arc<str>, Arc<str>)]>;
 
@@ -133,8 +136,9 @@ impl Container {
     pub(super) fn detail(&self, state: &State) -> ContainerDetail {
         let mut config = ContainerConfig::clone(&self.config);
         config.labels = self.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        if config.hostname.is_empty() && config.network_mode != "host" {
-            self.id[..12].clone_into(&mut config.hostname);
+        if config.hostname.is_empty() {
+            let name = if config.network_mode == "host" { HOST_NAME } else { &self.id[..12] };
+            name.clone_into(&mut config.hostname);
         }
         config.mounts.extend(self.anonymous_volumes.iter().map(|(path, name)| MountConfig {
             destination: path.to_string(),

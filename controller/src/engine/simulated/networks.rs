@@ -78,7 +78,8 @@ impl State {
     }
 
     pub(super) fn network_members(&self, id: &str) -> Answer<Vec<(String, String)>> {
-        let network = self.find_network(id)?;
+        // The trait calls an absent network empty.
+        let Ok(network) = self.find_network(id) else { return Ok(Vec::new()) };
         let members = network.members.iter().filter_map(|id| self.containers.get(id));
         Ok(members.map(|container| (container.id.to_string(), container.name.to_string())).collect())
     }
@@ -113,7 +114,7 @@ impl State {
             }
             let Some(subnet) = Subnet::parse(subnet_text) else {
                 let text = format!("Invalid subnet {subnet_text} : invalid CIDR address: {subnet_text}");
-                return Err(Refusal::new(400, text));
+                return Err(Refusal::new(500, text));
             };
             let gateway = if gateway.is_empty() { Some(subnet.first_host()) } else { gateway.parse().ok() };
             let Some(gateway) = gateway.filter(|gateway| subnet.contains(*gateway)) else {
@@ -201,7 +202,7 @@ impl State {
                 let pool = network.pools.iter_mut().find(|pool| pool.subnet.contains(fixed));
                 let Some(pool) = pool else {
                     let text = format!("Invalid address {fixed}: It does not belong to any of this network's subnets");
-                    return Err(Refusal::new(400, text));
+                    return Err(Refusal::new(500, text));
                 };
                 if !pool.take(fixed) {
                     return Err(Refusal::new(403, "Address already in use"));
@@ -215,7 +216,7 @@ impl State {
                         "no available IPv4 addresses on this network's address pools: {} ({})",
                         network.name, network.id
                     );
-                    return Err(Refusal::new(403, text));
+                    return Err(Refusal::new(500, text));
                 };
                 Some(address)
             }
@@ -239,27 +240,37 @@ impl State {
 
     pub(super) fn connect_network(&mut self, id_or_name: &str, endpoint: &EndpointCreate) -> Answer<()> {
         let container_id = self.find_container(id_or_name)?;
-        let network = self.find_network(&endpoint.network_id)?;
-        let (network_id, network_name) = (Arc::clone(&network.id), Arc::clone(&network.name));
-        let Some(container) = self.containers.get(&container_id) else {
-            return Err(Refusal::no_container(id_or_name));
+        let has_endpoints = self.container(&container_id)?.has_endpoints();
+        let found = self.find_network(&endpoint.network_id).map(|network| (network.id.clone(), network.name.clone()));
+        let (network_id, network_name) = match found {
+            Ok((network_id, network_name)) => (Some(network_id), network_name),
+            Err(refusal) if has_endpoints => return Err(refusal),
+            // What does not run may wait for a network that is not there yet.
+            Err(_) => (None, endpoint.network_id.as_str().into()),
         };
         let aliases = self.interner.intern_all(&endpoint.aliases);
-        let mut attachment = Attachment { aliases, fixed_ipv4: endpoint.ipv4, ..Attachment::to(&network_name) };
-        if container.has_endpoints() {
-            if container.attachments.iter().any(|attachment| attachment.network_name == network_name) {
+        let container = self.container(&container_id)?;
+        let is_known = container.attachments.iter().any(|attachment| attachment.network_name == network_name);
+        match (is_known, has_endpoints) {
+            (true, true) => {
                 let text = format!("endpoint with name {} already exists in network {network_name}", container.name);
                 return Err(Refusal::new(403, text));
             }
+            // The first endpoint stays as it was asked for.
+            (true, false) => return Ok(()),
+            (false, _) => {}
+        }
+        if network_id.is_some() {
+            check_exclusive(&container.attachments)?;
+        }
+        let mut attachment = Attachment { aliases, fixed_ipv4: endpoint.ipv4, ..Attachment::to(&network_name) };
+        if let Some(network_id) = network_id.filter(|_| has_endpoints) {
             attachment.address = self.join_network(&container_id, &network_id, endpoint.ipv4)?;
-            attachment.network_id = Some(Arc::clone(&network_id));
             attachment.is_joined = true;
             self.events.network(&network_id, "connect", &container_id);
+            attachment.network_id = Some(network_id);
         }
-        if let Some(container) = self.containers.get_mut(&container_id) {
-            container.attachments.retain(|attachment| attachment.network_name != network_name);
-            container.attachments.push(attachment);
-        }
+        self.container(&container_id)?.attachments.push(attachment);
         Ok(())
     }
 
@@ -283,15 +294,37 @@ impl State {
         let Some(position) = position else {
             let article = if is_running { "" } else { "the " };
             let text = format!("container {container_id} is not connected to {article}network {name}");
-            return Err(Refusal::new(if is_running { 403 } else { 500 }, text));
+            return Err(Refusal::new(500, text));
         };
         let attachment = container.attachments.remove(position);
         if let Ok((network_id, _)) = found {
             if attachment.is_joined {
                 self.leave_network(&container_id, &network_id, attachment.address);
+                // A real Engine tells this one twice.
+                self.events.network(&network_id, "disconnect", &container_id);
             }
             self.events.network(&network_id, "disconnect", &container_id);
         }
         Ok(())
     }
+}
+
+/// A container without a network, or with the host's, has no other.
+fn check_exclusive(attachments: &[Attachment]) -> Answer<()> {
+    for attachment in attachments {
+        match &*attachment.network_name {
+            "none" => {
+                let text = "container cannot be connected to multiple networks with one of the networks in private \
+                            (none) mode";
+                return Err(Refusal::new(400, text));
+            }
+            "host" => {
+                let text = "container sharing network namespace with another container or host cannot be connected to \
+                            any other network";
+                return Err(Refusal::new(400, text));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
