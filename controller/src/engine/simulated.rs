@@ -9,6 +9,7 @@ mod change;
 mod container;
 mod control;
 mod create;
+mod endpoint;
 mod events;
 mod faults;
 mod health;
@@ -21,6 +22,7 @@ mod ports;
 mod programs;
 mod refusal;
 mod state;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -42,9 +44,9 @@ use self::container::HOST_NAME;
 pub use self::faults::{FaultPlan, ReplyFault, RequestFault};
 pub use self::image::{Healthcheck, ImageConfig, RegistryImage};
 pub use self::latency::Latency;
-use self::lifecycle::StopProgress;
 pub use self::programs::{AtStopSignal, End, HealthScript, Program, Start};
 use self::state::State;
+use self::stop::StopProgress;
 use self::transport::Shared;
 use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
 
@@ -160,7 +162,7 @@ impl Engine for SimulatedEngine {
 
     async fn network_members(&self, id: &str) -> Result<Vec<(String, String)>, EngineError> {
         let network = id.to_owned();
-        self.shared.call(CallKind::NetworkMembers, id, move |state| state.network_members(&network)).await
+        self.shared.call(CallKind::NetworkMembers, id, move |state| Ok(state.network_members(&network))).await
     }
 
     async fn inspect_image(&self, reference: &str) -> Result<Option<ImageDetail>, EngineError> {

@@ -115,6 +115,9 @@ impl Container {
     }
 
     pub(super) fn summary(&self, state: &State) -> ContainerSummary {
+        let network_ids = self.attachments.iter().filter_map(|attachment| attachment.network_id.as_deref());
+        let mut network_ids: Vec<String> = network_ids.map(str::to_owned).collect();
+        network_ids.sort();
         ContainerSummary {
             id: self.id.to_string(),
             name: self.name.to_string(),
@@ -122,11 +125,7 @@ impl Container {
             // The list's text tells health only of what runs.
             health: if self.state == ContainerState::Running { self.health } else { Health::None },
             labels: self.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
-            network_ids: self
-                .attachments
-                .iter()
-                .filter_map(|attachment| attachment.network_id.as_deref().map(str::to_owned))
-                .collect(),
+            network_ids,
             image_id: self.image_id.to_string(),
             // The list tells whole seconds.
             created_ms: state.timestamp(self.created_ms) / 1000 * 1000,

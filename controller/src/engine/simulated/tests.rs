@@ -46,7 +46,7 @@ async fn a_crash_loop_doubles_its_pause_from_a_tenth_of_a_second() {
     }
     // Restarts fall on 100, 300, 700 and 1500 ms.
     assert_eq!(restarts, [1, 2, 3, 3, 4, 4, 4, 4]);
-    sleep(Duration::from_secs(3600)).await;
+    sleep(Duration::from_hours(1)).await;
     assert!(engine.peek(&id).unwrap().restart_count < 80, "the pause never grew to its cap of 60 s");
     assert_eq!(state(&engine, &id), ContainerState::Restarting);
 }
@@ -252,9 +252,8 @@ async fn requests_fail_are_dropped_come_late_or_find_nobody() {
         RequestFault::Unreachable,
         RequestFault::Fail { status: 500, text: "no space left on device".to_owned() },
     ];
-    engine.set_request_faults(move |call| match call.kind {
-        CallKind::RenameContainer => faults.pop().unwrap_or_default(),
-        _ => RequestFault::None,
+    engine.set_request_faults(move |call| {
+        if call.kind == CallKind::RenameContainer { faults.pop().unwrap_or_default() } else { RequestFault::None }
     });
     let mut kinds = Vec::new();
     for name in ["full", "nobody", "dropped", "late"] {
@@ -296,11 +295,10 @@ async fn a_hanging_container_holds_its_own_calls_and_lets_them_through_in_order(
 async fn a_fault_can_make_a_container_hang() {
     let engine = SimulatedEngine::default();
     let id = run(&engine, "web", Program::forever(), "no").await;
-    engine.set_request_faults(|call| match call.kind {
-        CallKind::StopContainer => RequestFault::HangObject,
-        _ => RequestFault::None,
+    engine.set_request_faults(|call| {
+        if call.kind == CallKind::StopContainer { RequestFault::HangObject } else { RequestFault::None }
     });
-    assert!(tokio::time::timeout(Duration::from_secs(60), engine.stop_container(&id, 1)).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_mins(1), engine.stop_container(&id, 1)).await.is_err());
     assert_eq!(state(&engine, &id), ContainerState::Running);
     engine.release(&id);
     sleep(Duration::from_secs(2)).await;
@@ -368,6 +366,7 @@ async fn ten_thousand_containers_are_small_and_quick() {
     }
     let grown = resident_kib().saturating_sub(before);
     assert!(grown < 24 * 1024, "10 000 containers take {grown} KiB");
+    println!("10 000 containers take {grown} KiB");
     assert_eq!(engine.list_containers("test").await.unwrap().len(), 10_000);
 }
 
