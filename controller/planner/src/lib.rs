@@ -7,6 +7,7 @@ pub mod hash;
 pub mod observed;
 pub mod ownership;
 pub mod plan;
+pub mod verify;
 
 pub use observed::{
     ContainerDetail, ContainerState, ContainerSummary, Health, ImageDetail, NetworkDetail, VolumeDetail,

@@ -159,13 +159,19 @@ const ROWS: &[Row] = &[
     row(PULL, "unauthorized", ErrorKind::RegistryDenied),
     row(PULL, "authentication required", ErrorKind::RegistryDenied),
     row(PULL, "authorization failed", ErrorKind::RegistryDenied),
+    // The Engine's own disk, not the registry.
+    row(PULL, "permission denied", ErrorKind::Internal),
     row(PULL, "denied", ErrorKind::RegistryDenied),
     row(PULL, "403 forbidden", ErrorKind::RegistryDenied),
     row(PULL, "received unexpected http status", ErrorKind::RegistryUnavailable),
     row(PULL, "unexpected status from", ErrorKind::RegistryUnavailable),
+    row(PULL, "failed to unpack image", ErrorKind::RegistryUnavailable),
     row(PULL, "manifest verification failed", ErrorKind::RegistryUnavailable),
     row(PULL, "invalid reference format", ErrorKind::Invalid),
     row(PULL, "manifest unknown", ErrorKind::RegistryNotFound),
+    // Errors of a registry that does not say that it speaks JSON are quoted whole.
+    row(PULL, "manifest_unknown", ErrorKind::RegistryNotFound),
+    row(PULL, "name_unknown", ErrorKind::RegistryNotFound),
     row(PULL, "no matching manifest", ErrorKind::RegistryNotFound),
     row(PULL, "name unknown", ErrorKind::RegistryNotFound),
     row(PULL, ": not found", ErrorKind::RegistryNotFound),
@@ -329,6 +335,16 @@ mod tests {
         check(PullImage, 404, containerd, ErrorKind::RegistryNotFound);
         let denied = "pull access denied for x, repository does not exist or may require 'docker login': denied: requested access to the resource is denied";
         check(PullImage, 404, denied, ErrorKind::RegistryDenied);
+        // Docker 28 with the containerd image store.
+        let resolve = "unknown: failed to resolve reference \"r/x:1\"";
+        let head = "unexpected status from HEAD request to http://r/v2/x/manifests/1";
+        check(PullImage, 200, &format!("{resolve}: {head}: 403 Forbidden"), ErrorKind::RegistryDenied);
+        check(PullImage, 500, &format!("{resolve}: {head}: 429 Too Many Requests"), ErrorKind::RegistryThrottled);
+        check(PullImage, 500, &format!("{resolve}: {head}: 500 Internal Server Error"), ErrorKind::RegistryUnavailable);
+        let unpack =
+            "failed to unpack image on snapshotter overlayfs: unexpected media type text/html for sha256:00: not found";
+        check(PullImage, 200, unpack, ErrorKind::RegistryUnavailable);
+        check(PullImage, 500, "open /var/lib/docker/tmp/x: permission denied", ErrorKind::Internal);
         check(PullImage, 200, "write /var/lib/x: no space left on device", ErrorKind::NoSpace);
     }
 

@@ -1,1 +1,7 @@
-//! Against a real engine.
+//! What the adapter does against a real engine, and against answers that no engine gives.
+
+mod answers;
+mod networks;
+mod observations;
+mod stage;
+mod workloads;
