@@ -3,6 +3,8 @@
 //! `EVENKEEL_TEST_ENGINE` names the real Engine, by default the one of the host; without one the comparison is skipped, and with
 //! `CI=true` that is a failure. `UPDATE_EXPECT=1` writes the transcripts anew, from the simulated Engine.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -46,21 +48,21 @@ fn the_simulated_engine_keeps_to_its_transcripts() {
 fn the_simulated_and_the_real_engine_answer_alike() {
     let address = std::env::var("EVENKEEL_TEST_ENGINE").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let real = match runtime.block_on(real_transcripts(&address)) {
-        Ok(transcripts) => transcripts,
+    let real = match runtime.block_on(connect(&address)) {
+        Ok(engine) => runtime.block_on(real_transcripts(engine, &address)).unwrap(),
         Err(error) if std::env::var("CI").as_deref() == Ok("true") => panic!("no engine at {address}: {error}"),
         Err(error) => {
             println!("skipped: the contract on a real engine: {error}");
             return;
         }
     };
-    let mut report = String::new();
-    for ((_, simulated), real) in simulated_transcripts().iter().zip(&real) {
-        if let Some(lines) = differences(simulated, real) {
-            report += &format!("{}\n{lines}\n", simulated.lines().next().unwrap_or_default());
-        }
-    }
-    assert!(report.is_empty(), "the engines differ:\n{report}");
+    let simulated = simulated_transcripts();
+    let report = simulated.iter().zip(&real).filter_map(|((_, simulated), real)| {
+        let name = simulated.lines().next().unwrap_or_default();
+        differences(simulated, real).map(|lines| format!("{name}\n{lines}\n"))
+    });
+    let report: Vec<String> = report.collect();
+    assert!(report.is_empty(), "the engines differ:\n{}", report.join("\n"));
 }
 
 /// All sequences in the order of the files, each with its file.
@@ -82,6 +84,7 @@ fn simulated_transcripts() -> Vec<(&'static str, String)> {
             for image in contract_images() {
                 image.make_simulated(&engine).await.unwrap();
             }
+            engine.host_path_missing("/evenkeel/not/there");
             let outside = SimulatedOutside(engine.clone());
             let settle = Duration::from_millis(1);
             let stage = Stage { engine: &engine, outside: &outside, prefix: "contract", settle };
@@ -91,10 +94,14 @@ fn simulated_transcripts() -> Vec<(&'static str, String)> {
     })
 }
 
-/// Every sequence on the real Engine, some at once.
-async fn real_transcripts(address: &str) -> Result<Vec<String>, EngineError> {
+async fn connect(address: &str) -> Result<Arc<DockerEngine>, EngineError> {
     let engine = Arc::new(DockerEngine::connect(address)?);
     engine.info().await?;
+    Ok(engine)
+}
+
+/// Every sequence on the real Engine, some at once.
+async fn real_transcripts(engine: Arc<DockerEngine>, address: &str) -> Result<Vec<String>, EngineError> {
     let root = busybox_root();
     for image in contract_images() {
         image.make(&*engine, root.clone()).await?;

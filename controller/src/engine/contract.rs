@@ -5,9 +5,12 @@
 //! Two Engines keep the contract when their transcripts are equal.
 
 mod archive;
+mod describe;
 mod image;
+mod names;
 mod outside;
 mod recorder;
+mod request;
 mod runner;
 pub mod script;
 
@@ -32,14 +35,14 @@ pub fn differences(simulated: &str, real: &str) -> Option<String> {
         return None;
     }
     let (ours, theirs): (Vec<&str>, Vec<&str>) = (simulated.lines().collect(), real.lines().collect());
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for number in 0..ours.len().max(theirs.len()) {
         let (our, their) = (ours.get(number).copied(), theirs.get(number).copied());
         if our != their {
             let line = number + 1;
-            text += &format!("{line:4} simulated: {}\n", our.unwrap_or("(nothing)"));
-            text += &format!("{line:4} real:      {}\n", their.unwrap_or("(nothing)"));
+            lines.push(format!("{line:4} simulated: {}", our.unwrap_or("(nothing)")));
+            lines.push(format!("{line:4} real:      {}", their.unwrap_or("(nothing)")));
         }
     }
-    Some(text)
+    Some(lines.join("\n"))
 }

@@ -9,6 +9,7 @@ mod change;
 mod container;
 mod control;
 mod create;
+mod endpoint;
 mod events;
 mod faults;
 mod health;
@@ -21,6 +22,7 @@ mod ports;
 mod programs;
 mod refusal;
 mod state;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -38,12 +40,13 @@ use planner::observed::{
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 
 pub use self::calls::{Call, CallKind, CallOutcome, CallRecord};
+use self::container::HOST_NAME;
 pub use self::faults::{FaultPlan, ReplyFault, RequestFault};
 pub use self::image::{Healthcheck, ImageConfig, RegistryImage};
 pub use self::latency::Latency;
-use self::lifecycle::StopProgress;
 pub use self::programs::{AtStopSignal, End, HealthScript, Program, Start};
 use self::state::State;
+use self::stop::StopProgress;
 use self::transport::Shared;
 use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
 
@@ -118,7 +121,7 @@ impl Engine for SimulatedEngine {
             id: "SIMU:LATE:DENG:INE0".to_owned(),
             version: "20.10.24".to_owned(),
             api_version: "1.41".to_owned(),
-            host_name: "simulated".to_owned(),
+            host_name: HOST_NAME.to_owned(),
             is_simulated: true,
         };
         self.shared.call(CallKind::Info, "", |_| Ok(info)).await
@@ -159,7 +162,7 @@ impl Engine for SimulatedEngine {
 
     async fn network_members(&self, id: &str) -> Result<Vec<(String, String)>, EngineError> {
         let network = id.to_owned();
-        self.shared.call(CallKind::NetworkMembers, id, move |state| state.network_members(&network)).await
+        self.shared.call(CallKind::NetworkMembers, id, move |state| Ok(state.network_members(&network))).await
     }
 
     async fn inspect_image(&self, reference: &str) -> Result<Option<ImageDetail>, EngineError> {

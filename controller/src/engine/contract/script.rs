@@ -7,6 +7,7 @@
 //! create a image=loop net=n alias=web    options: name net alias ip vol=v:/data bind tmpfs restart mem swap cpus pids port=p1:80
 //! start a                                … env label cmd user signal hostname readonly capdrop
 //! ~start a                               the same, without a look at the container afterwards
+//! list a                                 as the list tells it; `show a` as inspect does
 //! await a exited                         until it is in that state, or healthy, unhealthy, restarted
 //! ```
 
@@ -43,10 +44,55 @@ pub struct Step {
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
+    /// Makes or removes a network or a volume.
+    Keep(Keep),
+    /// Asks about something else than one container.
+    Ask(Ask),
+    /// Does something with a container.
+    Handle(Handle),
+    /// Waits until the container is so.
+    Await,
+    /// Waits some milliseconds.
+    Sleep,
+    /// Somebody else acts.
+    Outside(OutsideAction),
+}
+
+/// What is done with networks and volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
     /// `create_network`.
     Network,
     /// `create_volume`.
     Volume,
+    /// `remove_network`.
+    RemoveNetwork,
+    /// `remove_volume`.
+    RemoveVolume,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// `pull_image`.
+    Pull,
+    /// `inspect_image`, told in full.
+    Image,
+    /// `network_members`.
+    Members,
+    /// `find_port_holder`.
+    Holder,
+    /// `tail_logs`, two lines.
+    Logs,
+    /// The network as the list tells it.
+    Network,
+    /// The volume as the list tells it.
+    Volume,
+}
+
+/// What is done with a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handle {
     /// `create_container`.
     Create,
     /// `start_container`.
@@ -65,32 +111,10 @@ pub enum Verb {
     Connect,
     /// `disconnect_network`.
     Disconnect,
-    /// `remove_network`.
-    RemoveNetwork,
-    /// `remove_volume`.
-    RemoveVolume,
-    /// `pull_image`.
-    Pull,
-    /// `inspect_image`, told in full.
-    Image,
-    /// `network_members`.
-    Members,
-    /// `find_port_holder`.
-    Holder,
-    /// `tail_logs`.
-    Logs,
     /// `inspect_container`, told in full.
     Show,
-    /// The network as the list tells it.
-    ShowNetwork,
-    /// The volume as the list tells it.
-    ShowVolume,
-    /// Wait until the container is so.
-    Await,
-    /// Wait some milliseconds.
-    Sleep,
-    /// Somebody else acts.
-    Outside(OutsideAction),
+    /// The container as `list_containers` tells it.
+    List,
 }
 
 /// A script that cannot be read.
@@ -150,27 +174,28 @@ fn parse_step(line: &str) -> Option<Step> {
 
 fn parse_verb(word: &str) -> Option<Verb> {
     Some(match word {
-        "network" => Verb::Network,
-        "volume" => Verb::Volume,
-        "create" => Verb::Create,
-        "start" => Verb::Start,
-        "stop" => Verb::Stop,
-        "remove" => Verb::Remove,
-        "unpause" => Verb::Unpause,
-        "rename" => Verb::Rename,
-        "update" => Verb::Update,
-        "connect" => Verb::Connect,
-        "disconnect" => Verb::Disconnect,
-        "remove-network" => Verb::RemoveNetwork,
-        "remove-volume" => Verb::RemoveVolume,
-        "pull" => Verb::Pull,
-        "image" => Verb::Image,
-        "members" => Verb::Members,
-        "holder" => Verb::Holder,
-        "logs" => Verb::Logs,
-        "show" => Verb::Show,
-        "show-network" => Verb::ShowNetwork,
-        "show-volume" => Verb::ShowVolume,
+        "network" => Verb::Keep(Keep::Network),
+        "volume" => Verb::Keep(Keep::Volume),
+        "create" => Verb::Handle(Handle::Create),
+        "start" => Verb::Handle(Handle::Start),
+        "stop" => Verb::Handle(Handle::Stop),
+        "remove" => Verb::Handle(Handle::Remove),
+        "unpause" => Verb::Handle(Handle::Unpause),
+        "rename" => Verb::Handle(Handle::Rename),
+        "update" => Verb::Handle(Handle::Update),
+        "connect" => Verb::Handle(Handle::Connect),
+        "disconnect" => Verb::Handle(Handle::Disconnect),
+        "remove-network" => Verb::Keep(Keep::RemoveNetwork),
+        "remove-volume" => Verb::Keep(Keep::RemoveVolume),
+        "pull" => Verb::Ask(Ask::Pull),
+        "image" => Verb::Ask(Ask::Image),
+        "members" => Verb::Ask(Ask::Members),
+        "holder" => Verb::Ask(Ask::Holder),
+        "logs" => Verb::Ask(Ask::Logs),
+        "list" => Verb::Handle(Handle::List),
+        "show" => Verb::Handle(Handle::Show),
+        "show-network" => Verb::Ask(Ask::Network),
+        "show-volume" => Verb::Ask(Ask::Volume),
         "await" => Verb::Await,
         "sleep" => Verb::Sleep,
         "crash" => Verb::Outside(OutsideAction::Crash),

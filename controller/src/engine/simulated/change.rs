@@ -16,7 +16,7 @@ impl State {
             let text = "Renaming a container with the same name as its current name";
             return Err(Refusal::new(400, text));
         }
-        self.reserve_name(new_name, &id).map_err(|refusal| {
+        self.reserve_name(new_name, &format!("/{new_name}"), &id).map_err(|refusal| {
             Refusal::new(refusal.status, format!("Error when allocating new name: {}", refusal.text))
         })?;
         self.names.remove(&old_name);

@@ -12,6 +12,9 @@ use super::image::Healthcheck;
 use super::programs::Program;
 use super::state::State;
 
+/// The name of the simulated host.
+pub(super) const HOST_NAME: &str = "simulated";
+
 /// Pairs of shared texts.
 pub(super) type SharedPairs = Box<[(Arc<str>, Arc<str>)]>;
 
@@ -112,6 +115,9 @@ impl Container {
     }
 
     pub(super) fn summary(&self, state: &State) -> ContainerSummary {
+        let network_ids = self.attachments.iter().filter_map(|attachment| attachment.network_id.as_deref());
+        let mut network_ids: Vec<String> = network_ids.map(str::to_owned).collect();
+        network_ids.sort();
         ContainerSummary {
             id: self.id.to_string(),
             name: self.name.to_string(),
@@ -119,11 +125,7 @@ impl Container {
             // The list's text tells health only of what runs.
             health: if self.state == ContainerState::Running { self.health } else { Health::None },
             labels: self.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
-            network_ids: self
-                .attachments
-                .iter()
-                .filter_map(|attachment| attachment.network_id.as_deref().map(str::to_owned))
-                .collect(),
+            network_ids,
             image_id: self.image_id.to_string(),
             // The list tells whole seconds.
             created_ms: state.timestamp(self.created_ms) / 1000 * 1000,
@@ -133,8 +135,9 @@ impl Container {
     pub(super) fn detail(&self, state: &State) -> ContainerDetail {
         let mut config = ContainerConfig::clone(&self.config);
         config.labels = self.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        if config.hostname.is_empty() && config.network_mode != "host" {
-            self.id[..12].clone_into(&mut config.hostname);
+        if config.hostname.is_empty() {
+            let name = if config.network_mode == "host" { HOST_NAME } else { &self.id[..12] };
+            name.clone_into(&mut config.hostname);
         }
         config.mounts.extend(self.anonymous_volumes.iter().map(|(path, name)| MountConfig {
             destination: path.to_string(),

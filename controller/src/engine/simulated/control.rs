@@ -8,10 +8,11 @@ use planner::plan::{ContainerCreate, EndpointCreate};
 use super::calls::{Call, CallKind, CallRecord};
 use super::faults::{FaultPlan, RequestFault, RequestFaults};
 use super::image::{ImageConfig, RegistryImage};
-use super::lifecycle::{KILLED, StopProgress};
+use super::lifecycle::KILLED;
 use super::programs::Program;
 use super::refusal::{Answer, Refusal};
 use super::state::State;
+use super::stop::StopProgress;
 use super::{CallCounts, SimulatedEngine};
 use crate::engine::{EngineError, EngineEvent};
 

@@ -32,7 +32,7 @@ impl State {
             return Err(Refusal::new(400, "No command specified"));
         }
         let id: Arc<str> = self.next_id().into();
-        self.reserve_name(&name, &id)?;
+        self.reserve_name(&name, &name, &id)?;
         let attachment = match (primary_endpoint, config.network_mode.as_str()) {
             (Some(endpoint), _) => {
                 let found = self.find_network(&endpoint.network_id).map(|network| Arc::clone(&network.name));
@@ -82,10 +82,10 @@ impl State {
         Ok(CreatedContainer { id: id.to_string(), warnings: Vec::new() })
     }
 
-    /// Gives a name to a container, or says who has it.
-    pub(super) fn reserve_name(&mut self, name: &str, id: &Arc<str>) -> Answer<()> {
+    /// Gives a name to a container, or says who has it. An invalid one is shown as `shown`.
+    pub(super) fn reserve_name(&mut self, name: &str, shown: &str, id: &Arc<str>) -> Answer<()> {
         if !is_container_name(name) {
-            let text = format!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+            let text = format!("Invalid container name ({shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
             return Err(Refusal::new(400, text));
         }
         if let Some(holder) = self.names.get(name) {
@@ -114,9 +114,8 @@ impl State {
     /// Makes the volumes that are named and not there, and the anonymous ones that the image declares.
     fn add_volumes(&mut self, config: &ContainerConfig, image: &ImageConfig) -> Answer<SharedPairs> {
         for mount in &config.mounts {
-            if let MountKind::Volume(name) = &mount.kind
-                && !self.volumes.contains_key(name.as_str())
-            {
+            // One that exists is created again, which changes nothing and makes an event.
+            if let MountKind::Volume(name) = &mount.kind {
                 self.create_volume(&VolumeCreate { name: name.clone(), ..VolumeCreate::default() })?;
             }
         }

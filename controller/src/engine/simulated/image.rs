@@ -192,9 +192,7 @@ impl State {
     }
 
     pub(super) fn pull_image(&mut self, reference: &str) -> Answer<()> {
-        if !is_reference(reference) {
-            return Err(Refusal::new(400, "invalid reference format"));
-        }
+        check_reference(reference)?;
         let answer = self.images.registry.get(&canonical(reference)).cloned();
         let (config, program) = match answer {
             None => match self.find_image(reference) {
@@ -215,9 +213,7 @@ impl State {
     }
 
     pub(super) fn import_image(&mut self, reference: &str, changes: &[String]) -> Answer<()> {
-        if !is_reference(reference) {
-            return Err(Refusal::new(400, "invalid reference format"));
-        }
+        check_reference(reference)?;
         let mut config = ImageConfig::default();
         for change in changes {
             config.apply(change)?;
@@ -243,11 +239,17 @@ fn canonical(reference: &str) -> String {
     if last.contains(':') || last.contains('@') { bare.to_owned() } else { format!("{bare}:latest") }
 }
 
-fn is_reference(reference: &str) -> bool {
+fn check_reference(reference: &str) -> Answer<()> {
     let path = reference.split(['@', ':']).next().unwrap_or_default();
-    !path.is_empty()
-        && reference.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c))
-        && !path.split('/').next_back().is_some_and(|name| name.chars().any(|c| c.is_ascii_uppercase()))
+    if path.is_empty() || !reference.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c)) {
+        return Err(Refusal::new(400, "invalid reference format"));
+    }
+    // The first part may be the name of a host.
+    let repository = path.split_once('/').map_or(path, |(_, repository)| repository);
+    if repository.chars().any(|c| c.is_ascii_uppercase()) {
+        return Err(Refusal::new(400, "invalid reference format: repository name must be lowercase"));
+    }
+    Ok(())
 }
 
 /// A JSON list of words, or a line for a shell.

@@ -1,14 +1,12 @@
 //! Networks of the simulated Engine. Their names are not unique, and containers remember their ids.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use planner::observed::NetworkDetail;
-use planner::plan::{EndpointCreate, NetworkCreate};
+use planner::plan::NetworkCreate;
 
 use super::addresses::{AddressPool, Subnet, default_subnets};
-use super::container::Attachment;
 use super::refusal::{Answer, Refusal};
 use super::state::State;
 
@@ -19,8 +17,8 @@ pub(super) struct Network {
     pub(super) name: Arc<str>,
     create: NetworkCreate,
     created_ms: u64,
-    pools: Vec<AddressPool>,
-    has_chosen_subnet: bool,
+    pub(super) pools: Vec<AddressPool>,
+    pub(super) has_chosen_subnet: bool,
     is_predefined: bool,
     /// The containers that have an endpoint in it.
     pub(super) members: BTreeSet<Arc<str>>,
@@ -77,10 +75,11 @@ impl State {
         }
     }
 
-    pub(super) fn network_members(&self, id: &str) -> Answer<Vec<(String, String)>> {
-        let network = self.find_network(id)?;
+    pub(super) fn network_members(&self, id: &str) -> Vec<(String, String)> {
+        // The trait calls an absent network empty.
+        let Ok(network) = self.find_network(id) else { return Vec::new() };
         let members = network.members.iter().filter_map(|id| self.containers.get(id));
-        Ok(members.map(|container| (container.id.to_string(), container.name.to_string())).collect())
+        members.map(|container| (container.id.to_string(), container.name.to_string())).collect()
     }
 
     pub(super) fn create_network(&mut self, create: NetworkCreate) -> Answer<String> {
@@ -113,7 +112,7 @@ impl State {
             }
             let Some(subnet) = Subnet::parse(subnet_text) else {
                 let text = format!("Invalid subnet {subnet_text} : invalid CIDR address: {subnet_text}");
-                return Err(Refusal::new(400, text));
+                return Err(Refusal::new(500, text));
             };
             let gateway = if gateway.is_empty() { Some(subnet.first_host()) } else { gateway.parse().ok() };
             let Some(gateway) = gateway.filter(|gateway| subnet.contains(*gateway)) else {
@@ -180,118 +179,6 @@ impl State {
         let name = Arc::clone(&network.name);
         self.networks.remove(&id);
         self.events.network(&id, "destroy", &name);
-        Ok(())
-    }
-
-    /// Gives a container an address in a network. The caller tells of it.
-    pub(super) fn join_network(
-        &mut self,
-        container_id: &Arc<str>,
-        network_id: &str,
-        fixed: Option<Ipv4Addr>,
-    ) -> Answer<Option<Ipv4Addr>> {
-        let Some(network) = self.networks.get_mut(network_id) else { return Err(Refusal::no_network(network_id)) };
-        let address = match fixed {
-            Some(_) if !network.has_chosen_subnet => {
-                let text = "user specified IP address is supported only when connecting to networks with user \
-                            configured subnets";
-                return Err(Refusal::new(400, text));
-            }
-            Some(fixed) => {
-                let pool = network.pools.iter_mut().find(|pool| pool.subnet.contains(fixed));
-                let Some(pool) = pool else {
-                    let text = format!("Invalid address {fixed}: It does not belong to any of this network's subnets");
-                    return Err(Refusal::new(400, text));
-                };
-                if !pool.take(fixed) {
-                    return Err(Refusal::new(403, "Address already in use"));
-                }
-                Some(fixed)
-            }
-            None if network.pools.is_empty() => None,
-            None => {
-                let Some(address) = network.pools.iter_mut().find_map(AddressPool::take_any) else {
-                    let text = format!(
-                        "no available IPv4 addresses on this network's address pools: {} ({})",
-                        network.name, network.id
-                    );
-                    return Err(Refusal::new(403, text));
-                };
-                Some(address)
-            }
-        };
-        network.members.insert(Arc::clone(container_id));
-        Ok(address)
-    }
-
-    /// Takes a container's address back.
-    pub(super) fn leave_network(&mut self, container_id: &str, network_id: &str, address: Option<Ipv4Addr>) {
-        let Some(network) = self.networks.get_mut(network_id) else { return };
-        network.members.remove(container_id);
-        if let Some(address) = address {
-            network
-                .pools
-                .iter_mut()
-                .filter(|pool| pool.subnet.contains(address))
-                .for_each(|pool| pool.release(address));
-        }
-    }
-
-    pub(super) fn connect_network(&mut self, id_or_name: &str, endpoint: &EndpointCreate) -> Answer<()> {
-        let container_id = self.find_container(id_or_name)?;
-        let network = self.find_network(&endpoint.network_id)?;
-        let (network_id, network_name) = (Arc::clone(&network.id), Arc::clone(&network.name));
-        let Some(container) = self.containers.get(&container_id) else {
-            return Err(Refusal::no_container(id_or_name));
-        };
-        let aliases = self.interner.intern_all(&endpoint.aliases);
-        let mut attachment = Attachment { aliases, fixed_ipv4: endpoint.ipv4, ..Attachment::to(&network_name) };
-        if container.has_endpoints() {
-            if container.attachments.iter().any(|attachment| attachment.network_name == network_name) {
-                let text = format!("endpoint with name {} already exists in network {network_name}", container.name);
-                return Err(Refusal::new(403, text));
-            }
-            attachment.address = self.join_network(&container_id, &network_id, endpoint.ipv4)?;
-            attachment.network_id = Some(Arc::clone(&network_id));
-            attachment.is_joined = true;
-            self.events.network(&network_id, "connect", &container_id);
-        }
-        if let Some(container) = self.containers.get_mut(&container_id) {
-            container.attachments.retain(|attachment| attachment.network_name != network_name);
-            container.attachments.push(attachment);
-        }
-        Ok(())
-    }
-
-    pub(super) fn disconnect_network(&mut self, id_or_name: &str, network: &str) -> Answer<()> {
-        let container_id = self.find_container(id_or_name)?;
-        let found = self.find_network(network).map(|network| (Arc::clone(&network.id), Arc::clone(&network.name)));
-        let Some(container) = self.containers.get_mut(&container_id) else {
-            return Err(Refusal::no_container(id_or_name));
-        };
-        let is_running = container.has_endpoints();
-        let name = match &found {
-            Ok((_, name)) => Arc::clone(name),
-            // A network that is gone is found by the id that the container remembers.
-            Err(_) => container
-                .attachments
-                .iter()
-                .find(|attachment| attachment.network_id.as_deref() == Some(network))
-                .map_or_else(|| Arc::from(network), |attachment| Arc::clone(&attachment.network_name)),
-        };
-        let position = container.attachments.iter().position(|attachment| attachment.network_name == name);
-        let Some(position) = position else {
-            let article = if is_running { "" } else { "the " };
-            let text = format!("container {container_id} is not connected to {article}network {name}");
-            return Err(Refusal::new(if is_running { 403 } else { 500 }, text));
-        };
-        let attachment = container.attachments.remove(position);
-        if let Ok((network_id, _)) = found {
-            if attachment.is_joined {
-                self.leave_network(&container_id, &network_id, attachment.address);
-            }
-            self.events.network(&network_id, "disconnect", &container_id);
-        }
         Ok(())
     }
 }

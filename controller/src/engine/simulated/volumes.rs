@@ -35,23 +35,16 @@ impl State {
 
     /// Creates a volume, or gives the one that has the name, whatever its options; either way there is an event.
     pub(super) fn create_volume(&mut self, create: &VolumeCreate) -> Answer<VolumeDetail> {
-        let driver = if create.driver.is_empty() { "local" } else { &create.driver };
-        if let Some(volume) = self.volumes.get(create.name.as_str()) {
-            if volume.driver != driver {
-                let text = format!(
-                    "a volume named {} already exists with the {} driver. Choose a different volume name",
-                    create.name, volume.driver
-                );
-                return Err(Refusal::new(409, text));
-            }
-        } else {
-            if driver != "local" {
-                let text = format!(
-                    "create {}: error looking up volume plugin {driver}: plugin \"{driver}\" not found",
-                    create.name
-                );
-                return Err(Refusal::new(404, text));
-            }
+        let existing = self.volumes.get(create.name.as_str()).map(|volume| volume.driver.as_str());
+        let driver = if create.driver.is_empty() { existing.unwrap_or("local") } else { &create.driver };
+        if driver != "local" {
+            let text = format!(
+                "create {}: error looking up volume plugin {driver}: plugin \"{driver}\" not found",
+                create.name
+            );
+            return Err(Refusal::new(404, text));
+        }
+        if existing.is_none() {
             if !is_volume_name(&create.name) {
                 let text = format!(
                     "create {0}: \"{0}\" includes invalid characters for a local volume name, only \
