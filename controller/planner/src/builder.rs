@@ -13,7 +13,10 @@ impl PlanBuilder {
     /// Adds a step after others; returns its id.
     pub(crate) fn step(&mut self, after: &[u32], action: Action, cause: Cause) -> u32 {
         let id = u32::try_from(self.plan.steps.len()).unwrap_or(u32::MAX).saturating_add(1);
-        self.plan.steps.push(Step { id, after: after.to_vec(), action, cause });
+        let mut after = after.to_vec();
+        after.sort_unstable();
+        after.dedup();
+        self.plan.steps.push(Step { id, after, action, cause });
         id
     }
 

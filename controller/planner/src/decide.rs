@@ -82,7 +82,7 @@ pub(crate) fn await_dependencies(world: &World, desired: &DesiredObject, builder
     for dependency in &desired.lowered.depends_on {
         let key = &dependency.key;
         let is_met = match dependency.condition {
-            DependencyCondition::Ready => world.is_ready(key),
+            DependencyCondition::Ready => world.desired(key).is_some() && world.is_ready(key),
             DependencyCondition::Exists => exists(world, key),
         };
         if !is_met {
@@ -98,8 +98,12 @@ pub(crate) fn await_dependencies(world: &World, desired: &DesiredObject, builder
     is_lacking
 }
 
+/// Whether what an object owns is there. A set that wants no container has all that it wants.
 fn exists(world: &World, key: &ObjectKey) -> bool {
-    world.networks_of(key).next().is_some()
-        || world.volumes_of(key).next().is_some()
-        || world.containers_of(key).next().is_some()
+    let Some(desired) = world.desired(key) else { return false };
+    match &desired.lowered.primitive {
+        Primitive::Network(_) => world.networks_of(key).next().is_some(),
+        Primitive::Volume(_) => volumes::is_present(world, key),
+        Primitive::Containers(set) => set.replicas == 0 || world.containers_of(key).next().is_some(),
+    }
 }

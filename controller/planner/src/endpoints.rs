@@ -69,9 +69,13 @@ pub(crate) fn repairs(
     let mut repairs = Vec::new();
     let mut wanted: Vec<&ObservedNetwork> = Vec::new();
     for attachment in mode.attachments() {
-        let NetworkUse::Ready(network) = networks::network_use(world, &attachment.network) else { continue };
-        wanted.push(network);
-        repairs.extend(repair(world, container, network, attachment, is_named));
+        if let NetworkUse::Ready(network) = networks::network_use(world, &attachment.network) {
+            wanted.push(network);
+            repairs.extend(repair(world, container, network, attachment, is_named));
+        } else {
+            // Nobody says what it should be now: whoever is in it stays.
+            wanted.extend(world.networks_of(&attachment.network));
+        }
     }
     let built_in = match mode {
         NetworkMode::Bridge => "bridge",
@@ -133,11 +137,13 @@ fn is_endpoint_of(name: &str, endpoint: &Endpoint, network: &ObservedNetwork) ->
     }
 }
 
-/// The name of a network that a container is bound to and that is gone, so that it can never be started again.
+/// The name of a network that a container is bound to and that is gone, so that it can never be started again. The Engine's own
+/// networks do not count: it binds to them anew.
 pub(crate) fn gone_network(world: &World, container: &ObservedContainer) -> Option<String> {
     container
         .endpoints
         .iter()
+        .filter(|(name, _)| !matches!(&**name, "bridge" | "host" | "none"))
         .find(|(_, endpoint)| !endpoint.network_id.is_empty() && world.network(&endpoint.network_id).is_none())
         .map(|(name, _)| name.to_string())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crds_schema::ObjectKey;
 
 use crate::observed::{
-    ContainerDetail, ContainerState, Endpoint, Health, Limits, NetworkDetail, TimestampMs, VolumeDetail,
+    ContainerDetail, ContainerState, Endpoint, Health, Limits, MountConfig, MountKind, NetworkDetail, TimestampMs,
+    VolumeDetail,
 };
 use crate::ownership::{Claim, Identity, LABEL_TEMPLATE, Ownership};
 use crate::plan::{FieldChange, container_name};
@@ -53,6 +54,10 @@ pub struct ObservedContainer {
     pub serving_since_ms: Option<TimestampMs>,
     /// What a comparison after its creation found; it must not be started.
     pub mismatch: Vec<FieldChange>,
+    /// The volumes that it mounts, by their names in the Engine.
+    pub volumes: Vec<Box<str>>,
+    /// Seconds before a stop kills; `None`: the Engine's default.
+    pub stop_timeout_secs: Option<u32>,
 }
 
 /// One network, whoever owns it.
@@ -92,11 +97,33 @@ pub struct ObservedVolume {
 }
 
 impl Claim {
-    /// Whether a thing with this claim may bear this name: the one its proof was made for, or the one that its template gives.
+    /// Whether a thing with this claim may bear this name: the one its proof was made for, or one that its template gives.
     pub fn may_be_named(&self, name: &str) -> bool {
-        name == self.engine_name || name == container_name(&self.owner.engine_name(), &self.hash, self.ordinal)
+        name == self.engine_name
+            || is_derived_name(name, &container_name(&self.owner.engine_name(), &self.hash, self.ordinal))
     }
 }
+
+/// The names that a container can have beside others of the same template and number: the derived one first, then with a suffix.
+pub(crate) fn replacement_names(derived: &str) -> impl Iterator<Item = String> {
+    (0..=MAX_NAMES).map(move |attempt| match attempt {
+        0 => derived.to_owned(),
+        1 => format!("{derived}{REPLACEMENT_SUFFIX}"),
+        _ => format!("{derived}{REPLACEMENT_SUFFIX}{attempt}"),
+    })
+}
+
+/// Whether a name is one that [`replacement_names`] gives.
+pub(crate) fn is_derived_name(name: &str, derived: &str) -> bool {
+    let Some(rest) = name.strip_prefix(derived) else { return false };
+    rest.is_empty()
+        || rest.strip_prefix(REPLACEMENT_SUFFIX).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What the name of a container ends in while it stands beside the one of the same template that it replaces.
+const REPLACEMENT_SUFFIX: &str = "-next";
+/// More than ever stand beside each other.
+const MAX_NAMES: u32 = 100;
 
 impl ObservedContainer {
     /// What is kept of an inspect's answer. `before` is what was kept of the same container.
@@ -111,6 +138,8 @@ impl ObservedContainer {
         let is_serving = is_serving(status.state, status.health);
         let is_same_run = before.is_some_and(|before| before.started_ms == status.started_ms);
         let served_since = before.filter(|_| is_same_run).and_then(|before| before.serving_since_ms);
+        // A clock that was set back must not make it wait until it is as late again.
+        let served_since = served_since.map(|since_ms| since_ms.min(now_ms));
         Self {
             id: Arc::from(detail.id.as_str()),
             name: Arc::from(detail.name.as_str()),
@@ -136,6 +165,8 @@ impl ObservedContainer {
                 .collect(),
             serving_since_ms: if is_serving { served_since.or(Some(now_ms)) } else { None },
             mismatch: before.map(|before| before.mismatch.clone()).unwrap_or_default(),
+            volumes: detail.config.mounts.iter().filter_map(volume_of).collect(),
+            stop_timeout_secs: detail.config.stop_timeout_secs,
         }
     }
 
@@ -155,6 +186,13 @@ impl ObservedContainer {
     /// The endpoint in a network, by the network's full id.
     pub fn endpoint(&self, network_id: &str) -> Option<&Endpoint> {
         self.endpoints.iter().map(|(_, endpoint)| endpoint).find(|endpoint| endpoint.network_id == network_id)
+    }
+}
+
+fn volume_of(mount: &MountConfig) -> Option<Box<str>> {
+    match &mount.kind {
+        MountKind::Volume(name) => Some(name.as_str().into()),
+        MountKind::Bind(_) | MountKind::Tmpfs(_) => None,
     }
 }
 

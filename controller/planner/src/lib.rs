@@ -16,7 +16,16 @@ pub mod observed;
 pub mod ownership;
 pub mod plan;
 mod removal;
+mod repair;
+mod requirement;
+mod retire;
+mod rollout;
 mod slots;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod users;
 pub mod volumes;
 pub mod world;
 

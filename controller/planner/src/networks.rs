@@ -1,13 +1,14 @@
 //! Networks: created once, selected deterministically, replaced only when nothing of ours is left in them.
 
 use crds_schema::ObjectKey;
-use crds_schema::primitive::NetworkSpec;
+use crds_schema::primitive::{NetworkSpec, Primitive};
 
 use crate::builder::PlanBuilder;
 use crate::compare::changed_fields;
-use crate::inventory::ObservedNetwork;
+use crate::inventory::{ObservedContainer, ObservedNetwork};
 use crate::materialise::network_create;
 use crate::plan::{Action, Cause, FieldChange, Outcome, Waiting};
+use crate::retire::ENGINE_LOOK_MS;
 use crate::world::{DesiredObject, World};
 
 /// How the network of an object can be used by containers.
@@ -31,8 +32,42 @@ pub(crate) fn network_use<'world>(world: &'world World, key: &ObjectKey) -> Netw
         Some(network) if desired.lowered.suspend || differences(network, desired).is_empty() => {
             NetworkUse::Ready(network)
         }
+        // Nobody leaves it before it is known that it can go: until then it is good enough.
+        Some(network) if obstacle(world, key, desired, network).is_some() => NetworkUse::Ready(network),
         Some(network) => NetworkUse::BeingReplaced(network),
     }
+}
+
+/// Why a network cannot be replaced yet, even if everything of ours that can leave it does.
+fn obstacle(world: &World, key: &ObjectKey, desired: &DesiredObject, network: &ObservedNetwork) -> Option<Waiting> {
+    let Primitive::Network(spec) = &desired.lowered.primitive else { return None };
+    if let Some(conflict) = name_conflict(world, key, spec) {
+        return Some(conflict);
+    }
+    let stays = |container: &&ObservedContainer| container.is_up() && !leaves(world, key, container);
+    let mut by: Vec<String> =
+        world.members_of(&network.id).filter(stays).map(|container| container.name.to_string()).collect();
+    by.extend(world.foreign_members(&network.id).iter().cloned());
+    (!by.is_empty()).then(|| Waiting::NetworkInUse { network: network.name.to_string(), by })
+}
+
+/// Whether a container leaves a network of its own accord when that is replaced.
+fn leaves(world: &World, key: &ObjectKey, container: &ObservedContainer) -> bool {
+    let Some(desired) = world.desired(&container.owner) else { return false };
+    match &desired.lowered.primitive {
+        Primitive::Containers(set) => {
+            let joins = set.template.networks.attachments().iter().any(|attachment| attachment.network == *key);
+            joins && !desired.lowered.suspend && container.ordinal < set.replicas
+        }
+        Primitive::Network(_) | Primitive::Volume(_) => false,
+    }
+}
+
+/// Whether the name of a network is taken by one that is not this object's.
+fn name_conflict(world: &World, key: &ObjectKey, network: &NetworkSpec) -> Option<Waiting> {
+    let is_stranger = |other: &ObservedNetwork| other.owner.as_ref() != Some(key);
+    let is_taken = world.networks_named(&network.engine_name).any(is_stranger);
+    is_taken.then(|| Waiting::NameConflict { subject: format!("network/{}", network.engine_name) })
 }
 
 /// The one network of an object that counts: the oldest that is as wanted, else the oldest.
@@ -71,6 +106,11 @@ pub(crate) fn plan(
     }
     let subject = format!("network/{}", current.name);
     builder.change(subject, Outcome::ReplaceStopFirst(stop_first_reason(current)), fields.clone());
+    if let Some(waiting) = obstacle(world, key, desired, current) {
+        builder.wait(waiting);
+        builder.wake_in(ENGINE_LOOK_MS);
+        return;
+    }
     if let Some(removed) = remove(world, current, Cause::SpecChanged(fields), builder) {
         create(world, key, desired, network, &[removed], builder);
     }
@@ -88,33 +128,31 @@ fn create(
     after: &[u32],
     builder: &mut PlanBuilder,
 ) {
-    let is_stranger = |other: &&ObservedNetwork| other.owner.as_ref() != Some(key);
-    if world.networks_named(&network.engine_name).find(is_stranger).is_some() {
-        builder.wait(Waiting::NameConflict { subject: format!("network/{}", network.engine_name) });
+    if let Some(conflict) = name_conflict(world, key, network) {
+        builder.wait(conflict);
         return;
     }
     let create = network_create(world.identity(), key, desired, network);
     builder.step(after, Action::CreateNetwork(create), Cause::NotPresent);
 }
 
-/// Removes a network, once nothing of ours runs in it. Returns the step.
+/// Removes a network, once nothing runs in it. Returns the step.
 pub(crate) fn remove(world: &World, network: &ObservedNetwork, cause: Cause, builder: &mut PlanBuilder) -> Option<u32> {
-    let members = running_members(world, network);
-    if !members.is_empty() {
-        builder.wait(Waiting::NetworkInUse { network: network.name.to_string(), by: members });
+    let by = running_members(world, network);
+    if !by.is_empty() {
+        builder.wait(Waiting::NetworkInUse { network: network.name.to_string(), by });
+        builder.wake_in(ENGINE_LOOK_MS);
         return None;
     }
     let action = Action::RemoveNetwork { id: network.id.to_string(), name: network.name.to_string() };
     Some(builder.step(&[], action, cause))
 }
 
-/// The names of our containers that run in a network. A stopped one does not block its removal.
+/// The names of the containers that run in a network. A stopped one does not block its removal.
 fn running_members(world: &World, network: &ObservedNetwork) -> Vec<String> {
-    world
-        .containers()
-        .filter(|container| container.is_up() && container.endpoint(&network.id).is_some())
-        .map(|container| container.name.to_string())
-        .collect()
+    let ours = world.members_of(&network.id).filter(|container| container.is_up());
+    let foreign = world.foreign_members(&network.id).iter().cloned();
+    ours.map(|container| container.name.to_string()).chain(foreign).collect()
 }
 
 fn short(id: &str) -> &str {

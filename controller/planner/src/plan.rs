@@ -261,6 +261,8 @@ pub enum Cause {
     StateStopped,
     /// It is not to be started again by the Engine once it is stopped.
     Disarm,
+    /// It runs again, so the Engine is to start it again when it ends.
+    Rearm,
     /// The object was removed from the manifests.
     ObjectRemoved,
 }
@@ -503,6 +505,7 @@ impl fmt::Display for Cause {
             Self::NotAsAsked(fields) => write!(f, "not as asked: {}", list_fields(fields)),
             Self::StateStopped => write!(f, "state is Stopped"),
             Self::Disarm => write!(f, "not to be started again by the Engine"),
+            Self::Rearm => write!(f, "to be started again by the Engine"),
             Self::ObjectRemoved => write!(f, "removed from the manifests"),
         }
     }

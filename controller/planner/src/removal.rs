@@ -3,14 +3,14 @@
 use crds_schema::ObjectKey;
 
 use crate::builder::PlanBuilder;
-use crate::containers::retire;
 use crate::networks;
 use crate::observed::TimestampMs;
-use crate::plan::{Action, Cause, Waiting};
+use crate::plan::{Cause, Waiting};
+use crate::retire::retire;
+use crate::volumes;
 use crate::world::{Removal, World};
 
-/// The grace of a container whose object is gone, in seconds: its own stop timeout is part of the container, and longer ones are
-/// the Engine's to keep.
+/// The grace of a container whose object is gone and that was made without one of its own, in seconds.
 const STOP_GRACE_SECS: u32 = 10;
 
 pub(crate) fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder: &mut PlanBuilder) {
@@ -31,14 +31,15 @@ pub(crate) fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder:
         Some(Removal::Approved { delete_volumes }) => *delete_volumes,
     };
     for container in world.containers_of(key) {
-        retire(container, STOP_GRACE_SECS, &[], &Cause::ObjectRemoved, builder);
+        let grace_secs = container.stop_timeout_secs.unwrap_or(STOP_GRACE_SECS);
+        retire(container, grace_secs, &[], &Cause::ObjectRemoved, builder);
     }
     for network in world.networks_of(key) {
         networks::remove(world, network, Cause::ObjectRemoved, builder);
     }
     if delete_volumes {
         for volume in world.volumes_of(key) {
-            builder.step(&[], Action::RemoveVolume { name: volume.name.to_string() }, Cause::ObjectRemoved);
+            volumes::remove(world, volume, builder);
         }
     }
 }

@@ -5,8 +5,10 @@ use std::cmp::Reverse;
 use crds_schema::ObjectKey;
 use crds_schema::primitive::{ContainerSet, ContainerSpec};
 
-use crate::compare::changed_fields;
+use crate::compare::{changed_fields, changed_limits};
 use crate::inventory::ObservedContainer;
+use crate::materialise::limits_of;
+use crate::networks::{self, NetworkUse};
 use crate::observed::ContainerState;
 use crate::plan::{Cause, FieldChange};
 use crate::world::{DesiredObject, World};
@@ -27,17 +29,46 @@ pub(crate) struct Slot<'world> {
     pub(crate) ordinal: u32,
     /// The container made from the wanted template.
     pub(crate) current: Option<&'world ObservedContainer>,
-    /// Containers made from other templates, the best first.
+    /// Containers that are to be replaced, the best first.
     pub(crate) old: Vec<OldContainer<'world>>,
 }
 
-/// A container made from another template.
+/// A container made from another template, or one that runs and cannot be made as wanted while it does.
 #[derive(Debug)]
 pub(crate) struct OldContainer<'world> {
     /// The container.
     pub(crate) container: &'world ObservedContainer,
-    /// In what the templates differ; empty where the old one cannot be read.
+    /// Why it is replaced.
+    pub(crate) cause: Cause,
+    /// The fields of the spec that decide.
     pub(crate) fields: Vec<FieldChange>,
+}
+
+/// Why a container of the wanted template can be neither kept nor repaired.
+pub(crate) fn unusable_cause(
+    world: &World,
+    container: &ObservedContainer,
+    desired: &DesiredObject,
+    set: &ContainerSet,
+) -> Option<Cause> {
+    let limits = changed_limits(&container.limits, &limits_of(set));
+    if !limits.is_live {
+        let cause = if desired.had_limits(&container.limits) { Cause::SpecChanged } else { Cause::Drifted };
+        return Some(cause(limits.fields));
+    }
+    let primary = set.template.networks.attachments().first()?;
+    match networks::network_use(world, &primary.network) {
+        // The Engine keeps the network that it was created for, and could not start it again.
+        NetworkUse::Ready(network) if *container.network_mode != *network.id => {
+            Some(Cause::NetworkGone(network.name.to_string()))
+        }
+        NetworkUse::Ready(_) | NetworkUse::BeingReplaced(_) | NetworkUse::Missing | NetworkUse::Undefined => None,
+    }
+}
+
+/// The fields that decide, where a cause has some.
+pub(crate) fn fields_of(cause: &Cause) -> Vec<FieldChange> {
+    if let Cause::SpecChanged(fields) | Cause::Drifted(fields) = cause { fields.clone() } else { Vec::new() }
 }
 
 /// Sorts the containers of an object.
@@ -51,7 +82,9 @@ pub(crate) fn sort<'world>(
         (0..set.replicas).map(|ordinal| Slot { ordinal, current: None, old: Vec::new() }).collect();
     let mut surplus = Vec::new();
     let mut containers: Vec<&ObservedContainer> = world.containers_of(key).collect();
-    containers.sort_by_key(|container| preference(container));
+    containers.sort_by_cached_key(|container| {
+        (unusable_cause(world, container, desired, set).is_some(), preference(container))
+    });
     for container in containers {
         if !container.mismatch.is_empty() {
             surplus.push((container, Cause::NotAsAsked(container.mismatch.clone())));
@@ -62,8 +95,12 @@ pub(crate) fn sort<'world>(
             surplus.push((container, Cause::ScaledDown));
             continue;
         };
-        match (differences(container, desired), slot.current) {
-            (Some(fields), _) => slot.old.push(OldContainer { container, fields }),
+        let changed = differences(container, desired).map(Cause::SpecChanged);
+        // The only one is made anew under its own name where it does not run.
+        let is_replaced = container.is_up() || slot.current.is_some();
+        let outdated = changed.or_else(|| unusable_cause(world, container, desired, set).filter(|_| is_replaced));
+        match (outdated, slot.current) {
+            (Some(cause), _) => slot.old.push(OldContainer { container, fields: fields_of(&cause), cause }),
             (None, None) => slot.current = Some(container),
             (None, Some(_)) => surplus.push((container, Cause::Duplicate)),
         }
@@ -87,6 +124,9 @@ fn differences(container: &ObservedContainer, desired: &DesiredObject) -> Option
         // The same, written by another release: an upgrade replaces nothing by itself.
         Some(fields) if fields.is_empty() => None,
         Some(fields) => Some(fields),
-        None => Some(Vec::new()),
+        None => {
+            let field = "template that cannot be read".to_owned();
+            Some(vec![FieldChange { field, old: String::new(), new: String::new() }])
+        }
     }
 }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use crds_schema::primitive::{Lowered, Primitive};
 use crds_schema::{AnyObject, ObjectKey};
 
+use crate::compare::changed_limits;
 use crate::hash::{canonical_json, hash_template};
 use crate::inventory::{ObservedContainer, ObservedNetwork, ObservedVolume};
 use crate::observed::{ContainerDetail, ImageDetail, Limits, NetworkDetail, TimestampMs, VolumeDetail};
 use crate::ownership::{Identity, Ownership};
+use crate::users::Users;
 
 /// What is wanted and what is observed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct World {
     identity: Identity,
     desired: BTreeMap<ObjectKey, DesiredObject>,
@@ -29,6 +31,10 @@ pub struct World {
     network_names: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     strangers: BTreeMap<Arc<str>, Stranger>,
     known_ids: BTreeSet<Arc<str>>,
+    /// Containers of ours by what they use: ids of networks and names of volumes.
+    users: Users,
+    /// Names of containers that are not ours, by the id of the network that they run in.
+    foreign_members: BTreeMap<Arc<str>, Vec<String>>,
     /// Templates of containers, by hash: many containers share one.
     templates: BTreeMap<Arc<str>, Arc<str>>,
     holds: BTreeMap<ObjectKey, Hold>,
@@ -93,7 +99,7 @@ pub struct Stranger {
 }
 
 /// What one object has in the Engine.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct OwnedIds {
     containers: BTreeSet<Arc<str>>,
     networks: BTreeSet<Arc<str>>,
@@ -122,6 +128,8 @@ impl World {
             network_names: BTreeMap::new(),
             strangers: BTreeMap::new(),
             known_ids: BTreeSet::new(),
+            users: Users::default(),
+            foreign_members: BTreeMap::new(),
             templates: BTreeMap::new(),
             holds: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -146,13 +154,20 @@ impl World {
             Primitive::Volume(volume) => canonical_json(volume),
             Primitive::Containers(set) => canonical_json(&set.template),
         };
-        let previous_limits = self.desired.get(&key).and_then(DesiredObject::limits);
-        let desired = DesiredObject {
+        let mut desired = DesiredObject {
             hash: Arc::from(hash_template(&template)),
             template: Arc::from(template),
             protected: object.is_protected(),
-            previous_limits,
+            previous_limits: None,
             lowered,
+        };
+        let before = self.desired.get(&key);
+        let limits_before = before.and_then(DesiredObject::limits);
+        // The same again, as when its file is read again, does not hide from what it was changed.
+        desired.previous_limits = if limits_before == desired.limits() {
+            before.and_then(|before| before.previous_limits.clone())
+        } else {
+            limits_before
         };
         self.forget_desired(&key);
         for target in desired.needs() {
@@ -165,6 +180,7 @@ impl World {
     /// No longer wants an object; what becomes of what it has is said by `removal`.
     pub fn set_removal(&mut self, key: &ObjectKey, removal: Removal) {
         self.forget_desired(key);
+        self.ready.remove(key);
         self.removals.insert(key.clone(), removal);
     }
 
@@ -173,6 +189,7 @@ impl World {
         self.removals.remove(key);
         self.holds.remove(key);
         self.ready.remove(key);
+        self.lost.remove(key);
     }
 
     fn forget_desired(&mut self, key: &ObjectKey) {
@@ -287,6 +304,7 @@ impl World {
         let before = self.containers.get(&id);
         let container = ObservedContainer::from_detail(detail, &claim, (hash, template), before, now_ms);
         self.owned.entry(claim.owner.clone()).or_default().containers.insert(Arc::clone(&id));
+        self.users.update(before, Some(&container));
         self.containers.insert(id, container);
         Some(claim.owner)
     }
@@ -300,11 +318,21 @@ impl World {
         self.strangers.remove(id);
         let container = self.containers.remove(id)?;
         self.known_ids.remove(id);
+        self.users.update(Some(&container), None);
+        self.forget_template(&container);
         self.disown(&container.owner, |owned| owned.containers.remove(id));
         if !by_us {
             self.note_lost(&container.owner, format!("container/{}", container.name));
         }
         Some(container.owner)
+    }
+
+    /// Forgets a template that no container has any more.
+    fn forget_template(&mut self, container: &ObservedContainer) {
+        // One in the map, one in the container.
+        if Arc::strong_count(&container.template) <= 2 {
+            self.templates.remove(&container.hash);
+        }
     }
 
     /// Puts what the list told of a network. Returns the owner.
@@ -322,6 +350,7 @@ impl World {
 
     /// A network is gone. Returns the owner.
     pub fn network_gone(&mut self, id: &str, by_us: bool) -> Option<ObjectKey> {
+        self.foreign_members.remove(id);
         let network = self.networks.remove(id)?;
         if let Some(ids) = self.network_names.get_mut(&network.name) {
             ids.remove(id);
@@ -342,6 +371,12 @@ impl World {
         let name: Arc<str> = Arc::from(detail.name.as_str());
         let volume = ObservedVolume::from_detail(detail, &self.identity);
         let owner = volume.owner.clone();
+        // Somebody may have removed ours and made another of its name while nobody watched.
+        let before = self.volumes.get(&name).and_then(|before| before.owner.clone());
+        if let Some(before) = before.filter(|before| Some(before) != owner.as_ref()) {
+            self.disown(&before, |owned| owned.volumes.remove(&name));
+            self.note_lost(&before, format!("volume/{name}"));
+        }
         if let Some(owner) = &owner {
             self.owned.entry(owner.clone()).or_default().volumes.insert(Arc::clone(&name));
         }
@@ -386,13 +421,8 @@ impl World {
 
     /// The image references that the wanted objects need, each once.
     pub fn needed_images(&self) -> BTreeSet<&str> {
-        let reference = |object: &'_ DesiredObject| match &object.lowered.primitive {
-            Primitive::Containers(_) => true,
-            Primitive::Network(_) | Primitive::Volume(_) => false,
-        };
         self.desired
             .values()
-            .filter(|object| reference(object))
             .filter_map(|object| match &object.lowered.primitive {
                 Primitive::Containers(set) => Some(set.template.image.as_str()),
                 Primitive::Network(_) | Primitive::Volume(_) => None,
@@ -419,6 +449,31 @@ impl World {
     pub fn containers_of(&self, key: &ObjectKey) -> impl Iterator<Item = &ObservedContainer> {
         let ids = self.owned.get(key).map(|owned| &owned.containers).into_iter().flatten();
         ids.filter_map(|id| self.containers.get(id))
+    }
+
+    /// Our containers that have an endpoint in a network, in the order of their ids.
+    pub fn members_of(&self, network_id: &str) -> impl Iterator<Item = &ObservedContainer> {
+        self.users.of_network(network_id).filter_map(|id| self.containers.get(id))
+    }
+
+    /// Our containers that mount a volume, in whatever state, in the order of their ids.
+    pub fn users_of_volume(&self, name: &str) -> impl Iterator<Item = &ObservedContainer> {
+        self.users.of_volume(name).filter_map(|id| self.containers.get(id))
+    }
+
+    /// Puts the names of the containers that run in a network and are not ours. Ours do not leave a network that is to be replaced
+    /// while somebody else keeps it from going.
+    pub fn set_foreign_members(&mut self, network_id: &str, names: Vec<String>) {
+        if names.is_empty() {
+            self.foreign_members.remove(network_id);
+        } else {
+            self.foreign_members.insert(Arc::from(network_id), names);
+        }
+    }
+
+    /// The names of the containers that run in a network and are not ours, as far as they were told.
+    pub fn foreign_members(&self, network_id: &str) -> &[String] {
+        self.foreign_members.get(network_id).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The networks of one object: one, unless something went wrong.
@@ -471,6 +526,11 @@ impl DesiredObject {
         let mut keys = self.lowered.references();
         keys.extend(self.lowered.depends_on.iter().map(|dependency| &dependency.key));
         keys
+    }
+
+    /// Whether these are the limits that it had before it was last changed, so that the change is the user's and not drift.
+    pub(crate) fn had_limits(&self, limits: &Limits) -> bool {
+        self.previous_limits.as_ref().is_some_and(|previous| changed_limits(limits, previous).fields.is_empty())
     }
 
     /// The limits that its containers are to have.
