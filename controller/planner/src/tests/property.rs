@@ -247,23 +247,21 @@ fn execute_watched(scene: &mut Scene, key: &ObjectKey, steps: &[Step]) {
 /// A container that serves is ended only for a reason, and where two can stand beside each other only when the other has served
 /// for long enough.
 fn check_replaced(scene: &Scene, container: &ObservedContainer, cause: &Cause) {
-    match cause {
-        Cause::NetworkReplaced(_) | Cause::ScaledDown | Cause::StateStopped | Cause::ObjectRemoved => return,
-        Cause::StopFirst(_) => {
-            let Primitive::Containers(set) = &scene.world.desired(&container.owner).unwrap().lowered.primitive else {
-                panic!("has containers")
-            };
-            assert_ne!(set.replace_order, ReplaceOrder::StartFirst);
-            return;
-        }
-        Cause::ReplacedBy(_) | Cause::Duplicate => (),
-        other => panic!("ends what serves: {other}"),
+    let is_asked_for =
+        matches!(cause, Cause::NetworkReplaced(_) | Cause::ScaledDown | Cause::StateStopped | Cause::ObjectRemoved);
+    if is_asked_for {
+        return;
     }
+    let desired = scene.world.desired(&container.owner).unwrap();
+    let Primitive::Containers(set) = &desired.lowered.primitive else { panic!("has containers") };
+    if matches!(cause, Cause::StopFirst(_)) {
+        assert_ne!(set.replace_order, ReplaceOrder::StartFirst);
+        return;
+    }
+    assert!(matches!(cause, Cause::ReplacedBy(_) | Cause::Duplicate), "ends what serves: {cause}");
     let is_other = |other: &&ObservedContainer| {
         other.ordinal == container.ordinal && other.id != container.id && other.is_serving()
     };
-    let desired = scene.world.desired(&container.owner).unwrap();
-    let Primitive::Containers(set) = &desired.lowered.primitive else { panic!("has containers") };
     if set.run == RunState::Stopped {
         return;
     }
