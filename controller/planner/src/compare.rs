@@ -81,6 +81,9 @@ pub(crate) struct LimitChanges {
 /// Compares limits. A swap limit that the kernel does not enforce is reported as -1 and is no difference.
 pub(crate) fn changed_limits(observed: &Limits, wanted: &Limits) -> LimitChanges {
     let mut changes = LimitChanges { fields: Vec::new(), is_live: true };
+    if observed == wanted {
+        return changes;
+    }
     let mut note = |field: &str, old: String, new: String, is_live: bool| {
         changes.fields.push(FieldChange { field: field.to_owned(), old, new });
         changes.is_live &= is_live;

@@ -8,8 +8,9 @@ use crds_schema::primitive::ContainerSet;
 
 use crate::builder::PlanBuilder;
 use crate::inventory::{ObservedContainer, replacement_names};
+use crate::materialise::limits_of;
 use crate::networks::{self, NetworkUse};
-use crate::observed::{ContainerState, TimestampMs};
+use crate::observed::{ContainerState, Limits, TimestampMs};
 use crate::plan::{Action, Cause, Waiting, container_name};
 use crate::requirement::ImagePlan;
 use crate::retire::{existing, retire, stop};
@@ -24,13 +25,15 @@ pub(crate) fn plan(
     now_ms: TimestampMs,
     builder: &mut PlanBuilder,
 ) {
-    let slots = slots::sort(world, key, desired, set);
+    let limits = limits_of(set);
+    let slots = slots::sort(world, key, desired, set, &limits);
     let is_old_serving = slots.slots.iter().flat_map(|slot| &slot.old).any(|old| old.container.is_serving());
     let mut plan = SetPlan {
         world,
         key,
         desired,
         set,
+        limits,
         now_ms,
         is_old_serving,
         builder,
@@ -56,6 +59,8 @@ pub(crate) struct SetPlan<'plan> {
     pub(crate) key: &'plan ObjectKey,
     pub(crate) desired: &'plan DesiredObject,
     pub(crate) set: &'plan ContainerSet,
+    /// The limits that each container is to have.
+    pub(crate) limits: Limits,
     pub(crate) now_ms: TimestampMs,
     /// Whether a container that is to be replaced serves under the object's name.
     pub(crate) is_old_serving: bool,

@@ -8,7 +8,7 @@ use crate::compare::{LimitChanges, changed_limits};
 use crate::containers::SetPlan;
 use crate::endpoints::{self, EndpointRepair};
 use crate::inventory::{ObservedContainer, is_derived_name};
-use crate::materialise::{container_create, limits_of};
+use crate::materialise::container_create;
 use crate::observed::ContainerState;
 use crate::plan::{Action, Cause, Outcome, Waiting, container_name};
 use crate::retire::{ENGINE_LOOK_MS, await_removal, existing, retire};
@@ -40,9 +40,7 @@ impl SetPlan<'_> {
 
     /// Whether it was stopped by us, on the way out or for `state: Stopped`, and not by its own end.
     fn is_disarmed(&self, container: &ObservedContainer) -> bool {
-        container.state == ContainerState::Exited
-            && container.limits.restart == "no"
-            && limits_of(self.set).restart != "no"
+        container.state == ContainerState::Exited && container.limits.restart == "no" && self.limits.restart != "no"
     }
 
     /// Why a container that does not run must be made anew from the same template. One that runs is replaced: see [`crate::slots`].
@@ -53,7 +51,7 @@ impl SetPlan<'_> {
         if container.is_up() {
             return None;
         }
-        let unusable = crate::slots::unusable_cause(self.world, container, self.desired, self.set);
+        let unusable = crate::slots::unusable_cause(self.world, container, self.desired, self.set, &self.limits);
         unusable.or_else(|| endpoints::gone_network(self.world, container).map(Cause::NetworkGone))
     }
 
@@ -88,8 +86,7 @@ impl SetPlan<'_> {
     }
 
     fn ensure_limits(&mut self, container: &ObservedContainer, after: &[u32]) -> Vec<u32> {
-        let limits = limits_of(self.set);
-        let changes = changed_limits(&container.limits, &limits);
+        let changes = changed_limits(&container.limits, &self.limits);
         if changes.fields.is_empty() {
             return Vec::new();
         }
@@ -106,7 +103,7 @@ impl SetPlan<'_> {
             self.builder.find(subject, "ContainerUpdated", cause.to_string());
             cause
         };
-        let action = Action::UpdateContainer { container: existing(container), limits };
+        let action = Action::UpdateContainer { container: existing(container), limits: self.limits.clone() };
         vec![self.builder.step(after, action, cause)]
     }
 

@@ -233,7 +233,7 @@ fn stalled_by(facts: &Facts<'_>) -> Option<(&'static str, String)> {
 fn count(world: &World, key: &ObjectKey, set: &ContainerSet) -> Counts {
     let mut counts = Counts { wanted: set.replicas, ..Counts::default() };
     let Some(desired) = world.desired(key) else { return counts };
-    let slots = slots::sort(world, key, desired, set);
+    let slots = slots::sort(world, key, desired, set, &crate::materialise::limits_of(set));
     for slot in &slots.slots {
         let is_served_by_old = slot.old.iter().any(|old| old.container.is_serving());
         let Some(current) = slot.current else {

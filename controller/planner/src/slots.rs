@@ -7,9 +7,8 @@ use crds_schema::primitive::{ContainerSet, ContainerSpec};
 
 use crate::compare::{changed_fields, changed_limits};
 use crate::inventory::ObservedContainer;
-use crate::materialise::limits_of;
 use crate::networks::{self, NetworkUse};
-use crate::observed::ContainerState;
+use crate::observed::{ContainerState, Limits};
 use crate::plan::{Cause, FieldChange};
 use crate::world::{DesiredObject, World};
 
@@ -50,8 +49,9 @@ pub(crate) fn unusable_cause(
     container: &ObservedContainer,
     desired: &DesiredObject,
     set: &ContainerSet,
+    wanted: &Limits,
 ) -> Option<Cause> {
-    let limits = changed_limits(&container.limits, &limits_of(set));
+    let limits = changed_limits(&container.limits, wanted);
     if !limits.is_live {
         let cause = if desired.had_limits(&container.limits) { Cause::SpecChanged } else { Cause::Drifted };
         return Some(cause(limits.fields));
@@ -77,13 +77,14 @@ pub(crate) fn sort<'world>(
     key: &ObjectKey,
     desired: &DesiredObject,
     set: &ContainerSet,
+    limits: &Limits,
 ) -> Slots<'world> {
     let mut slots: Vec<Slot<'world>> =
         (0..set.replicas).map(|ordinal| Slot { ordinal, current: None, old: Vec::new() }).collect();
     let mut surplus = Vec::new();
     let mut containers: Vec<&ObservedContainer> = world.containers_of(key).collect();
     containers.sort_by_cached_key(|container| {
-        (unusable_cause(world, container, desired, set).is_some(), preference(container))
+        (unusable_cause(world, container, desired, set, limits).is_some(), preference(container))
     });
     for container in containers {
         if !container.mismatch.is_empty() {
@@ -98,7 +99,8 @@ pub(crate) fn sort<'world>(
         let changed = differences(container, desired).map(Cause::SpecChanged);
         // The only one is made anew under its own name where it does not run.
         let is_replaced = container.is_up() || slot.current.is_some();
-        let outdated = changed.or_else(|| unusable_cause(world, container, desired, set).filter(|_| is_replaced));
+        let outdated =
+            changed.or_else(|| unusable_cause(world, container, desired, set, limits).filter(|_| is_replaced));
         match (outdated, slot.current) {
             (Some(cause), _) => slot.old.push(OldContainer { container, fields: fields_of(&cause), cause }),
             (None, None) => slot.current = Some(container),
