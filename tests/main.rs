@@ -10,3 +10,9 @@ mod cli;
 mod store;
 // The real and the simulated Engine, step by step.
 mod contract;
+// Whatever is done by hand to what the controller keeps is put right.
+mod drift;
+// What is as it was asked for is left alone.
+mod no_false_drift;
+// Strangers, ports that are taken, and second controllers.
+mod conflict;

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::absence::LastSeen;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::{Config, EngineAddress};
@@ -57,6 +58,7 @@ pub struct App {
     confirmations: mpsc::Receiver<String>,
     stop: watch::Sender<bool>,
     lease: Option<Lease>,
+    last_seen: LastSeen,
     /// Held for as long as the controller runs.
     _lock: Option<DataDirLock>,
 }
@@ -198,7 +200,9 @@ impl App {
         let mut world = World::new(local.identity.clone());
         world.remember_ids(store.known_containers()?.into_keys());
         board.restore_events(store.events()?);
-        for record in store.objects()? {
+        let records = store.objects()?;
+        let last_seen = LastSeen::read(&store, &records)?;
+        for record in records {
             board.put_object(record);
         }
         let seed = me.started_ticks ^ u64::from(me.pid);
@@ -233,6 +237,7 @@ impl App {
             confirmations,
             stop,
             lease,
+            last_seen,
             _lock: lock_option(lock),
         })
     }
@@ -273,6 +278,7 @@ impl App {
         let outcome = match outcome {
             Some(outcome) => outcome,
             None => {
+                std::mem::take(&mut self.last_seen).note_losses(&self.core);
                 self.spawn_loops(&mut tasks, directory, relisted);
                 let once = self.config.once;
                 tokio::select! {

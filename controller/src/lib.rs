@@ -1,5 +1,6 @@
 //! The controller: it keeps a Docker host as its manifests say.
 
+mod absence;
 pub mod app;
 pub mod backoff;
 pub mod board;

@@ -320,9 +320,16 @@ impl Reflector {
             .insert(detail.id.clone(), Instant::now());
         let mut world = self.core.world();
         let before = world.container(&detail.id).cloned();
+        let was_impostor = world.is_impostor(&detail.id);
         let owner = world.observe_container(detail, now_ms);
         let is_news = before.as_ref() != world.container(&detail.id);
+        let is_new_impostor = !was_impostor && world.is_impostor(&detail.id);
         drop(world);
+        if is_new_impostor {
+            let name = &detail.name;
+            let message = format!("container `{name}` bears our labels without their proof; it is left alone");
+            self.core.record(NewEvent::controller_warning("UnprovenOwnership", message));
+        }
         if let Some(owner) = owner.filter(|_| is_news) {
             self.core.wake(&owner);
         }
@@ -337,9 +344,18 @@ impl Reflector {
     }
 
     fn network_gone(&self, id: &str) {
-        let owner = self.core.world().network_gone(id);
-        if let Some(owner) = owner {
-            self.core.wake_with_dependents(&owner);
+        let woken: Vec<ObjectKey> = {
+            let mut world = self.core.world();
+            let name = world.network(id).map(|network| Arc::clone(&network.name));
+            match (world.network_gone(id), name) {
+                (Some(owner), _) => vec![owner],
+                // A stranger's: somebody may have waited for its name.
+                (None, Some(name)) => world.wanting_network(&name),
+                (None, None) => Vec::new(),
+            }
+        };
+        for key in &woken {
+            self.core.wake_with_dependents(key);
         }
     }
 
@@ -373,7 +389,11 @@ impl Reflector {
         {
             let mut world = self.core.world();
             for name in before.iter().filter(|name| !listed.iter().any(|volume| volume.name == **name)) {
-                woken.extend(world.volume_gone(name));
+                match world.volume_gone(name) {
+                    Some(owner) => woken.push(owner),
+                    // A stranger's: somebody may have waited for its name.
+                    None => woken.extend(world.wanting_volume(name)),
+                }
             }
             for volume in &listed {
                 let is_news = world.volume(&volume.name).is_none();

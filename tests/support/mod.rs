@@ -1,4 +1,7 @@
 //! What black-box tests stand on.
 
 pub(crate) mod engine;
+pub(crate) mod engine_events;
 pub(crate) mod http;
+pub(crate) mod look;
+pub(crate) mod stranger;

@@ -222,6 +222,22 @@ impl World {
         self.removals.get(key)
     }
 
+    /// The objects whose network is to have a name in the Engine.
+    pub fn wanting_network(&self, name: &str) -> Vec<ObjectKey> {
+        self.wanting(|primitive| matches!(primitive, Primitive::Network(network) if network.engine_name == name))
+    }
+
+    /// The objects whose volume is to have a name in the Engine.
+    pub fn wanting_volume(&self, name: &str) -> Vec<ObjectKey> {
+        self.wanting(|primitive| matches!(primitive, Primitive::Volume(volume) if volume.engine_name == name))
+    }
+
+    /// Looks at every object, so it is for what happens rarely.
+    fn wanting(&self, is_it: impl Fn(&Primitive) -> bool) -> Vec<ObjectKey> {
+        let wanting = self.desired.iter().filter(|(_, object)| is_it(&object.lowered.primitive));
+        wanting.map(|(key, _)| key.clone()).collect()
+    }
+
     /// The objects that refer to this one, or depend on it.
     pub fn dependents_of(&self, key: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
         self.dependents.get(key).into_iter().flatten()
@@ -542,6 +558,11 @@ impl World {
     /// Every volume, whoever owns it.
     pub fn volumes(&self) -> impl Iterator<Item = &ObservedVolume> {
         self.volumes.values()
+    }
+
+    /// Whether a container bears our label but is not proved ours.
+    pub fn is_impostor(&self, id: &str) -> bool {
+        self.strangers.get(id).is_some_and(|stranger| stranger.is_impostor)
     }
 
     /// Containers that bear our label but are not proved ours.

@@ -1,0 +1,6 @@
+//! Drift: whatever somebody does by hand to what the controller keeps is put right, and an event says what was found.
+
+mod away;
+mod containers;
+mod networks;
+mod orphans;
