@@ -64,7 +64,7 @@ impl DesiredState {
         check: impl Fn(&AnyObject) -> Vec<Diagnostic>,
     ) -> Merged {
         let mut merged = Merged::default();
-        let mut objects: Vec<AnyObject> = Vec::new();
+        let mut found: Vec<AnyObject> = Vec::new();
         let present: BTreeSet<&str> = reading.files.iter().map(|file| file.name.as_str()).collect();
         merged.gone_files = self.good_files.keys().filter(|name| !present.contains(name.as_str())).cloned().collect();
         for name in &merged.gone_files {
@@ -76,10 +76,10 @@ impl DesiredState {
                 Err(problem) => merged.diagnostics.push(unreadable_file(&file.name, &problem.to_string())),
             }
             if let Some(good) = self.good_files.get(&file.name) {
-                objects.extend(good.objects.iter().cloned());
+                found.extend(good.objects.iter().cloned());
             }
         }
-        self.admit(objects, &mut merged);
+        self.admit(found, &mut merged);
         merged
     }
 
@@ -99,20 +99,20 @@ impl DesiredState {
             merged.diagnostics.extend(before.warnings.iter().cloned());
             return;
         }
-        let loaded = loader.load(&ManifestFile { name, directory, bytes });
-        let mut diagnostics = loaded.diagnostics;
-        diagnostics.extend(loaded.objects.iter().flat_map(check));
+        let file = loader.load(&ManifestFile { name, directory, bytes });
+        let mut diagnostics = file.diagnostics;
+        diagnostics.extend(file.objects.iter().flat_map(check));
         let held_objects = before.map_or(0, |before| before.objects.len());
-        if loaded.objects.is_empty() && diagnostics.is_empty() && held_objects > 0 {
+        if file.objects.is_empty() && diagnostics.is_empty() && held_objects > 0 {
             diagnostics.push(became_empty(name, held_objects));
         }
         let is_good = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         merged.diagnostics.extend(diagnostics.iter().cloned());
         if is_good {
-            if before.is_none_or(|before| before.objects != loaded.objects) {
-                merged.changed_files.push((name.to_owned(), loaded.objects.clone()));
+            if before.is_none_or(|before| before.objects != file.objects) {
+                merged.changed_files.push((name.to_owned(), file.objects.clone()));
             }
-            let good = GoodText { bytes: bytes.to_vec(), objects: loaded.objects, warnings: diagnostics };
+            let good = GoodText { bytes: bytes.to_vec(), objects: file.objects, warnings: diagnostics };
             self.good_files.insert(name.to_owned(), good);
         }
     }

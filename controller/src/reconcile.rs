@@ -26,7 +26,7 @@ const WORKERS: usize = 64;
 /// How long after a call without an answer its effect may still come.
 const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
 /// How often a key is planned even if nothing is heard and nothing is due.
-const IDLE_LOOK: Duration = Duration::from_secs(300);
+const IDLE_LOOK: Duration = Duration::from_mins(5);
 /// How many lines of output are kept of a container that failed.
 const LOG_LINES: u32 = 10;
 
@@ -67,17 +67,16 @@ impl Reconciler {
     /// One pass, from which no panic escapes.
     async fn pass_guarded(&self, key: &ObjectKey) {
         let caught = AssertUnwindSafe(self.pass(key)).catch_unwind().await;
-        let result = match caught {
-            Ok(result) => result,
-            Err(_) => {
-                self.core.metrics.panics_caught.inc();
-                let message = "the reconcile panicked; this is a fault of Evenkeel";
-                tracing::error!(object = %key, "{message}");
-                self.core.record(NewEvent::warning(key, "InternalError", message));
-                let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
-                self.back_off(key, failure, false);
-                ReconcileResult::Failed
-            }
+        let result = if let Ok(result) = caught {
+            result
+        } else {
+            self.core.metrics.panics_caught.inc();
+            let message = "the reconcile panicked; this is a fault of Evenkeel";
+            tracing::error!(object = %key, "{message}");
+            self.core.record(NewEvent::warning(key, "InternalError", message));
+            let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
+            self.back_off(key, failure, false);
+            ReconcileResult::Failed
         };
         self.core.metrics.count_reconcile(result);
     }
@@ -197,14 +196,12 @@ impl Reconciler {
 
     fn take_back_announcement(&self, step: &Step) {
         let mut world = self.core.world();
-        match &step.action {
-            Action::RemoveNetwork { id, .. } => world.no_longer_expect_gone(id),
-            Action::RemoveVolume { name } => world.no_longer_expect_gone(name),
-            action => {
-                if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(action) {
-                    world.no_longer_expect_gone(id);
-                }
-            }
+        if let Action::RemoveNetwork { id, .. } = &step.action {
+            world.no_longer_expect_gone(id);
+        } else if let Action::RemoveVolume { name } = &step.action {
+            world.no_longer_expect_gone(name);
+        } else if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
+            world.no_longer_expect_gone(id);
         }
     }
 
@@ -270,7 +267,7 @@ impl Reconciler {
         for (step, outcome) in plan.steps.iter().zip(outcomes) {
             match outcome {
                 StepOutcome::Done(Effect::ContainerChanged(id) | Effect::ContainerCreated(id, _)) => {
-                    ids.push(id.clone())
+                    ids.push(id.clone());
                 }
                 StepOutcome::Failed(_) => {
                     if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
@@ -392,7 +389,8 @@ impl Reconciler {
     }
 
     async fn port_holder(&self, key: &ObjectKey) -> Option<String> {
-        let ports: Vec<u16> = self.core.world().desired(key).map(|object| object.published_ports()).unwrap_or_default();
+        let ports: Vec<u16> =
+            self.core.world().desired(key).map(planner::world::DesiredObject::published_ports).unwrap_or_default();
         for port in ports {
             if let Ok(Some(holder)) = self.core.engine.find_port_holder(port).await {
                 return Some(format!("container `{holder}`"));

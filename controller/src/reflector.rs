@@ -26,7 +26,7 @@ const GATHER_TIME: Duration = Duration::from_millis(15);
 /// How long after a container ended it is looked at: the Engine may be starting it again.
 const END_SETTLE_TIME: Duration = Duration::from_millis(300);
 /// How old an inspection may be before a full list repeats it.
-const INSPECTION_AGE: Duration = Duration::from_secs(300);
+const INSPECTION_AGE: Duration = Duration::from_mins(5);
 /// How many inspections run at once.
 const INSPECT_CONCURRENCY: usize = 8;
 /// The delays between attempts to reach the Engine.
@@ -132,14 +132,13 @@ impl Reflector {
         self.core.board.update_controller(|controller| controller.is_engine_reachable = true);
         *attempts = 0;
         on_relisted();
-        match self.work_off(&mut rx, &is_overrun, on_relisted).await {
-            Err(error) => error,
-            Ok(()) => {
-                let text =
-                    reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
-                let kind = crate::engine::ErrorKind::Unreachable;
-                EngineError { operation: "follow events".into(), status: None, text, kind }
-            }
+        if let Err(error) = self.work_off(&mut rx, &is_overrun, on_relisted).await {
+            error
+        } else {
+            let text =
+                reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
+            let kind = crate::engine::ErrorKind::Unreachable;
+            EngineError { operation: "follow events".into(), status: None, text, kind }
         }
     }
 
@@ -243,6 +242,9 @@ impl Reflector {
     }
 
     /// Lists everything and inspects what the lists show as changed, or have not been inspected for long.
+    ///
+    /// # Errors
+    /// When a list fails; what was listed before it is kept.
     pub async fn relist(&self) -> Result<(), EngineError> {
         let known_before: BTreeSet<String> =
             self.core.world().containers().map(|container| container.id.to_string()).collect();
@@ -303,6 +305,9 @@ impl Reflector {
     }
 
     /// Asks what a container is now, and wakes its owner.
+    ///
+    /// # Errors
+    /// When the Engine does not answer; nothing is known then.
     pub async fn inspect(&self, id: &str) -> Result<(), EngineError> {
         match self.core.engine.inspect_container(id).await? {
             None => self.container_gone(id),
@@ -371,8 +376,9 @@ impl Reflector {
             for network in &listed {
                 // Who was in it is asked again when it cannot be removed again.
                 world.set_foreign_members(&network.id, Vec::new());
-                let is_news = world.network(&network.id).is_none();
+                let before = world.network(&network.id).cloned();
                 let owner = world.observe_network(network);
+                let is_news = before.as_ref() != world.network(&network.id);
                 news.extend(owner.filter(|_| is_news));
             }
         }
