@@ -16,3 +16,5 @@ mod drift;
 mod no_false_drift;
 // Strangers, ports that are taken, and second controllers.
 mod conflict;
+// The rules of dependency and of form.
+mod tidy;
