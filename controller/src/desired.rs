@@ -44,6 +44,8 @@ pub struct Merged {
     pub changed_files: Vec<(String, Vec<AnyObject>)>,
     /// Files that are gone.
     pub gone_files: Vec<String>,
+    /// Files whose present content could not be taken: nobody knows which objects it means to hold.
+    pub broken_files: Vec<String>,
 }
 
 impl DesiredState {
@@ -73,7 +75,10 @@ impl DesiredState {
         for file in &reading.files {
             match &file.content {
                 Ok(bytes) => self.take_file(loader, (&file.name, &file.directory, bytes), &check, &mut merged),
-                Err(problem) => merged.diagnostics.push(unreadable_file(&file.name, &problem.to_string())),
+                Err(problem) => {
+                    merged.diagnostics.push(unreadable_file(&file.name, &problem.to_string()));
+                    merged.broken_files.push(file.name.clone());
+                }
             }
             if let Some(good) = self.good_files.get(&file.name) {
                 objects.extend(good.objects.iter().cloned());
@@ -114,6 +119,8 @@ impl DesiredState {
             }
             let good = GoodText { bytes: bytes.to_vec(), objects: loaded.objects, warnings: diagnostics };
             self.good_files.insert(name.to_owned(), good);
+        } else {
+            merged.broken_files.push(name.to_owned());
         }
     }
 

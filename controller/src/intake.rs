@@ -48,6 +48,8 @@ struct IntakeState {
     begun: BTreeSet<ObjectKey>,
     problem: Option<String>,
     is_empty: bool,
+    /// The first file whose content could not be taken.
+    broken_file: Option<String>,
     /// No reading has been taken yet.
     is_unread: bool,
     is_restricted: bool,
@@ -93,6 +95,7 @@ impl Intake {
         state.is_empty = reading.files.is_empty();
         let merged = state.desired.merge(&self.loader, &reading, host_path::check);
         let is_clean = !merged.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        state.broken_file = merged.broken_files.first().cloned();
         self.report(&merged.diagnostics);
         self.apply(&mut state, merged);
         self.decide_prune(&mut state);
@@ -204,10 +207,11 @@ impl Intake {
             limit_percent: self.prune.limit_percent,
             delay_ms: self.prune.delay_ms,
             now_ms,
-            source: match &state.problem {
-                Some(problem) => SourceState::Unavailable(problem),
-                None if state.is_empty => SourceState::Empty,
-                None => SourceState::Read,
+            source: match (&state.problem, &state.broken_file) {
+                (Some(problem), _) => SourceState::Unavailable(problem),
+                (None, _) if state.is_empty => SourceState::Empty,
+                (None, Some(file)) => SourceState::Incomplete(file),
+                (None, None) => SourceState::Read,
             },
             is_restricted: state.is_restricted,
             confirmed: state.confirmed.as_deref(),

@@ -48,6 +48,8 @@ pub struct Candidate {
 pub enum SourceState<'facts> {
     /// Manifests.
     Read,
+    /// Manifests, but not what this file of them says: what is missing elsewhere may have moved to it.
+    Incomplete(&'facts str),
     /// Nothing at all: no file.
     Empty,
     /// It could not be read, for this reason.
@@ -136,6 +138,10 @@ fn hold_reason(facts: &PruneFacts<'_>, missing: usize) -> Option<Hold> {
         let reason = format!("E0237: the manifest directory is empty, which would remove all {missing} objects");
         return Some(Hold { reason, is_confirmable: true });
     }
+    if let SourceState::Incomplete(file) = facts.source {
+        let reason = format!("`{file}` is at fault, and may hold what is missing");
+        return Some(Hold { reason, is_confirmable: true });
+    }
     if missing > 1 && percent > usize::from(facts.limit_percent) {
         let limit = facts.limit_percent;
         let reason = format!("E0237: {missing} of {total} objects would be removed, more than {limit} %");
@@ -198,6 +204,17 @@ mod tests {
         assert!(matches!(removal(&many, "Deployment/a"), Removal::Held(_)));
         many.confirmed = Some(&held.token);
         assert_eq!(removal(&many, "Deployment/a"), Removal::Approved { delete_volumes: false });
+    }
+
+    #[test]
+    fn nothing_goes_while_a_file_that_may_hold_it_is_at_fault() {
+        let broken =
+            PruneFacts { source: SourceState::Incomplete("app.yaml"), ..facts(&[("Deployment/a", MISSING)], 9) };
+        let Removal::Held(reason) = removal(&broken, "Deployment/a") else { panic!("{:?}", decide(&broken)) };
+        assert!(reason.starts_with("`app.yaml` is at fault"), "{reason}");
+        let token = decide(&broken).held.unwrap().token;
+        let confirmed = PruneFacts { confirmed: Some(&token), ..broken };
+        assert_eq!(removal(&confirmed, "Deployment/a"), Removal::Approved { delete_volumes: false });
     }
 
     #[test]
