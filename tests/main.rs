@@ -10,3 +10,15 @@ mod cli;
 mod store;
 // The real and the simulated Engine, step by step.
 mod contract;
+// Manifests on disk: broken, half-written, renamed, vanished, hostile.
+mod files;
+// Replacing and changing what runs.
+mod rollout;
+// What objects wait for, what they say when they cannot go on, and suspension.
+mod lifecycle;
+// What leaves the manifests, and the guards against losing more than that.
+mod prune;
+// The controller killed at any moment, a hundred times.
+mod crash;
+// The store's recovery ladder, through the program.
+mod recovery;

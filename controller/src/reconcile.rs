@@ -357,7 +357,8 @@ impl Reconciler {
     async fn note_foreign_members(&self, network_id: &str) {
         let Ok(members) = self.core.engine.network_members(network_id).await else { return };
         let mut world = self.core.world();
-        let strangers = members.into_iter().filter(|(id, _)| world.container(id).is_none()).map(|(_, name)| name).collect();
+        let strangers =
+            members.into_iter().filter(|(id, _)| world.container(id).is_none()).map(|(_, name)| name).collect();
         world.set_foreign_members(network_id, strangers);
     }
 
