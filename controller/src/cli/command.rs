@@ -10,7 +10,8 @@ use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
 use super::{
-    completion, config_show, describe, diagnostics, doctor, events, explain, get, plan, prune, run, schema, validate,
+    completion, config_show, demo, describe, diagnostics, doctor, events, explain, get, plan, prune, run, schema,
+    validate,
 };
 
 /// Keeps a Docker host as its manifests say.
@@ -54,6 +55,15 @@ enum Command {
     Completion(completion::CompletionArgs),
     /// Print the version
     Version,
+    /// Bring up a small platform to look at, or remove it
+    #[command(hide = true)]
+    Demo(demo::DemoArgs),
+    /// The demo's web server
+    #[command(hide = true)]
+    DemoWeb(demo::WebArgs),
+    /// The demo's worker
+    #[command(hide = true)]
+    DemoWorker(demo::WorkerArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,6 +114,9 @@ fn run_command(cli: &Cli, console: &mut Console) -> Result<ExitStatus, CliError>
         Command::Prune(args) => block_on(prune::run(args, global, console)),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(args, global, console),
         Command::Completion(args) => completion::run(args, console),
+        Command::Demo(args) => demo::run(args, global, console),
+        Command::DemoWeb(args) => block_on(demo::run_web(args)),
+        Command::DemoWorker(args) => block_on(demo::run_worker(args)),
         Command::Version => {
             console.data(concat!("evenkeel ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitStatus::Success)

@@ -7,6 +7,8 @@ pub mod command;
 mod completion;
 mod config_show;
 pub mod console;
+mod demo;
+pub mod demo_programs;
 mod describe;
 pub mod diagnostics;
 mod doctor;

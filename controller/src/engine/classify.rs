@@ -14,6 +14,8 @@ pub enum Operation {
     PullImage,
     /// Make an image from an archive.
     ImportImage,
+    /// Remove an image's reference.
+    RemoveImage,
     /// Create a network.
     CreateNetwork,
     /// Remove a network.

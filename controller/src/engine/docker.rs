@@ -22,7 +22,7 @@ use bollard::errors::Error;
 use bollard::models::NetworkDisconnectRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
-    ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
     RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
@@ -253,6 +253,16 @@ impl Engine for DockerEngine {
         let options = image::import_options(reference, changes);
         let progress = docker.create_image(Some(options), Some(bollard::body_full(tar.into())), None);
         image::follow_progress(progress, &call).await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let docker = self.client().await?;
+        let call = Call::on(Operation::RemoveImage, "remove image", reference);
+        let removed = docker.remove_image(reference, None::<RemoveImageOptions>, None).await;
+        match removed.map_err(|error| self.fail(&call, &error)) {
+            Err(error) if error.status == Some(404) => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     async fn create_network(&self, network: &NetworkCreate) -> Result<String, EngineError> {

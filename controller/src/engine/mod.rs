@@ -58,6 +58,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Makes an image with this reference from a tar archive of a root file system and the given config changes in Dockerfile form.
     async fn import_image(&self, reference: &str, tar: Vec<u8>, changes: &[&str]) -> Result<(), EngineError>;
 
+    /// Removes an image's reference, and the image where no other reference and no container has it. Already gone is success.
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError>;
+
     /// Creates a network.
     async fn create_network(&self, network: &NetworkCreate) -> Result<String, EngineError>;
 

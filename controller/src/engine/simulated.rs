@@ -204,6 +204,15 @@ impl Engine for SimulatedEngine {
         self.shared.call(CallKind::ImportImage, reference, import).await
     }
 
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let subject = reference.to_owned();
+        let remove = move |state: &mut State| {
+            state.drop_image(&subject);
+            Ok(())
+        };
+        self.shared.call(CallKind::RemoveImage, reference, remove).await
+    }
+
     async fn create_network(&self, network: &NetworkCreate) -> Result<String, EngineError> {
         let create = network.clone();
         self.shared.call(CallKind::CreateNetwork, &network.name, move |state| state.create_network(create)).await

@@ -126,6 +126,10 @@ impl Engine for OneNameEngine {
         Ok((self.images() > 0).then(ImageDetail::default))
     }
 
+    async fn remove_image(&self, _: &str) -> Result<(), EngineError> {
+        unreachable!("a lease removes no image")
+    }
+
     async fn import_image(&self, _: &str, tar: Vec<u8>, _: &[&str]) -> Result<(), EngineError> {
         assert_eq!(tar, [0; 1024]);
         self.numbers.lock().unwrap().1 += 1;

@@ -4,7 +4,6 @@
 //! takes everything along that was submitted before it, so what survives a crash is always a prefix. Commits that come while one is
 //! being written share the next one. There is no queue that could fill: what waits is one value a key, and a receiver a caller.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -28,6 +27,9 @@ pub(super) enum Pace {
     /// By the caller, at once: for the database in memory, so that a simulation stays deterministic.
     Inline,
 }
+
+/// How long the last commit may take when the store is closed.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Makes changes durable.
 pub(super) struct Committer {
@@ -132,25 +134,22 @@ impl Committer {
         self.shared.kv.get(key)
     }
 
-    /// Every entry whose key begins with `prefix`, as the newest submitted changes have it.
-    pub(super) fn scan_prefix(&self, prefix: &str) -> Result<BTreeMap<String, Value>, KvError> {
-        let held = {
-            let state = self.shared.lock();
-            let mut held = state.in_flight.clone();
-            held.extend(state.pending.iter().map(|(key, change)| (key.clone(), change.clone())));
-            held
-        };
-        let mut found = BTreeMap::new();
-        self.shared.kv.scan_prefix(prefix, &mut |key, value| {
-            found.insert(key.to_owned(), value.into());
+    /// Visits every entry whose key begins with `prefix`, in the order of the keys, as the newest submitted changes have it.
+    pub(super) fn scan_prefix(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8])) -> Result<(), KvError> {
+        let mut held = self.shared.lock().held_under(prefix);
+        self.shared.kv.scan_prefix(prefix, &mut |key, stored| {
+            while held.first_key_value().is_some_and(|(first, _)| first.as_str() < key) {
+                visit_held(held.pop_first(), visit);
+            }
+            match held.remove_entry(key) {
+                Some(newer) => visit_held(Some(newer), visit),
+                None => visit(key, stored),
+            }
         })?;
-        for (key, change) in held.into_iter().filter(|(key, _)| key.starts_with(prefix)) {
-            match change {
-                Some(value) => found.insert(key, value),
-                None => found.remove(&key),
-            };
+        for newer in held {
+            visit_held(Some(newer), visit);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Why nothing is written any more, where that is so.
@@ -173,13 +172,29 @@ impl Committer {
         Ok(())
     }
 
-    /// Writes what is held, and ends the thread. Waits for the disk.
-    pub(super) fn close(&self) {
+    /// Takes note that the disk does not answer: nothing more is written until [`Self::reopen`] succeeds.
+    pub(super) fn give_up(&self, failure: KvError) {
+        self.shared.lock().failure.get_or_insert(failure);
+    }
+
+    /// Writes what is held, and ends the thread. Waits for the disk, but not for ever: a thread that hangs is left behind. Returns whether
+    /// everything was written.
+    pub(super) fn close(&self) -> bool {
         self.shared.lock().is_closing = true;
         self.shared.wake.notify_one();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The thread cannot panic; if it did, all it could tell us is that nothing more is written, which is so anyway.
-        worker.map(JoinHandle::join);
+        if let Some(worker) = worker {
+            let deadline = Instant::now() + CLOSE_DEADLINE;
+            while !worker.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if worker.is_finished() {
+                // The thread cannot panic; if it did, what it leaves unwritten says so.
+                drop(worker.join());
+            }
+        }
+        let state = self.shared.lock();
+        state.pending.is_empty() && state.in_flight.is_empty() && state.failure.is_none()
     }
 }
 
@@ -279,11 +294,29 @@ impl State {
         self.pending.get(key).or_else(|| self.in_flight.get(key))
     }
 
+    /// The changes to keys that begin with `prefix` and are not written yet.
+    fn held_under(&self, prefix: &str) -> Batch {
+        let under = |batch: &Batch| -> Batch {
+            let from_prefix = batch.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+            from_prefix.map(|(key, change)| (key.clone(), change.clone())).collect()
+        };
+        let mut held = under(&self.in_flight);
+        held.extend(under(&self.pending));
+        held
+    }
+
     /// Moves everything that is pending in flight.
     fn take(&mut self) -> (Batch, Vec<Waiter>) {
         self.in_flight = std::mem::take(&mut self.pending);
         self.lazy_due = None;
         (self.in_flight.clone(), std::mem::take(&mut self.waiters))
+    }
+}
+
+/// Visits a change that is not written yet, unless it removes its entry.
+fn visit_held(held: Option<(String, Option<Value>)>, visit: &mut dyn FnMut(&str, &[u8])) {
+    if let Some((key, Some(value))) = held {
+        visit(&key, &value);
     }
 }
 

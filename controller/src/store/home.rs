@@ -10,7 +10,7 @@ use super::export::{Export, list_exports, number_of_export, read_export};
 use super::kv::{Batch, CommitMode, Durability, Kv, KvError, KvErrorKind};
 use super::record::COMMITS;
 use super::recovery::{DAMAGED_KEPT, OpenError, Recovery};
-use super::sled::{LOG_FILE, SNAPSHOT_PREFIX, SledKv, UNFINISHED_SUFFIX};
+use super::sled::{LOG_FILE, SNAPSHOT_PREFIX, STUCK_EXTENSION, SledKv, UNFINISHED_SUFFIX};
 use crate::durable_file::sync_directory_of;
 
 /// Begins the names of snapshots that a rung has put aside; sled does not look at them.
@@ -35,6 +35,15 @@ impl Home {
             marker: data_dir.join("store.marker"),
             export_dir: data_dir.join("exports"),
         }
+    }
+
+    /// Puts a directory back that was about to be replaced by its copy when the process crashed.
+    pub(super) fn finish_replacing(&self) -> Result<(), OpenError> {
+        let stuck = self.database.with_extension(STUCK_EXTENSION);
+        if stuck.exists() && !self.database.exists() {
+            fs::rename(&stuck, &self.database).map_err(io_failed("rename", &stuck))?;
+        }
+        Ok(())
     }
 
     /// A new database. Its first commit gives its file some content, so that an emptied one can be told from it.

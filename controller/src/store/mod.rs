@@ -34,7 +34,7 @@ use self::committer::{Acknowledgement, Committer, Pace};
 use self::event_log::EventLog;
 use self::export::ExportError;
 use self::home::Home;
-use self::kv::{CommitMode, Kv, KvError};
+use self::kv::{CommitMode, Kv, KvError, KvErrorKind};
 use self::marker::Marker;
 use self::memory::MemoryKv;
 use self::record::{
@@ -358,10 +358,11 @@ impl Store {
     pub async fn close(&self) -> Result<(), StoreError> {
         let store = self.clone();
         on_blocking_thread(move || {
-            store.inner.committer.close();
-            let outcome = match store.failure() {
-                Some(source) => Err(StoreError::Failed { source }),
-                None => store.export_now().map(|_path| ()),
+            let is_written = store.inner.committer.close();
+            let outcome = match (is_written, store.failure()) {
+                (true, _) => store.export_now().map(|_path| ()),
+                (false, Some(source)) => Err(StoreError::Failed { source }),
+                (false, None) => Err(StoreError::TimedOut),
             };
             store.inner.kv.close();
             outcome
@@ -386,6 +387,13 @@ impl Store {
         self.inner.home.as_ref().map_or(Ok(()), |home| Marker { commits }.write(&home.marker))
     }
 
+    /// Notes that the disk does not answer, and says so.
+    fn give_up(&self) -> StoreError {
+        let text = format!("the disk did not answer within {} s", COMMIT_DEADLINE.as_secs());
+        self.inner.committer.give_up(KvError { operation: "commit".to_owned(), kind: KvErrorKind::Io, text });
+        StoreError::TimedOut
+    }
+
     fn submit(&self, write: Write, mode: CommitMode) -> Result<Option<Acknowledgement>, StoreError> {
         self.inner.committer.submit(write.into_batch()?, mode)
     }
@@ -407,8 +415,12 @@ impl Store {
     fn number_on(&self) -> Result<(), StoreError> {
         self.admit_events(&self.events()?);
         let last = |prefix: &str| -> Result<u64, StoreError> {
-            let found = read_failed(prefix, self.inner.committer.scan_prefix(prefix))?;
-            Ok(found.keys().next_back().and_then(|key| number_of(prefix, key)).unwrap_or(0))
+            let mut last = 0;
+            let scanned = self.inner.committer.scan_prefix(prefix, &mut |key, _| {
+                last = number_of(prefix, key).unwrap_or(last);
+            });
+            read_failed(prefix, scanned)?;
+            Ok(last)
         };
         self.inner.next_intent.store(last(INTENT)?.max(last(PASS)?) + 1, Ordering::Relaxed);
         self.inner.next_archive.store(last(ARCHIVE)? + 1, Ordering::Relaxed);
@@ -421,16 +433,17 @@ impl Store {
     }
 
     fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, StoreError> {
-        Ok(self.list_with_keys(prefix)?.into_iter().map(|(_, record)| record).collect())
+        let records = self.list_with_keys(prefix)?.into_iter();
+        Ok(records.map(|(_, record)| record).collect())
     }
 
     fn list_with_keys<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
-        let found = read_failed(prefix, self.inner.committer.scan_prefix(prefix))?;
-        let decode = |(key, value): (String, kv::Value)| {
-            let record = self.note_damage(codec::decode(&key, &value))?;
-            Some((key, record))
-        };
-        Ok(found.into_iter().filter_map(decode).collect())
+        let mut found = Vec::new();
+        let scanned = self.inner.committer.scan_prefix(prefix, &mut |key, value| {
+            found.extend(self.note_damage(codec::decode(key, value)).map(|record| (key.to_owned(), record)));
+        });
+        read_failed(prefix, scanned)?;
+        Ok(found)
     }
 
     fn note_damage<T>(&self, decoded: Result<T, CodecError>) -> Option<T> {

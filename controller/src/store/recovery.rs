@@ -162,6 +162,7 @@ impl OpenError {
 pub fn open(config: &StoreConfig) -> Result<Opened, OpenError> {
     let home = Home::new(&config.data_dir);
     fs::create_dir_all(&config.data_dir).map_err(io_failed("create", &config.data_dir))?;
+    home.finish_replacing()?;
     let marker = Marker::read(&home.marker).map_err(io_failed("read", &home.marker))?;
     let log_bytes = fs::metadata(home.database.join(LOG_FILE)).map_or(0, |metadata| metadata.len());
     let has_trace = marker.is_some() || !home.exports()?.is_empty();
@@ -170,6 +171,8 @@ pub fn open(config: &StoreConfig) -> Result<Opened, OpenError> {
         FirstRung::Create => (home.create(config.durability, 0)?, Recovery::Fresh),
         FirstRung::Rebuild => home.rebuild(config.durability, least_commits, "its file was missing or empty")?,
         FirstRung::Open => match home.climb(config.durability, least_commits)? {
+            // The first run was ended before it wrote the marker.
+            Climb::Opened { kv, what } if what.is_empty() && !has_trace => (kv, Recovery::Fresh),
             Climb::Opened { kv, what } if what.is_empty() => (kv, Recovery::Intact),
             Climb::Opened { kv, what } => (kv, Recovery::Repaired { what: what.join("; ") }),
             Climb::Lost { why } => home.rebuild(config.durability, least_commits, &why)?,

@@ -41,7 +41,7 @@ impl Write {
         match acknowledgement {
             Some(acknowledgement) => match tokio::time::timeout(COMMIT_DEADLINE, acknowledgement).await {
                 Ok(outcome) => outcome.unwrap_or(Err(StoreError::Closed)),
-                Err(_elapsed) => Err(StoreError::TimedOut),
+                Err(_elapsed) => Err(store.give_up()),
             },
             None => Ok(()),
         }

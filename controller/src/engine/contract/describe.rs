@@ -53,8 +53,9 @@ impl Names {
 
     /// A container as the list tells it.
     pub(super) fn describe_listed(&self, container: &ContainerSummary) -> String {
-        let networks: Vec<&str> =
+        let mut networks: Vec<&str> =
             container.network_ids.iter().map(|id| self.symbol_of(id).unwrap_or("other")).collect();
+        networks.sort_unstable();
         format!(
             "    {} {} health={:?} networks {networks:?} labels {:?}",
             self.tidy(&container.name),

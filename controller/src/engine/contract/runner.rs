@@ -291,7 +291,8 @@ fn is_so(found: Option<&ContainerDetail>, wanted: &str) -> bool {
             container.status.health == Health::Unhealthy && container.status.state == ContainerState::Running
         }
         "restarted" => container.restart_count >= 1 && container.status.state == ContainerState::Running,
-        "restarted-twice" => container.restart_count >= 2,
+        // The pause before the next run is then long enough to act in.
+        "restarted-often" => container.restart_count >= 4,
         state => container.status.state.as_str() == state,
     }
 }

@@ -31,6 +31,8 @@ pub enum CallKind {
     PullImage,
     /// `import_image`.
     ImportImage,
+    /// `remove_image`.
+    RemoveImage,
     /// `create_network`.
     CreateNetwork,
     /// `remove_network`.
@@ -153,6 +155,7 @@ impl CallKind {
             | Self::TailLogs => Operation::Read,
             Self::PullImage => Operation::PullImage,
             Self::ImportImage => Operation::ImportImage,
+            Self::RemoveImage => Operation::RemoveImage,
             Self::CreateNetwork => Operation::CreateNetwork,
             Self::RemoveNetwork => Operation::RemoveNetwork,
             Self::CreateVolume => Operation::CreateVolume,
@@ -184,6 +187,7 @@ impl CallKind {
             Self::TailLogs => "read the logs of container",
             Self::PullImage => "pull image",
             Self::ImportImage => "import image",
+            Self::RemoveImage => "remove image",
             Self::CreateNetwork => "create network",
             Self::RemoveNetwork => "remove network",
             Self::CreateVolume => "create volume",

@@ -67,7 +67,8 @@ impl Latency {
             CallKind::StartContainer => self.start_ms,
             CallKind::StopContainer => self.stop_ms,
             CallKind::RemoveContainer => self.remove_ms,
-            CallKind::CreateVolume
+            CallKind::RemoveImage
+            | CallKind::CreateVolume
             | CallKind::RemoveVolume
             | CallKind::UnpauseContainer
             | CallKind::RenameContainer

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use planner::observed::{ContainerConfig, ContainerState, Health, Limits};
 use planner::ownership::LABEL_INSTANCE;
-use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate};
+use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -165,6 +165,18 @@ async fn two_networks_of_one_name_are_ambiguous_by_name() {
     let endpoint = EndpointCreate { network_id: "back".to_owned(), ..EndpointCreate::default() };
     let error = engine.connect_network(&id, &endpoint).await.unwrap_err();
     assert_eq!(error.text, "network back is ambiguous (2 matches found on name)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_drivers_are_not_found() {
+    let engine = SimulatedEngine::default();
+    let driver = || "nonesuch".to_owned();
+    let volume = VolumeCreate { name: "data".to_owned(), driver: driver(), ..VolumeCreate::default() };
+    let network = NetworkCreate { name: "back".to_owned(), driver: driver(), ..NetworkCreate::default() };
+    let volume = engine.create_volume(&volume).await.unwrap_err();
+    let network = engine.create_network(&network).await.unwrap_err();
+    assert_eq!(volume.text, "create data: error looking up volume plugin nonesuch: plugin \"nonesuch\" not found");
+    assert_eq!((network.status, network.text.as_str()), (Some(404), "plugin \"nonesuch\" not found"));
 }
 
 #[tokio::test(start_paused = true)]

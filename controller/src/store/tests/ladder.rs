@@ -142,6 +142,16 @@ async fn a_deleted_directory_is_rebuilt_from_the_export() {
 }
 
 #[tokio::test]
+async fn a_directory_that_was_being_replaced_by_its_copy_is_put_back() {
+    let directory = filled().await;
+    fs::rename(directory.path().join("store"), directory.path().join("store.stuck")).unwrap();
+    let Opened { store, recovery } = open_in(directory.path());
+    assert_eq!(recovery, Recovery::Intact);
+    assert_eq!(store.objects().unwrap().len(), OBJECTS);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_lost_store_without_an_export_starts_empty_and_says_so() {
     let directory = filled().await;
     fs::remove_dir_all(directory.path().join("store")).unwrap();

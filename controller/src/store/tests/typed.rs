@@ -1,9 +1,13 @@
 //! What the typed store promises, on the database in memory.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{event, key, object};
 use crate::store::codec::{CodecError, wrap};
+use crate::store::committer::Pace;
 use crate::store::event_log::{EVENTS_IN_ALL, EVENTS_PER_OBJECT};
 use crate::store::kv::KvErrorKind;
 use crate::store::memory::{Fault, MemoryKv};
@@ -124,27 +128,53 @@ async fn a_damaged_record_is_left_out_and_reported_and_a_newer_one_is_not_guesse
 
 #[tokio::test]
 async fn a_failed_write_is_told_until_the_store_is_reopened_and_then_nothing_is_missing() {
-    let kv = MemoryKv::default();
-    let store = Store::over_memory(kv.clone()).unwrap();
-    kv.inject(Fault::BrokenHandle);
-    let web = key("Deployment/web");
-    let refused = store.begin_pass(&web, vec!["step".into()], 1).await;
-    assert!(matches!(refused, Err(StoreError::Failed { source }) if source.kind == KvErrorKind::NoSpace));
-    assert!(store.is_failed());
-    let mut write = store.write();
-    write.put_object(&object("Deployment/web"));
-    assert!(write.commit_lazily().is_err());
-    assert!(store.object(&web).unwrap().is_some(), "what is held is seen");
-    assert!(Store::over_memory(kv.crash()).unwrap().objects().unwrap().is_empty(), "nothing of it survives a crash");
+    let thread = Pace::Thread { lazy_delay: Duration::from_millis(1) };
+    for pace in [Pace::Inline, thread] {
+        let kv = MemoryKv::default();
+        let store = Store::over(Arc::new(kv.clone()), pace, None).unwrap();
+        kv.inject(Fault::BrokenHandle);
+        let web = key("Deployment/web");
+        let refused = store.begin_pass(&web, vec!["step".into()], 1).await;
+        assert!(matches!(refused, Err(StoreError::Failed { source }) if source.kind == KvErrorKind::NoSpace));
+        assert!(store.is_failed());
+        let mut write = store.write();
+        write.put_object(&object("Deployment/web"));
+        assert!(write.commit_lazily().is_err());
+        assert!(store.object(&web).unwrap().is_some() && store.objects().unwrap().len() == 1, "what is held is seen");
+        assert!(store.flush().await.is_err());
+        assert!(Store::over_memory(kv.crash()).unwrap().objects().unwrap().is_empty(), "none of it survives a crash");
 
-    kv.inject(Fault::NoSpace);
-    assert!(store.reopen().await.is_err());
-    kv.inject(Fault::BrokenHandle);
-    store.reopen().await.unwrap();
-    assert!(!store.is_failed());
-    let survivor = Store::over_memory(kv.crash()).unwrap();
-    assert!(survivor.object(&web).unwrap().is_some());
-    assert_eq!(survivor.open_intents().unwrap().len(), 1);
+        kv.inject(Fault::NoSpace);
+        assert!(store.reopen().await.is_err() && store.is_failed());
+        kv.inject(Fault::BrokenHandle);
+        store.reopen().await.unwrap();
+        assert!(!store.is_failed());
+        let survivor = Store::over_memory(kv.crash()).unwrap();
+        assert!(survivor.object(&web).unwrap().is_some());
+        assert_eq!(survivor.open_intents().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn lazy_changes_are_seen_at_once_and_reach_the_disk_by_themselves() {
+    let kv = MemoryKv::default();
+    let pace = Pace::Thread { lazy_delay: Duration::from_millis(5) };
+    let store = Store::over(Arc::new(kv.clone()), pace, None).unwrap();
+    for number in 0..20 {
+        let mut write = store.write();
+        write.put_object(&object(&format!("Network/n{number}")));
+        write.commit_lazily().unwrap();
+        assert_eq!(store.objects().unwrap().len(), number + 1);
+    }
+    let mut write = store.write();
+    write.forget_object(&key("Network/n7"));
+    write.commit_lazily().unwrap();
+    assert_eq!(store.objects().unwrap().len(), 19);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Store::over_memory(kv.crash()).unwrap().objects().unwrap().len() < 19 {
+        assert!(Instant::now() < deadline, "lazy changes were not written");
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test]
