@@ -46,16 +46,25 @@ pub struct Merged {
     pub gone_files: Vec<String>,
     /// Files whose present content could not be taken: nobody knows which objects it means to hold.
     pub broken_files: Vec<String>,
+    /// Objects that clash with others and were never accepted: there, but not wanted.
+    pub refused: BTreeSet<ObjectKey>,
 }
 
 impl DesiredState {
     /// Puts back what a file said before a restart.
     pub fn restore_file(&mut self, name: &str, manifests: &[Json]) {
         let objects: Vec<AnyObject> = manifests.iter().filter_map(|json| object_from_json(json, name)).collect();
-        for object in &objects {
-            self.accepted.insert(object.key(), object.clone());
-        }
         self.good_files.insert(name.to_owned(), GoodText { bytes: Vec::new(), objects, warnings: Vec::new() });
+    }
+
+    /// Puts back what an object said when it was last accepted, before a restart. That is not always what its file says: a file
+    /// can be good by itself, and what it says clash with another.
+    pub fn restore_object(&mut self, key: &ObjectKey, manifest: &Json) {
+        let files = self.good_files.iter().filter(|(_, good)| good.objects.iter().any(|object| object.key() == *key));
+        let file = files.map(|(name, _)| name.clone()).next().unwrap_or_default();
+        if let Some(object) = object_from_json(manifest, &file) {
+            self.accepted.insert(key.clone(), object);
+        }
     }
 
     /// Merges a reading that is not a problem as a whole. `check` adds what only the host can tell of an object.
@@ -137,6 +146,8 @@ impl DesiredState {
                 merged.wanted.insert(key, object);
             } else if let Some(last_good) = self.accepted.get(&key) {
                 merged.wanted.insert(key, last_good.clone());
+            } else {
+                merged.refused.insert(key);
             }
         }
         self.accepted.clone_from(&merged.wanted);

@@ -41,6 +41,8 @@ pub struct Candidate {
     pub since_ms: i64,
     /// Its removal has begun.
     pub is_begun: bool,
+    /// It is in the manifests, but at fault.
+    pub is_refused: bool,
 }
 
 /// What the source of the manifests said last.
@@ -77,6 +79,9 @@ pub fn decide(facts: &PruneFacts<'_>) -> PruneDecision {
             decision.removals.insert(key.clone(), removal);
         } else if candidate.is_protected {
             let reason = "it is protected by the annotation evenkeel.dev/protect".to_owned();
+            decision.removals.insert(key.clone(), Removal::Held(reason));
+        } else if candidate.is_refused {
+            let reason = "it is in the manifests, but clashes with another object".to_owned();
             decision.removals.insert(key.clone(), Removal::Held(reason));
         } else {
             open.push((key, candidate));
@@ -165,7 +170,8 @@ mod tests {
 
     use super::{Candidate, PruneFacts, SourceState, decide};
 
-    const MISSING: Candidate = Candidate { is_protected: false, delete_volumes: false, since_ms: 0, is_begun: false };
+    const MISSING: Candidate =
+        Candidate { is_protected: false, delete_volumes: false, since_ms: 0, is_begun: false, is_refused: false };
 
     fn facts(missing: &[(&str, Candidate)], wanted: usize) -> PruneFacts<'static> {
         let missing: BTreeMap<_, _> =
@@ -215,6 +221,13 @@ mod tests {
         let token = decide(&broken).held.unwrap().token;
         let confirmed = PruneFacts { confirmed: Some(&token), ..broken };
         assert_eq!(removal(&confirmed, "Deployment/a"), Removal::Approved { delete_volumes: false });
+    }
+
+    #[test]
+    fn what_is_in_the_manifests_but_refused_stays() {
+        let facts = facts(&[("Deployment/a", Candidate { is_refused: true, ..MISSING }), ("Volume/b", MISSING)], 5);
+        assert!(matches!(removal(&facts, "Deployment/a"), Removal::Held(_)));
+        assert!(matches!(removal(&facts, "Volume/b"), Removal::Approved { .. }));
     }
 
     #[test]
