@@ -1,5 +1,7 @@
 //! `kill -9` at any moment: what the next controller finds, it brings to its end, without a duplicate, an orphan or a lost volume.
 
+#![expect(clippy::unwrap_used, reason = "a test says what fails by failing")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::engine::{TestBed, Which, eventually};
-use crate::support::scene::{PATIENCE, object, scene, sleeper};
+use crate::support::scene::{NOTHING, PATIENCE, object, scene, sleeper};
 
 /// How often the controller is killed, where `EVENKEEL_CRASHES` does not say otherwise.
 const CRASHES: u32 = 100;
@@ -16,11 +18,13 @@ const CRASHES_A_ROUND: u32 = 5;
 /// The longest that a controller lives before it is killed.
 const LONGEST_LIFE_MS: u64 = 1_500;
 /// How long a controller is given to come to its first step.
-const LONGEST_WAIT_FOR_STEP: Duration = Duration::from_secs(3);
+const LONGEST_WAIT_FOR_STEP: Duration = Duration::from_millis(1_500);
 /// Deployments that write to a volume of their own, so that they are replaced stop-first.
 const WRITERS: [&str; 4] = ["writer-0", "writer-1", "writer-2", "writer-3"];
-/// Deployments beside which a new one can start.
-const SERVERS: [(&str, usize); 3] = [("server-0", 1), ("server-1", 1), ("server-2", 2)];
+/// Deployments beside which a new container can start.
+const SERVERS: [&str; 2] = ["server-0", "server-1"];
+/// A deployment that is scaled up and down, and not changed otherwise.
+const SCALED: &str = "server-2";
 
 /// What the manifests ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +43,11 @@ impl Wanted {
 
     fn deployments(self) -> BTreeMap<&'static str, usize> {
         let writers = WRITERS.into_iter().map(|name| (name, 1));
-        if self.is_reduced { writers.take(1).collect() } else { writers.chain(SERVERS).collect() }
+        if self.is_reduced {
+            return writers.take(1).collect();
+        }
+        let servers = SERVERS.into_iter().map(|name| (name, 1));
+        writers.chain(servers).chain([(SCALED, if self.version.is_multiple_of(2) { 2 } else { 3 })]).collect()
     }
 
     /// Twelve objects, a file each; those that are not wanted have none.
@@ -54,10 +62,12 @@ impl Wanted {
             let is_wanted = !(self.is_reduced && number == 3);
             files.insert(volume.clone(), is_wanted.then(|| object("Volume", &volume, "spec: {}\n")));
         }
-        for (name, replicas) in SERVERS {
-            let more = format!("{version}\nreplicas: {replicas}\nnetworks: [back]");
+        for name in SERVERS {
+            let more = format!("{version}\nnetworks: [back]");
             files.insert(name.to_owned(), deployments.contains_key(name).then(|| sleeper(name, &more)));
         }
+        let to_scaled = |replicas| sleeper(SCALED, &format!("replicas: {replicas}\nnetworks: [back]"));
+        files.insert(SCALED.to_owned(), deployments.get(SCALED).map(to_scaled));
         let network = object("Network", "back", "spec: { internal: true }\n");
         files.insert("back".to_owned(), (!self.is_reduced).then_some(network));
         assert_eq!(files.len(), 12);
@@ -81,7 +91,7 @@ impl Wanted {
             differences.push(format!("{} containers instead of {wanted}", all.len()));
         }
         for (name, replicas) in deployments {
-            let version = self.version.to_string();
+            let version = if name == SCALED { String::new() } else { self.version.to_string() };
             let of_name = all.iter().filter(|container| container.object == name);
             let good = of_name.filter(|container| container.is_running && container.version == version).count();
             if good != replicas {
@@ -203,7 +213,7 @@ fn whenever_the_controller_is_killed_the_next_one_converges_without_a_duplicate_
             bed.await_ready("Deployment", name);
         }
         // Nothing comes back, and nothing more goes, once all is said to be ready.
-        assert_eq!(wanted.differences(&bed), [String::new(); 0], "seed {seed}, round {round}");
+        assert_eq!(wanted.differences(&bed), NOTHING, "seed {seed}, round {round}");
         let now = volumes(&bed);
         assert_eq!(now.len(), WRITERS.len(), "seed {seed}, round {round}: {now:?}");
         check_data(&bed, wanted, &mut lines);

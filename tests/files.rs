@@ -1,5 +1,7 @@
 //! Manifests on disk: whatever becomes of the files, what runs goes on until a good manifest says otherwise.
 
+#![expect(clippy::unwrap_used, reason = "a test says what fails by failing")]
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -7,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::engine::{TestBed, Which, always, eventually, text_of};
-use crate::support::scene::{PATIENCE, WATCHED, object, scene, sleeper};
+use crate::support::scene::{NOTHING, PATIENCE, WATCHED, object, scene, sleeper};
 
 /// A controller that prunes soon, beside a deployment `web` in `web.yaml` that runs; with its container's id.
 fn bed_with_web(test_name: &str) -> Option<(TestBed, Vec<String>)> {
@@ -106,7 +108,7 @@ fn temporary_files_of_editors_and_tools_are_ignored() {
     }
     bed.write("last.yaml", &sleeper("last", ""));
     bed.await_running("last", 1);
-    assert_eq!(bed.ids(Which::All, "stranger"), [String::new(); 0]);
+    assert_eq!(bed.ids(Which::All, "stranger"), NOTHING);
     assert_eq!(bed.ids(Which::Running, "web"), ids);
     bed.await_no_fault();
 }
@@ -245,6 +247,23 @@ fn two_files_that_define_one_object_are_both_named_and_change_nothing() {
 }
 
 #[test]
+fn a_restart_keeps_the_last_good_version_of_what_clashes() {
+    let Some((mut bed, ids)) = bed_with_web("a_restart_keeps_what_clashes") else { return };
+    bed.await_ready("Deployment", "web");
+    // Each file is good by itself, and so is the next: it only refers to what is not there.
+    bed.write("web.yaml", &sleeper("web", "replicas: 2\nnetworks: [nowhere]"));
+    bed.await_fault("web.yaml", "E0217");
+    bed.write("zz-copy.yaml", &sleeper("web", "replicas: 3"));
+    bed.await_fault("zz-copy.yaml", "E0202");
+    bed.stop();
+    bed.start_pruning_soon();
+    always_runs(&bed, "a restart makes nothing good that was refused", &ids);
+    bed.remove("zz-copy.yaml");
+    bed.write("web.yaml", &sleeper("web", "replicas: 2"));
+    assert!(bed.await_running("web", 2).contains(&ids[0]));
+}
+
+#[test]
 fn a_data_directory_inside_the_manifests_is_refused_at_the_start() {
     let Some(bed) = scene("a_data_directory_inside_the_manifests") else { return };
     let inside = bed.data().join("manifests");
@@ -299,7 +318,7 @@ fn hostile_manifests_each_get_their_error_and_what_runs_stays_the_same() {
         bed.await_no_fault();
     }
     assert_eq!(bed.ids(Which::All, "web"), ids);
-    assert_eq!(bed.ids(Which::All, "evil"), [String::new(); 0]);
+    assert_eq!(bed.ids(Which::All, "evil"), NOTHING);
     let ready = bed.condition("Deployment", "web", "Ready");
     assert!(ready.is_true, "{ready:?}");
 }

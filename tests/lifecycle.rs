@@ -1,16 +1,11 @@
 //! From its first start to its last: what an object waits for, what it says when it cannot go on, and when it is left alone.
 
+#![expect(clippy::unwrap_used, reason = "a test says what fails by failing")]
+
 use std::time::Duration;
 
 use crate::support::engine::{TestBed, Which, always, eventually, import_busybox};
-use crate::support::scene::{PATIENCE, WATCHED, object, scene, sleeper};
-
-/// A deployment of an image that runs a command.
-fn runner(name: &str, command: &str, more: &str) -> String {
-    let spec = format!("  image: $image\n  command: {command}\n  stop: {{ signal: SIGKILL }}\n");
-    let more: String = more.lines().map(|line| format!("  {line}\n")).collect();
-    object("Deployment", name, &format!("spec:\n{spec}{more}"))
-}
+use crate::support::scene::{NOTHING, PATIENCE, WATCHED, object, program, scene, sleeper};
 
 fn created_ms(bed: &TestBed, id: &str) -> i64 {
     timestamp_ms(&bed.inspect("container", id)["Created"])
@@ -62,7 +57,7 @@ fn an_absent_image_that_must_not_be_fetched_is_waited_for() {
     bed.start();
     let message = bed.await_reason("Deployment", "web", "ImageAbsent");
     assert!(message.contains(&reference) && message.contains("pullPolicy is Never"), "{message}");
-    assert_eq!(bed.messages("Pulled"), [String::new(); 0]);
+    assert_eq!(bed.messages("Pulled"), NOTHING);
     let image = import_busybox(bed.engine());
     bed.docker(&["tag", image, &reference]);
     let _image = ImageName(&bed, reference);
@@ -73,7 +68,7 @@ fn an_absent_image_that_must_not_be_fetched_is_waited_for() {
 #[test]
 fn a_program_that_is_not_in_the_image_is_told_and_blocks_nobody() {
     let Some(mut bed) = scene("a_program_that_is_not_in_the_image") else { return };
-    bed.write("web.yaml", &runner("web", "[/bin/nosuch]", ""));
+    bed.write("web.yaml", &program("web", "[/bin/nosuch]", ""));
     bed.write("other.yaml", &sleeper("other", ""));
     bed.start_with(&[]);
     bed.await_running("other", 1);
@@ -90,7 +85,7 @@ fn a_program_that_is_not_in_the_image_is_told_and_blocks_nobody() {
 #[test]
 fn a_container_that_ends_again_and_again_is_told_as_a_crash_loop_and_mended_by_a_change() {
     let Some(mut bed) = scene("a_container_that_ends_again") else { return };
-    bed.write("web.yaml", &runner("web", "[/bin/sh, -c, 'exit 3']", ""));
+    bed.write("web.yaml", &program("web", "[/bin/sh, -c, 'exit 3']", ""));
     bed.start_with(&[]);
     let message = bed.await_reason("Deployment", "web", "CrashLoopBackOff");
     assert!(message.contains("exited with code 3"), "{message}");
@@ -104,8 +99,8 @@ fn a_container_that_ends_again_and_again_is_told_as_a_crash_loop_and_mended_by_a
 #[test]
 fn a_container_that_has_ended_and_is_not_to_be_started_again_stays() {
     let Some(mut bed) = scene("a_container_that_has_ended") else { return };
-    bed.write("once.yaml", &runner("once", "[/bin/true]", "restart: Never"));
-    bed.write("failure.yaml", &runner("failure", "[/bin/true]", "restart: OnFailure"));
+    bed.write("once.yaml", &program("once", "[/bin/true]", "restart: Never"));
+    bed.write("failure.yaml", &program("failure", "[/bin/true]", "restart: OnFailure"));
     bed.start();
     for name in ["once", "failure"] {
         bed.await_condition(("Deployment", name), "Ready", |ready| ready.is_true && ready.reason == "Completed");
@@ -136,12 +131,12 @@ fn a_dependant_starts_after_what_it_depends_on_serves() {
 fn a_dependant_waits_for_what_never_serves_and_says_so() {
     let Some(mut bed) = scene("a_dependant_waits_for_what_never") else { return };
     bed.write("a.yaml", &sleeper("a", "dependsOn: [{ kind: Deployment, name: b }]"));
-    bed.write("b.yaml", &runner("b", "[/bin/nosuch]", ""));
+    bed.write("b.yaml", &program("b", "[/bin/nosuch]", ""));
     bed.start_with(&[]);
     bed.await_reason("Deployment", "b", "StartFailed");
     let message = bed.await_reason("Deployment", "a", "Waiting");
     assert!(message.contains("Deployment/") && message.contains("/b"), "{message}");
-    assert_eq!(bed.ids(Which::Running, "a"), [String::new(); 0]);
+    assert_eq!(bed.ids(Which::Running, "a"), NOTHING);
     bed.write("b.yaml", &sleeper("b", ""));
     bed.await_ready("Deployment", "a");
 }
@@ -152,7 +147,7 @@ fn a_dependant_that_asks_only_for_existence_starts_beside_what_is_not_ready() {
     let needs =
         "dependsOn: [{ kind: Deployment, name: b, condition: Exists }, { kind: Volume, name: v, condition: Exists }]";
     bed.write("a.yaml", &sleeper("a", needs));
-    bed.write("b.yaml", &runner("b", "[/bin/nosuch]", ""));
+    bed.write("b.yaml", &program("b", "[/bin/nosuch]", ""));
     bed.write("v.yaml", &object("Volume", "v", "spec: {}\n"));
     bed.start_with(&[]);
     let id = bed.await_running("a", 1).remove(0);
@@ -169,7 +164,7 @@ fn the_loss_of_a_dependency_stops_nobody() {
     bed.write("b.yaml", &sleeper("b", ""));
     bed.start();
     let ids = bed.await_running("a", 1);
-    bed.write("b.yaml", &runner("b", "[/bin/nosuch]", "state: Stopped"));
+    bed.write("b.yaml", &program("b", "[/bin/nosuch]", "state: Stopped"));
     bed.await_running("b", 0);
     always("the dependant runs on", WATCHED, || bed.ids(Which::Running, "a") == ids);
 }

@@ -1,11 +1,13 @@
 //! A damaged or lost store, through the program: it starts, says so, removes nothing in that pass, and converges.
 
+#![expect(clippy::unwrap_used, reason = "a test says what fails by failing")]
+
 use std::fs::{self, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::support::engine::{Which, eventually};
-use crate::support::scene::{PATIENCE, object, scene, sleeper};
+use crate::support::engine::{Which, always, eventually};
+use crate::support::scene::{PATIENCE, WATCHED, object, scene, sleeper};
 
 /// Damages the store of a stopped controller, and changes the manifests; the next controller must say so, keep what runs, remove
 /// nothing in its first pass, and converge. `report` is a part of what it says.
@@ -122,4 +124,35 @@ fn a_store_deleted_with_its_exports_is_recovered_from_files_and_labels() {
         fs::remove_dir_all(store.with_file_name("exports")).unwrap();
     };
     check_recovers("a_store_deleted_with_its_exports", damage, "there was no export");
+}
+
+/// Loses the store with its exports while one manifest is at fault: what it may mean runs on.
+fn check_keeps_what_is_at_fault(test_name: &str, manifest: &str, code: &str) {
+    let Some(mut bed) = scene(test_name) else { return };
+    bed.write("web.yaml", &sleeper("web", ""));
+    bed.write("other.yaml", &sleeper("other", ""));
+    bed.start_pruning_soon();
+    let web = bed.await_running("web", 1);
+    assert!(bed.stop().success());
+    for lost in ["store", "exports"] {
+        fs::remove_dir_all(bed.data().join(lost)).unwrap();
+    }
+    bed.write("web.yaml", manifest);
+    bed.start_with(&["--prune-delay", "0s"]);
+    bed.wait_until_ready();
+    bed.await_fault("web.yaml", code);
+    always("nobody knows that it is not wanted", WATCHED, || bed.ids(Which::All, "web") == web);
+    bed.write("web.yaml", &sleeper("web", "replicas: 2"));
+    assert!(bed.await_running("web", 2).contains(&web[0]));
+}
+
+#[test]
+fn a_lost_store_beside_a_broken_file_removes_nothing() {
+    check_keeps_what_is_at_fault("a_lost_store_beside_a_broken", &sleeper("web", "typo: 1"), "E0111");
+}
+
+#[test]
+fn a_lost_store_beside_a_refused_object_removes_nothing() {
+    let refused = sleeper("web", "networks: [nowhere]");
+    check_keeps_what_is_at_fault("a_lost_store_beside_a_refused", &refused, "E0217");
 }

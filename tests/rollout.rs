@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::support::engine::{TestBed, Which, always, eventually, free_port, import_busybox_as};
-use crate::support::scene::{PATIENCE, WATCHED, object, scene, sleeper};
+use crate::support::scene::{NOTHING, PATIENCE, WATCHED, object, scene, sleeper};
 
 /// An image whose check always fails.
 const UNHEALTHY: &str = "evenkeel.test/unhealthy:1";
@@ -82,7 +82,7 @@ fn an_exact_name_is_handed_over() {
     bed.write("web.yaml", &sleeper("web", &name));
     bed.start();
     let old = bed.await_running("web", 1).remove(0);
-    assert_eq!(bed.containers(Which::Running, &[]), [exact.clone()]);
+    assert_eq!(bed.containers(Which::Running, &[]), std::slice::from_ref(&exact));
     bed.write("web.yaml", &sleeper("web", &format!("{name}\nenv: {{ A: \"1\" }}")));
     bed.await_replaced("web", &old);
     bed.await_ready("Deployment", "web");
@@ -150,7 +150,7 @@ fn limits_change_while_the_container_runs() {
     }
     assert_eq!(bed.inspect("container", &ids[0])["RestartCount"], 0);
     bed.await_event("Updated", "resources.memory");
-    assert_eq!(bed.messages("ContainerUpdated"), [String::new(); 0], "a wanted change is no drift");
+    assert_eq!(bed.messages("ContainerUpdated"), NOTHING, "a wanted change is no drift");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_removed_limit_replaces_the_container() {
     let new = bed.await_replaced("web", &old);
     assert_eq!(bed.inspect("container", &new)["HostConfig"]["Memory"], 0);
     bed.await_ready("Deployment", "web");
-    assert_eq!(bed.messages("ContainerUpdated"), [String::new(); 0], "a wanted change is no drift");
+    assert_eq!(bed.messages("ContainerUpdated"), NOTHING, "a wanted change is no drift");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn scaling_keeps_those_that_are_kept() {
     bed.write("web.yaml", &sleeper("web", "replicas: 0"));
     bed.await_running("web", 0);
     bed.await_ready("Deployment", "web");
-    assert_eq!(bed.ids(Which::All, "web"), [String::new(); 0]);
+    assert_eq!(bed.ids(Which::All, "web"), NOTHING);
 }
 
 #[test]

@@ -10,6 +10,8 @@ use super::engine::{TestBed, Which, engine_or_skip, eventually};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long a scenario looks on at what must not happen: longer than it takes to read, to plan and to prune after 1 s.
 pub(crate) const WATCHED: Duration = Duration::from_millis(3_500);
+/// No ids, names or messages at all.
+pub(crate) const NOTHING: [String; 0] = [];
 /// How a controller is started that prunes soon.
 pub(crate) const PRUNE_SOON: [&str; 2] = ["--prune-delay", "1s"];
 
@@ -20,9 +22,14 @@ pub(crate) fn scene(test_name: &str) -> Option<TestBed> {
 
 /// A deployment that sleeps and ends at once when it is stopped. `more` is added to its spec, one field a line.
 pub(crate) fn sleeper(name: &str, more: &str) -> String {
-    let more: String = more.lines().map(|line| format!("  {line}\n")).collect();
-    let spec = "  image: $image\n  command: [/bin/sleep, \"3600\"]\n  stop: { signal: SIGKILL }\n";
-    object("Deployment", name, &format!("spec:\n{spec}{more}"))
+    program(name, "[/bin/sleep, \"3600\"]", more)
+}
+
+/// A deployment that runs a command, written as a list, and ends at once when it is stopped.
+pub(crate) fn program(name: &str, command: &str, more: &str) -> String {
+    let spec = format!("image: $image\ncommand: {command}\nstop: {{ signal: SIGKILL }}\n{more}");
+    let spec: Vec<String> = spec.lines().map(|line| format!("  {line}")).collect();
+    object("Deployment", name, &format!("spec:\n{}\n", spec.join("\n")))
 }
 
 /// A manifest with its header; `body` begins with `spec:`.
