@@ -44,16 +44,27 @@ pub struct Merged {
     pub changed_files: Vec<(String, Vec<AnyObject>)>,
     /// Files that are gone.
     pub gone_files: Vec<String>,
+    /// Files whose present content could not be taken: nobody knows which objects it means to hold.
+    pub broken_files: Vec<String>,
+    /// Objects that clash with others and were never accepted: there, but not wanted.
+    pub refused: BTreeSet<ObjectKey>,
 }
 
 impl DesiredState {
     /// Puts back what a file said before a restart.
     pub fn restore_file(&mut self, name: &str, manifests: &[Json]) {
         let objects: Vec<AnyObject> = manifests.iter().filter_map(|json| object_from_json(json, name)).collect();
-        for object in &objects {
-            self.accepted.insert(object.key(), object.clone());
-        }
         self.good_files.insert(name.to_owned(), GoodText { bytes: Vec::new(), objects, warnings: Vec::new() });
+    }
+
+    /// Puts back what an object said when it was last accepted, before a restart. That is not always what its file says: a file
+    /// can be good by itself, and what it says clash with another.
+    pub fn restore_object(&mut self, key: &ObjectKey, manifest: &Json) {
+        let files = self.good_files.iter().filter(|(_, good)| good.objects.iter().any(|object| object.key() == *key));
+        let file = files.map(|(name, _)| name.clone()).next().unwrap_or_default();
+        if let Some(object) = object_from_json(manifest, &file) {
+            self.accepted.insert(key.clone(), object);
+        }
     }
 
     /// Merges a reading that is not a problem as a whole. `check` adds what only the host can tell of an object.
@@ -73,7 +84,10 @@ impl DesiredState {
         for file in &reading.files {
             match &file.content {
                 Ok(bytes) => self.take_file(loader, (&file.name, &file.directory, bytes), &check, &mut merged),
-                Err(problem) => merged.diagnostics.push(unreadable_file(&file.name, &problem.to_string())),
+                Err(problem) => {
+                    merged.diagnostics.push(unreadable_file(&file.name, &problem.to_string()));
+                    merged.broken_files.push(file.name.clone());
+                }
             }
             if let Some(good) = self.good_files.get(&file.name) {
                 found.extend(good.objects.iter().cloned());
@@ -114,6 +128,8 @@ impl DesiredState {
             }
             let good = GoodText { bytes: bytes.to_vec(), objects: file.objects, warnings: diagnostics };
             self.good_files.insert(name.to_owned(), good);
+        } else {
+            merged.broken_files.push(name.to_owned());
         }
     }
 
@@ -130,6 +146,8 @@ impl DesiredState {
                 merged.wanted.insert(key, object);
             } else if let Some(last_good) = self.accepted.get(&key) {
                 merged.wanted.insert(key, last_good.clone());
+            } else {
+                merged.refused.insert(key);
             }
         }
         self.accepted.clone_from(&merged.wanted);

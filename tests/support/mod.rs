@@ -5,3 +5,4 @@ pub(crate) mod engine_events;
 pub(crate) mod http;
 pub(crate) mod look;
 pub(crate) mod stranger;
+pub(crate) mod scene;
