@@ -317,7 +317,7 @@ impl Reconciler {
             self.core.wake(key);
             return ReconcileResult::Changed;
         };
-        if error.kind == ErrorKind::NameConflict && self.claim_after_conflict(step).await {
+        if error.kind == ErrorKind::NameConflict && self.claim_after_conflict(key, step).await {
             // The reply to an earlier create was lost: the container is ours, and is seen now.
             self.core.wake(key);
             return ReconcileResult::Changed;
@@ -359,12 +359,12 @@ impl Reconciler {
         world.set_foreign_members(network_id, strangers);
     }
 
-    /// After a create that found its name taken: whether the holder is ours.
-    async fn claim_after_conflict(&self, step: &Step) -> bool {
+    /// After a create that found its name taken: whether the holder is this object's.
+    async fn claim_after_conflict(&self, key: &ObjectKey, step: &Step) -> bool {
         let Action::CreateContainer(create) = &step.action else { return false };
         let Ok(Some(detail)) = self.core.engine.inspect_container(&create.name).await else { return false };
         self.reflector.observe(&detail);
-        self.core.world().container(&detail.id).is_some()
+        self.core.world().container(&detail.id).is_some_and(|container| container.owner == *key)
     }
 
     /// What to tell of a failure: the Engine's words, and what it does not say.

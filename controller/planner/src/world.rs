@@ -481,6 +481,11 @@ impl World {
         self.containers.get(id)
     }
 
+    /// The container of ours that has a name. Looks at every container, so it is for what happens rarely.
+    pub fn container_named(&self, name: &str) -> Option<&ObservedContainer> {
+        self.containers.values().find(|container| *container.name == *name)
+    }
+
     /// One container of ours, to be changed.
     pub fn container_mut(&mut self, id: &str) -> Option<&mut ObservedContainer> {
         self.containers.get_mut(id)
