@@ -133,11 +133,8 @@ fn the_pure_crates_depend_on_nothing_that_waits() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let without: Vec<String> = code()
-        .into_iter()
-        .filter(|(_, text)| !text.starts_with("//!"))
-        .map(|(file, _)| file)
-        .collect();
+    let without: Vec<String> =
+        code().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(file, _)| file).collect();
     assert!(without.is_empty(), "no module documentation: {}", without.join(", "));
 }
 

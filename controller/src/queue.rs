@@ -90,6 +90,11 @@ impl Queue {
         !state.running.is_empty() || state.due.first().is_some_and(|(at, _)| *at <= before)
     }
 
+    /// Whether a key runs.
+    pub fn is_running(&self, key: &ObjectKey) -> bool {
+        self.lock().running.contains(key)
+    }
+
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         // Every update leaves the state whole, so a panic elsewhere while it was held does not matter.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

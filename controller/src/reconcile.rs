@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use planner::plan::{Action, Finding, Plan, Step};
 use planner::rollup::{Failure, RollUp, roll_up};
 use planner::world::{Hold, Removal};
+use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::engine::{EngineError, ErrorKind};
@@ -106,7 +107,8 @@ impl Reconciler {
             }
         };
         self.announce_removals(&plan);
-        let outcomes = self.executor.execute(&plan, |step, outcome| self.take_outcome(key, step, outcome)).await;
+        let begun = Instant::now();
+        let outcomes = self.executor.execute(&plan, |step, outcome| self.take_outcome(key, begun, step, outcome)).await;
         self.observe_changed(&plan, &outcomes).await;
         self.finish(intent, &plan, &outcomes);
         self.conclude(key, &plan, &outcomes).await
@@ -173,15 +175,15 @@ impl Reconciler {
         }
     }
 
-    /// Takes what a step that ended tells into the world.
-    fn take_outcome(&self, key: &ObjectKey, step: &Step, outcome: &StepOutcome) {
+    /// Takes what a step that ended tells into the world; the pass began to execute at `begun`.
+    fn take_outcome(&self, key: &ObjectKey, begun: Instant, step: &Step, outcome: &StepOutcome) {
         match outcome {
             StepOutcome::Done(effect) => {
                 tracing::info!(object = %key, step = %describe(step), "step done");
-                self.take_effect(key, step, effect);
+                self.take_effect(key, begun, step, effect);
             }
             StepOutcome::Differs(detail, fields) => {
-                self.reflector.observe(detail);
+                self.reflector.observe(detail, begun);
                 if let Some(container) = self.core.world().container_mut(&detail.id) {
                     container.mismatch.clone_from(fields);
                 }
@@ -205,7 +207,7 @@ impl Reconciler {
         }
     }
 
-    fn take_effect(&self, key: &ObjectKey, step: &Step, effect: &Effect) {
+    fn take_effect(&self, key: &ObjectKey, begun: Instant, step: &Step, effect: &Effect) {
         let core = &self.core;
         match effect {
             Effect::ContainerCreated(id, warnings) => {
@@ -219,7 +221,7 @@ impl Reconciler {
                     core.record(NewEvent::warning(key, "EngineWarning", warning.clone()));
                 }
             }
-            Effect::ContainerSeen(detail) => self.reflector.observe(detail),
+            Effect::ContainerSeen(detail) => self.reflector.observe(detail, begun),
             Effect::ContainerChanged(_) => {
                 // Asked once, when the pass is over.
             }
@@ -286,11 +288,8 @@ impl Reconciler {
                 .iter()
                 .any(|outcome| matches!(outcome, StepOutcome::Done(Effect::ContainerRemoved(gone)) if gone == id))
         };
-        for id in ids.iter().filter(|id| !removed(id)) {
-            if let Err(error) = self.reflector.inspect(id).await {
-                tracing::debug!(error = %error, "an inspection failed; the next list repeats it");
-            }
-        }
+        ids.retain(|id| !removed(id));
+        self.reflector.inspect_all(ids).await;
     }
 
     /// Writes down what became of the steps; a crash before that leaves the intent open, which is told at the next start.
@@ -362,8 +361,9 @@ impl Reconciler {
     /// After a create that found its name taken: whether the holder is this object's.
     async fn claim_after_conflict(&self, key: &ObjectKey, step: &Step) -> bool {
         let Action::CreateContainer(create) = &step.action else { return false };
+        let asked = Instant::now();
         let Ok(Some(detail)) = self.core.engine.inspect_container(&create.name).await else { return false };
-        self.reflector.observe(&detail);
+        self.reflector.observe(&detail, asked);
         self.core.world().container(&detail.id).is_some_and(|container| container.owner == *key)
     }
 
