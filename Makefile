@@ -18,8 +18,11 @@ test: ## All tests; those that need an Engine are skipped where there is none, a
 test-engines: ## The Engine tests on Docker 20.10 and 28, with both image stores (root, Debian)
 	@scripts/test-engines.sh
 
-bench: ## The benchmarks, as ratios
-	cargo bench --workspace
+bench: ## The benchmarks, as ratios (some minutes; alone: bench-cold, -repair, -steady, -simulated, -start, -load, -plan)
+	@scripts/bench.sh
+
+bench-%:
+	@scripts/bench.sh $*
 
 fmt: ## Format the code
 	cargo fmt --all

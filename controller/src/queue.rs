@@ -90,6 +90,11 @@ impl Queue {
         !state.running.is_empty() || state.due.first().is_some_and(|(at, _)| *at <= before)
     }
 
+    /// Whether a key runs.
+    pub fn is_running(&self, key: &ObjectKey) -> bool {
+        self.lock().running.contains(key)
+    }
+
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         // Every update leaves the state whole, so a panic elsewhere while it was held does not matter.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -132,7 +137,7 @@ mod tests {
     async fn the_earlier_time_wins_and_a_key_is_there_once() {
         let queue = Queue::default();
         let key = "Deployment/web".parse().unwrap();
-        queue.add(&key, Duration::from_secs(60));
+        queue.add(&key, Duration::from_mins(1));
         queue.add(&key, Duration::from_secs(1));
         queue.add(&key, Duration::from_secs(30));
         let start = tokio::time::Instant::now();

@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use planner::plan::{Action, Finding, Plan, Step};
 use planner::rollup::{Failure, RollUp, roll_up};
 use planner::world::{Hold, Removal};
+use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::engine::{EngineError, ErrorKind};
@@ -26,7 +27,7 @@ const WORKERS: usize = 64;
 /// How long after a call without an answer its effect may still come.
 const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
 /// How often a key is planned even if nothing is heard and nothing is due.
-const IDLE_LOOK: Duration = Duration::from_secs(300);
+const IDLE_LOOK: Duration = Duration::from_mins(5);
 /// How many lines of output are kept of a container that failed.
 const LOG_LINES: u32 = 10;
 
@@ -67,17 +68,16 @@ impl Reconciler {
     /// One pass, from which no panic escapes.
     async fn pass_guarded(&self, key: &ObjectKey) {
         let caught = AssertUnwindSafe(self.pass(key)).catch_unwind().await;
-        let result = match caught {
-            Ok(result) => result,
-            Err(_) => {
-                self.core.metrics.panics_caught.inc();
-                let message = "the reconcile panicked; this is a fault of Evenkeel";
-                tracing::error!(object = %key, "{message}");
-                self.core.record(NewEvent::warning(key, "InternalError", message));
-                let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
-                self.back_off(key, failure, false);
-                ReconcileResult::Failed
-            }
+        let result = if let Ok(result) = caught {
+            result
+        } else {
+            self.core.metrics.panics_caught.inc();
+            let message = "the reconcile panicked; this is a fault of Evenkeel";
+            tracing::error!(object = %key, "{message}");
+            self.core.record(NewEvent::warning(key, "InternalError", message));
+            let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
+            self.back_off(key, failure, false);
+            ReconcileResult::Failed
         };
         self.core.metrics.count_reconcile(result);
     }
@@ -107,7 +107,8 @@ impl Reconciler {
             }
         };
         self.announce_removals(&plan);
-        let outcomes = self.executor.execute(&plan, |step, outcome| self.take_outcome(key, step, outcome)).await;
+        let begun = Instant::now();
+        let outcomes = self.executor.execute(&plan, |step, outcome| self.take_outcome(key, begun, step, outcome)).await;
         self.observe_changed(&plan, &outcomes).await;
         self.finish(intent, &plan, &outcomes);
         self.conclude(key, &plan, &outcomes).await
@@ -174,15 +175,15 @@ impl Reconciler {
         }
     }
 
-    /// Takes what a step that ended tells into the world.
-    fn take_outcome(&self, key: &ObjectKey, step: &Step, outcome: &StepOutcome) {
+    /// Takes what a step that ended tells into the world; the pass began to execute at `begun`.
+    fn take_outcome(&self, key: &ObjectKey, begun: Instant, step: &Step, outcome: &StepOutcome) {
         match outcome {
             StepOutcome::Done(effect) => {
                 tracing::info!(object = %key, step = %describe(step), "step done");
-                self.take_effect(key, step, effect);
+                self.take_effect(key, begun, step, effect);
             }
             StepOutcome::Differs(detail, fields) => {
-                self.reflector.observe(detail);
+                self.reflector.observe(detail, begun);
                 if let Some(container) = self.core.world().container_mut(&detail.id) {
                     container.mismatch.clone_from(fields);
                 }
@@ -197,18 +198,16 @@ impl Reconciler {
 
     fn take_back_announcement(&self, step: &Step) {
         let mut world = self.core.world();
-        match &step.action {
-            Action::RemoveNetwork { id, .. } => world.no_longer_expect_gone(id),
-            Action::RemoveVolume { name } => world.no_longer_expect_gone(name),
-            action => {
-                if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(action) {
-                    world.no_longer_expect_gone(id);
-                }
-            }
+        if let Action::RemoveNetwork { id, .. } = &step.action {
+            world.no_longer_expect_gone(id);
+        } else if let Action::RemoveVolume { name } = &step.action {
+            world.no_longer_expect_gone(name);
+        } else if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
+            world.no_longer_expect_gone(id);
         }
     }
 
-    fn take_effect(&self, key: &ObjectKey, step: &Step, effect: &Effect) {
+    fn take_effect(&self, key: &ObjectKey, begun: Instant, step: &Step, effect: &Effect) {
         let core = &self.core;
         match effect {
             Effect::ContainerCreated(id, warnings) => {
@@ -222,7 +221,7 @@ impl Reconciler {
                     core.record(NewEvent::warning(key, "EngineWarning", warning.clone()));
                 }
             }
-            Effect::ContainerSeen(detail) => self.reflector.observe(detail),
+            Effect::ContainerSeen(detail) => self.reflector.observe(detail, begun),
             Effect::ContainerChanged(_) => {
                 // Asked once, when the pass is over.
             }
@@ -270,7 +269,7 @@ impl Reconciler {
         for (step, outcome) in plan.steps.iter().zip(outcomes) {
             match outcome {
                 StepOutcome::Done(Effect::ContainerChanged(id) | Effect::ContainerCreated(id, _)) => {
-                    ids.push(id.clone())
+                    ids.push(id.clone());
                 }
                 StepOutcome::Failed(_) => {
                     if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
@@ -289,11 +288,8 @@ impl Reconciler {
                 .iter()
                 .any(|outcome| matches!(outcome, StepOutcome::Done(Effect::ContainerRemoved(gone)) if gone == id))
         };
-        for id in ids.iter().filter(|id| !removed(id)) {
-            if let Err(error) = self.reflector.inspect(id).await {
-                tracing::debug!(error = %error, "an inspection failed; the next list repeats it");
-            }
-        }
+        ids.retain(|id| !removed(id));
+        self.reflector.inspect_all(ids).await;
     }
 
     /// Writes down what became of the steps; a crash before that leaves the intent open, which is told at the next start.
@@ -360,8 +356,9 @@ impl Reconciler {
     /// After a create that found its name taken: whether the holder is this object's.
     async fn claim_after_conflict(&self, key: &ObjectKey, step: &Step) -> bool {
         let Action::CreateContainer(create) = &step.action else { return false };
+        let asked = Instant::now();
         let Ok(Some(detail)) = self.core.engine.inspect_container(&create.name).await else { return false };
-        self.reflector.observe(&detail);
+        self.reflector.observe(&detail, asked);
         self.core.world().container(&detail.id).is_some_and(|container| container.owner == *key)
     }
 
@@ -387,7 +384,8 @@ impl Reconciler {
     }
 
     async fn port_holder(&self, key: &ObjectKey) -> Option<String> {
-        let ports: Vec<u16> = self.core.world().desired(key).map(|object| object.published_ports()).unwrap_or_default();
+        let ports: Vec<u16> =
+            self.core.world().desired(key).map(planner::world::DesiredObject::published_ports).unwrap_or_default();
         for port in ports {
             if let Ok(Some(holder)) = self.core.engine.find_port_holder(port).await {
                 return Some(format!("container `{holder}`"));

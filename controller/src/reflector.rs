@@ -25,8 +25,12 @@ const EVENT_CAPACITY: usize = 4_096;
 const GATHER_TIME: Duration = Duration::from_millis(15);
 /// How long after a container ended it is looked at: the Engine may be starting it again.
 const END_SETTLE_TIME: Duration = Duration::from_millis(300);
+/// How soon it is looked again whether the pass that changes a container is over; the pass itself asks at its end.
+const PASS_LOOK_TIME: Duration = Duration::from_millis(50);
+/// How long a look at a container waits for the pass that changes it.
+const PASS_PATIENCE: Duration = Duration::from_secs(2);
 /// How old an inspection may be before a full list repeats it.
-const INSPECTION_AGE: Duration = Duration::from_secs(300);
+const INSPECTION_AGE: Duration = Duration::from_mins(5);
 /// How many inspections run at once.
 const INSPECT_CONCURRENCY: usize = 8;
 /// The delays between attempts to reach the Engine.
@@ -45,7 +49,7 @@ pub struct Reflector {
     core: Arc<Core>,
     resync: Duration,
     relist_asked: Notify,
-    /// When each container was last inspected; also which are known at all.
+    /// When each container was last asked for; also which are known at all.
     inspected: std::sync::Mutex<BTreeMap<String, Instant>>,
     has_volumes: AtomicBool,
 }
@@ -53,10 +57,32 @@ pub struct Reflector {
 /// Things that an event said something about.
 #[derive(Debug, Default)]
 struct Hints {
-    containers: BTreeMap<String, Instant>,
+    containers: BTreeMap<String, Hint>,
     networks: bool,
     volumes: bool,
     images: bool,
+}
+
+/// A container that an event said something about.
+#[derive(Debug, Clone, Copy)]
+struct Hint {
+    /// When it is looked at.
+    due: Instant,
+    /// What was asked since then knows what the event told.
+    since: Instant,
+    /// When the first of the events came.
+    first: Instant,
+}
+
+impl Hints {
+    fn put(&mut self, id: &str, settle: Duration) {
+        let now = Instant::now();
+        // What ends may be started again: only a look after that time will do.
+        let since = if settle > GATHER_TIME { now + settle } else { now };
+        let hint = self.containers.entry(id.to_owned()).or_insert(Hint { due: now + settle, since, first: now });
+        hint.due = hint.due.min(now + settle);
+        hint.since = hint.since.max(since);
+    }
 }
 
 impl Reflector {
@@ -132,14 +158,13 @@ impl Reflector {
         self.core.board.update_controller(|controller| controller.is_engine_reachable = true);
         *attempts = 0;
         on_relisted();
-        match self.work_off(&mut rx, &is_overrun, on_relisted).await {
-            Err(error) => error,
-            Ok(()) => {
-                let text =
-                    reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
-                let kind = crate::engine::ErrorKind::Unreachable;
-                EngineError { operation: "follow events".into(), status: None, text, kind }
-            }
+        if let Err(error) = self.work_off(&mut rx, &is_overrun, on_relisted).await {
+            error
+        } else {
+            let text =
+                reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
+            let kind = crate::engine::ErrorKind::Unreachable;
+            EngineError { operation: "follow events".into(), status: None, text, kind }
         }
     }
 
@@ -153,7 +178,8 @@ impl Reflector {
         let mut hints = Hints::default();
         let mut next_resync = Instant::now() + self.resync;
         loop {
-            let next_look = hints.containers.values().min().copied().unwrap_or(next_resync).min(next_resync);
+            let next_look =
+                hints.containers.values().map(|hint| hint.due).min().unwrap_or(next_resync).min(next_resync);
             // Each arm only takes something that stays where it is when another arm wins: a message in the channel, a
             // permit in the notify, a time.
             tokio::select! {
@@ -194,12 +220,7 @@ impl Reflector {
                     if is_birth || self.core.world().container(&event.id).is_some() {
                         let settle =
                             if matches!(action, "die" | "kill" | "oom") { END_SETTLE_TIME } else { GATHER_TIME };
-                        let at = Instant::now() + settle;
-                        hints
-                            .containers
-                            .entry(event.id.clone())
-                            .and_modify(|earlier| *earlier = (*earlier).min(at))
-                            .or_insert(at);
+                        hints.put(&event.id, settle);
                     }
                 }
             },
@@ -208,7 +229,7 @@ impl Reflector {
                     // A stranger that leaves may have kept it from going.
                     hints.networks |= !self.core.world().foreign_members(&event.id).is_empty();
                     if self.core.world().container(&event.actor).is_some() {
-                        hints.containers.entry(event.actor.clone()).or_insert_with(|| Instant::now() + GATHER_TIME);
+                        hints.put(&event.actor, GATHER_TIME);
                     }
                 }
                 "destroy" => self.network_gone(&event.id),
@@ -234,17 +255,39 @@ impl Reflector {
             self.core.world().forget_images();
             self.inspect_images().await;
         }
-        let now = Instant::now();
-        let due: Vec<String> =
-            hints.containers.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
-        for id in &due {
-            hints.containers.remove(id);
-        }
+        let due = self.take_due(hints);
         self.inspect_all(due).await;
         Ok(())
     }
 
+    /// Takes the containers that are to be asked for now. Those that were asked for since the event are known already, and those
+    /// that a pass changes at this moment are asked for by the pass, at its end.
+    fn take_due(&self, hints: &mut Hints) -> Vec<String> {
+        let now = Instant::now();
+        let inspected = self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut due = Vec::new();
+        hints.containers.retain(|id, hint| {
+            if inspected.get(id).is_some_and(|asked| *asked > hint.since) {
+                return false;
+            }
+            if hint.due > now {
+                return true;
+            }
+            let owner = self.core.world().container(id).map(|container| container.owner.clone());
+            if now < hint.first + PASS_PATIENCE && owner.is_some_and(|owner| self.core.queue.is_running(&owner)) {
+                hint.due = now + PASS_LOOK_TIME;
+                return true;
+            }
+            due.push(id.clone());
+            false
+        });
+        due
+    }
+
     /// Lists everything and inspects what the lists show as changed, or have not been inspected for long.
+    ///
+    /// # Errors
+    /// When a list fails; what was listed before it is kept.
     pub async fn relist(&self) -> Result<(), EngineError> {
         let known_before: BTreeSet<String> =
             self.core.world().containers().map(|container| container.id.to_string()).collect();
@@ -294,7 +337,8 @@ impl Reflector {
             || ids != listed
     }
 
-    async fn inspect_all(&self, ids: Vec<String>) {
+    /// Asks what containers are now, several at a time.
+    pub async fn inspect_all(&self, ids: Vec<String>) {
         futures_util::stream::iter(ids)
             .for_each_concurrent(INSPECT_CONCURRENCY, |id| async move {
                 if let Err(error) = self.inspect(&id).await {
@@ -305,21 +349,28 @@ impl Reflector {
     }
 
     /// Asks what a container is now, and wakes its owner.
+    ///
+    /// # Errors
+    /// When the Engine does not answer; nothing is known then.
     pub async fn inspect(&self, id: &str) -> Result<(), EngineError> {
+        let asked = Instant::now();
         match self.core.engine.inspect_container(id).await? {
             None => self.container_gone(id),
-            Some(detail) => self.observe(&detail),
+            Some(detail) => self.observe(&detail, asked),
         }
         Ok(())
     }
 
-    /// Puts what an inspection told into the world, and wakes the owner where that is news.
-    pub fn observe(&self, detail: &planner::observed::ContainerDetail) {
+    /// Puts what an inspection told into the world, and wakes the owner where that is news. `asked` is when it was asked for, or some
+    /// time before.
+    pub fn observe(&self, detail: &planner::observed::ContainerDetail, asked: Instant) {
         let now_ms = self.core.clock.now_ms();
         self.inspected
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .insert(detail.id.clone(), Instant::now());
+            .entry(detail.id.clone())
+            .and_modify(|last| *last = (*last).max(asked))
+            .or_insert(asked);
         let mut world = self.core.world();
         let before = world.container(&detail.id).cloned();
         let was_impostor = world.is_impostor(&detail.id);
@@ -371,8 +422,9 @@ impl Reflector {
         {
             let mut world = self.core.world();
             for network in &listed {
-                let is_news = world.network(&network.id).is_none();
+                let before = world.network(&network.id).cloned();
                 let owner = world.observe_network(network);
+                let is_news = before.as_ref() != world.network(&network.id);
                 news.extend(owner.filter(|_| is_news));
             }
         }
@@ -395,6 +447,9 @@ impl Reflector {
 
     /// Asks who is in a network and is not ours; where that is news, the network's owner looks again whether it can go. Returns
     /// whether anybody is.
+    ///
+    /// # Errors
+    /// When the Engine cannot be asked.
     pub async fn note_foreign_members(&self, network_id: &str) -> Result<bool, EngineError> {
         let members = self.core.engine.network_members(network_id).await?;
         let mut world = self.core.world();
