@@ -278,6 +278,7 @@ impl App {
         let outcome = if let Some(outcome) = outcome {
             outcome
         } else {
+            std::mem::take(&mut self.last_seen).note_losses(&self.core);
             self.spawn_loops(&mut tasks, directory, relisted);
             let once = self.config.once;
             // The first to end decides how the run ended; the other is over then.
