@@ -388,7 +388,12 @@ impl App {
                     self.core.backoffs().failures(key) >= ONCE_FAILURES || self.core.board.object(key).is_none()
                 })
             });
-        is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only
+        let is_kept_by_strangers = {
+            let world = self.core.world();
+            let mut networks = world.networks_of(&record.key);
+            networks.any(|network| !world.foreign_members(&network.id).is_empty())
+        };
+        is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only || is_kept_by_strangers
     }
 
     /// Ends the tasks, then what outlives them. Calls under way are left to the Engine; what they did is observed at the next start.

@@ -330,11 +330,15 @@ impl Reconciler {
             self.core.wake(key);
             return ReconcileResult::Changed;
         }
-        if let (Action::RemoveNetwork { id, .. }, ErrorKind::InUse) = (&step.action, error.kind) {
-            self.note_foreign_members(id).await;
-        }
         let failure = self.explain_failure(key, step, &error).await;
         self.core.record(NewEvent::warning(key, failure.reason, failure.message.clone()));
+        if let (Action::RemoveNetwork { id, .. }, ErrorKind::InUse) = (&step.action, error.kind)
+            && matches!(self.reflector.note_foreign_members(id).await, Ok(true))
+        {
+            // Whoever is in it and is not ours is waited for by name; there is nothing to try again before.
+            self.core.wake(key);
+            return ReconcileResult::Waiting;
+        }
         if error.kind.is_outcome_unknown() {
             let until_ms = self.core.clock.now_ms() + to_ms(LATE_EFFECT_GRACE);
             self.core.world().set_hold(key, Some(Hold::UnknownOutcome(until_ms)));
@@ -347,15 +351,6 @@ impl Reconciler {
             self.back_off(key, failure, error.kind == ErrorKind::RegistryThrottled);
         }
         ReconcileResult::Failed
-    }
-
-    /// A network cannot be removed: whoever is in it and is not ours is waited for by name.
-    async fn note_foreign_members(&self, network_id: &str) {
-        let Ok(members) = self.core.engine.network_members(network_id).await else { return };
-        let mut world = self.core.world();
-        let strangers =
-            members.into_iter().filter(|(id, _)| world.container(id).is_none()).map(|(_, name)| name).collect();
-        world.set_foreign_members(network_id, strangers);
     }
 
     /// After a create that found its name taken: whether the holder is this object's.

@@ -226,6 +226,8 @@ impl Reflector {
             },
             EventSubject::Network => match action {
                 "connect" | "disconnect" => {
+                    // A stranger that leaves may have kept it from going.
+                    hints.networks |= !self.core.world().foreign_members(&event.id).is_empty();
                     if self.core.world().container(&event.actor).is_some() {
                         hints.put(&event.actor, GATHER_TIME);
                     }
@@ -420,8 +422,6 @@ impl Reflector {
         {
             let mut world = self.core.world();
             for network in &listed {
-                // Who was in it is asked again when it cannot be removed again.
-                world.set_foreign_members(&network.id, Vec::new());
                 let before = world.network(&network.id).cloned();
                 let owner = world.observe_network(network);
                 let is_news = before.as_ref() != world.network(&network.id);
@@ -431,7 +431,38 @@ impl Reflector {
         for owner in &news {
             self.core.wake_with_dependents(owner);
         }
+        self.look_at_foreign_members().await;
         Ok(())
+    }
+
+    /// Asks again who is in the networks that strangers keep from going.
+    async fn look_at_foreign_members(&self) {
+        let kept = self.core.world().networks_kept_by_strangers();
+        for network_id in &kept {
+            if let Err(error) = self.note_foreign_members(network_id).await {
+                tracing::debug!(error = %error, "who is in a network cannot be asked; the next list repeats it");
+            }
+        }
+    }
+
+    /// Asks who is in a network and is not ours; where that is news, the network's owner looks again whether it can go. Returns
+    /// whether anybody is.
+    ///
+    /// # Errors
+    /// When the Engine cannot be asked.
+    pub async fn note_foreign_members(&self, network_id: &str) -> Result<bool, EngineError> {
+        let members = self.core.engine.network_members(network_id).await?;
+        let mut world = self.core.world();
+        let is_stranger = |(id, _): &(String, String)| world.container(id).is_none();
+        let names: Vec<String> = members.into_iter().filter(is_stranger).map(|(_, name)| name).collect();
+        let is_news = world.foreign_members(network_id) != names;
+        let (has_any, owner) = (!names.is_empty(), world.network(network_id).and_then(|network| network.owner.clone()));
+        world.set_foreign_members(network_id, names);
+        drop(world);
+        if let Some(owner) = owner.filter(|_| is_news) {
+            self.core.wake_with_dependents(&owner);
+        }
+        Ok(has_any)
     }
 
     async fn list_volumes(&self) -> Result<(), EngineError> {
