@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::engine::{EngineError, EngineEvent, EventSubject};
+use crate::engine::{EngineError, EngineEvent, EngineInfo, EventSubject};
 use crate::event::NewEvent;
 
 /// How many events wait to be looked at before a full list takes their place.
@@ -125,6 +125,7 @@ impl Reflector {
     async fn follow(&self, on_relisted: &(impl Fn() + Send + Sync), attempts: &mut usize) -> EngineError {
         let engine = &self.core.engine;
         let stream = match engine.info().await {
+            Ok(info) if self.is_another_engine(&info) => return another_engine(&info.id),
             Ok(_) => engine.events().await,
             Err(error) => return error,
         };
@@ -166,6 +167,12 @@ impl Reflector {
             let kind = crate::engine::ErrorKind::Unreachable;
             EngineError { operation: "follow events".into(), status: None, text, kind }
         }
+    }
+
+    /// Whether what answers at the address now is not the engine that the store belongs to: then nothing is looked at or done.
+    fn is_another_engine(&self, info: &EngineInfo) -> bool {
+        let known = self.core.store.engine_id().ok().flatten();
+        known.is_some_and(|known| known != info.id)
     }
 
     /// Works off events until the stream ends.
@@ -517,6 +524,15 @@ impl Reflector {
                 Err(error) => tracing::debug!(error = %error, "an image cannot be inspected; the pull will tell"),
             }
         }
+    }
+}
+
+fn another_engine(id: &str) -> EngineError {
+    EngineError {
+        operation: "follow events".into(),
+        status: None,
+        text: format!("another engine answers at this address now: `{id}`"),
+        kind: crate::engine::ErrorKind::Unreachable,
     }
 }
 
