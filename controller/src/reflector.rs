@@ -124,11 +124,13 @@ impl Reflector {
     /// One connection, from subscription to its end.
     async fn follow(&self, on_relisted: &(impl Fn() + Send + Sync), attempts: &mut usize) -> EngineError {
         let engine = &self.core.engine;
-        let stream = match engine.info().await {
-            Ok(_) => engine.events().await,
-            Err(error) => return error,
-        };
-        let mut stream = match stream {
+        // The Engine that comes back may be another version; the first one was asked when the controller was built.
+        if *attempts > 0
+            && let Err(error) = engine.info().await
+        {
+            return error;
+        }
+        let mut stream = match engine.events().await {
             Ok(stream) => stream,
             Err(error) => return error,
         };
