@@ -322,11 +322,26 @@ fn the_next_controller_takes_over_from_one_that_was_killed() {
     bed.start();
     await_ready(&bed, "Deployment", "web");
     assert_eq!(await_running(&bed, "web")["Id"], before.as_str());
-    assert!(bed.stop().success());
-    // With the proofs' key, but another data directory.
+}
+
+#[test]
+fn a_controller_of_another_data_directory_follows_one_that_was_killed_and_touches_nothing_of_it() {
+    let Some(mut bed) = bed("followed") else { return };
+    bed.write("web.yaml", &deployment("web", ""));
+    bed.start();
+    await_ready(&bed, "Deployment", "web");
+    let before = container_of(&bed, "web");
+    bed.kill();
     let other = tempfile::TempDir::with_prefix("evenkeel-other-").unwrap();
+    // It has not the key that proves what the first has made, so that is a stranger's to it.
     let second = run_second(&bed, &other.path().join("data"), &[]);
-    assert_ne!(second.status.code(), Some(2), "a controller that ended in order holds nothing: {}", text_of(&second));
+    assert_eq!(second.status.code(), Some(1), "{}", text_of(&second));
+    let after = container_of(&bed, "web");
+    assert_eq!((&after["Id"], &after["State"]["StartedAt"]), (&before["Id"], &before["State"]["StartedAt"]));
+    // It ended in order and holds nothing, so the first may come back.
+    bed.start();
+    await_ready(&bed, "Deployment", "web");
+    assert_eq!(container_of(&bed, "web")["Id"], before["Id"]);
 }
 
 #[test]
@@ -345,7 +360,10 @@ fn sigterm_ends_the_controller_in_time_and_leaves_the_containers_alone() {
     await_ready(&bed, "Deployment", "stubborn");
     let before = container_of(&bed, "web");
     bed.write("stubborn.yaml", &stubborn(", state: Stopped"));
-    eventually("the stop has begun", PATIENCE, || bed.log().contains("stubborn").then_some(()));
+    eventually("the stop has begun", PATIENCE, || {
+        let ready = crate::support::look::condition(&bed, "Deployment", "stubborn", "Ready");
+        (ready["status"] == "False").then_some(())
+    });
     let begun = Instant::now();
     assert!(bed.stop().success());
     assert!(begun.elapsed() < Duration::from_secs(10), "promised within 10 s, took {:?}", begun.elapsed());

@@ -1,5 +1,7 @@
 //! Black-box tests: what a user gets, from the program itself and a real Engine. This file is their table of contents.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
+
 #[cfg(test)]
 #[allow(dead_code, reason = "every ring of tests uses a part of it")]
 mod support;
@@ -16,3 +18,17 @@ mod drift;
 mod no_false_drift;
 // Strangers, ports that are taken, and second controllers.
 mod conflict;
+// The rules of dependency and of form.
+mod tidy;
+// Manifests on disk: broken, half-written, renamed, vanished, hostile.
+mod files;
+// Replacing and changing what runs.
+mod rollout;
+// What objects wait for, what they say when they cannot go on, and suspension.
+mod lifecycle;
+// What leaves the manifests, and the guards against losing more than that.
+mod prune;
+// The controller killed at any moment, a hundred times.
+mod crash;
+// The store's recovery ladder, through the program.
+mod recovery;

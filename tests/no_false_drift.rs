@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::engine::{TestBed, Which, engine_or_skip, free_port, import_busybox_as, text_of};
+use crate::support::engine::{EngineAddress, TestBed, Which, engine_or_skip, free_port, import_busybox_as, text_of};
 use crate::support::engine_events::EngineEvents;
 use crate::support::look::{
     PATIENCE, await_ready, await_settled_passes, changing_calls, container_of, deployment, name_in, object,
@@ -13,7 +13,9 @@ use crate::support::{engine, look};
 
 /// An image with a default of every kind.
 const IMAGE_OF_DEFAULTS: &str = "evenkeel.test/defaults:1";
-const DEFAULTS: [&str; 10] = [
+/// The same but for the stop signal, which an import cannot set.
+const IMPORTED_DEFAULTS: &str = "evenkeel.test/imported-defaults:1";
+const DEFAULTS: [&str; 9] = [
     "ENV FROM_IMAGE=yes",
     "LABEL from.image=yes",
     "VOLUME /image-data",
@@ -23,8 +25,20 @@ const DEFAULTS: [&str; 10] = [
     "ENTRYPOINT [\"/bin/sh\", \"-c\"]",
     "CMD [\"trap 'exit 0' INT; while :; do sleep 1; done\"]",
     "WORKDIR /data",
-    "STOPSIGNAL SIGINT",
 ];
+
+/// Makes [`IMAGE_OF_DEFAULTS`]: what is committed takes its stop signal from the container.
+fn make_image_of_defaults(engine: &EngineAddress) {
+    import_busybox_as(engine, IMPORTED_DEFAULTS, &DEFAULTS);
+    if engine.docker(&["image", "inspect", IMAGE_OF_DEFAULTS]).status.success() {
+        return;
+    }
+    let create = engine.docker(&["create", "--stop-signal", "SIGINT", IMPORTED_DEFAULTS]);
+    let id = String::from_utf8_lossy(&create.stdout).trim().to_owned();
+    let commit = engine.docker(&["commit", &id, IMAGE_OF_DEFAULTS]);
+    engine.docker(&["rm", "--volumes", &id]);
+    assert!(commit.status.success(), "{}{}", text_of(&create), text_of(&commit));
+}
 
 /// What a container is, and since when it runs.
 fn runs(bed: &TestBed) -> Vec<(String, String)> {
@@ -61,7 +75,7 @@ fn assert_left_alone(bed: &mut TestBed) {
 fn a_container_of_an_image_with_every_default_is_left_alone() {
     let test_name = "image_with_every_default";
     let Some(engine) = engine_or_skip(test_name) else { return };
-    import_busybox_as(&engine, IMAGE_OF_DEFAULTS, &DEFAULTS);
+    make_image_of_defaults(&engine);
     let mut bed = TestBed::new(engine, test_name);
     let spec = format!("{{ image: \"{IMAGE_OF_DEFAULTS}\", stop: {{ grace: 1s }} }}");
     bed.write("plain.yaml", &object("Deployment", "plain", &spec));
@@ -69,13 +83,15 @@ fn a_container_of_an_image_with_every_default_is_left_alone() {
     let spec = format!(
         "{{ image: \"{IMAGE_OF_DEFAULTS}\", command: [/bin/sleep], args: [\"3600\"], env: {{ FROM_IMAGE: no, OWN: \"1\" }}, \
          labels: {{ from.image: no }}, ports: [{{ port: 8080 }}], user: \"0\", workingDir: /tmp, init: true, \
-         mounts: [{{ tmpfs: 1MiB, path: /image-data }}], stop: {{ signal: SIGKILL, grace: 1s }} }}"
+         mounts: [{{ tmpfs: 1MiB, path: /image-data }}], stop: {{ signal: SIGQUIT, grace: 1s }} }}"
     );
     let spec = spec.replace("FROM_IMAGE: no", "FROM_IMAGE: \"no\"").replace("from.image: no", "from.image: \"no\"");
     bed.write("over.yaml", &object("Deployment", "over", &spec));
-    // Nothing at all is said.
     assert_converged(&bed.run_once());
-    assert_eq!(container_of(&bed, "plain")["State"]["Health"]["Status"], "healthy");
+    let plain = container_of(&bed, "plain");
+    assert_eq!(plain["State"]["Health"]["Status"], "healthy");
+    let image = bed.inspect("image", IMAGE_OF_DEFAULTS);
+    assert_eq!(image["Config"]["StopSignal"], "SIGINT", "the image has every default");
     assert_left_alone(&mut bed);
 }
 
@@ -141,13 +157,12 @@ fn each_security_profile_is_left_alone() {
     let all = [
         deployment("restricted", "user: \"1000:1000\", security: { profile: restricted }"),
         deployment("baseline", "security: { profile: baseline }, networks: []"),
-        deployment(
-            "privileged",
-            "security: { profile: privileged, privileged: true, hostPid: true, hostIpc: true, hostNetwork: true }",
-        ),
+        deployment("host", "security: { profile: privileged, hostPid: true, hostIpc: true, hostNetwork: true }"),
+        // Not every engine that runs in a sandbox itself can start one, but each can make it.
+        deployment("privileged", "state: Stopped, security: { profile: privileged, privileged: true, capAdd: [ALL] }"),
         deployment(
             "unconfined",
-            "security: { profile: privileged, seccomp: Unconfined, noNewPrivileges: false, capAdd: [ALL] }, \
+            "security: { profile: privileged, seccomp: Unconfined, noNewPrivileges: false, capAdd: [SYS_PTRACE] }, \
              devices: [{ host: /dev/null, path: /dev/nothing, permissions: rw }, { host: /dev/zero }]",
         ),
     ];

@@ -30,13 +30,13 @@ use crate::metrics::Metrics;
 use crate::reconcile::Reconciler;
 use crate::reflector::Reflector;
 use crate::source::directory::Directory;
-use crate::store::recovery::{OpenError, StoreConfig, open};
+use crate::store::recovery::{OpenError, Recovery, StoreConfig, open};
 use crate::store::{Store, StoreError};
 
 /// How often prune is asked again, so that what was removed a moment ago goes in time.
 const PRUNE_LOOK: Duration = Duration::from_secs(1);
 /// How often the store is exported.
-const EXPORT_TIME: Duration = Duration::from_secs(3600);
+const EXPORT_TIME: Duration = Duration::from_hours(1);
 /// How long the end may take: flushing, exporting, giving the lease back.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(8);
 /// Where the store keeps the epoch of the last lease.
@@ -60,7 +60,7 @@ pub struct App {
     lease: Option<Lease>,
     last_seen: LastSeen,
     /// Held for as long as the controller runs.
-    _lock: Option<DataDirLock>,
+    _lock: DataDirLock,
 }
 
 /// How a controller is started, beside its configuration.
@@ -216,7 +216,7 @@ impl App {
             limit_percent: config.prune_limit.0,
             delay_ms: i64::try_from(config.prune_delay.as_millis()).unwrap_or(i64::MAX),
         };
-        let is_restricted = recovery.as_ref().is_some_and(|recovery| recovery.is_first_pass_restricted());
+        let is_restricted = recovery.as_ref().is_some_and(Recovery::is_first_pass_restricted);
         let intake = Arc::new(Intake::restore(Arc::clone(&core), Arc::clone(&reconciler), prune, is_restricted)?);
         let (stop, stopped) = watch::channel(false);
         let (confirm, confirmations) = mpsc::channel(1);
@@ -238,7 +238,7 @@ impl App {
             stop,
             lease,
             last_seen,
-            _lock: lock_option(lock),
+            _lock: lock,
         })
     }
 
@@ -275,16 +275,16 @@ impl App {
             () = relisted.notified() => None,
             () = &mut told_to_stop => Some(Outcome::Converged),
         };
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => {
-                std::mem::take(&mut self.last_seen).note_losses(&self.core);
-                self.spawn_loops(&mut tasks, directory, relisted);
-                let once = self.config.once;
-                tokio::select! {
-                    outcome = self.converge(is_clean), if once => outcome,
-                    () = &mut told_to_stop => Outcome::Converged,
-                }
+        let outcome = if let Some(outcome) = outcome {
+            outcome
+        } else {
+            std::mem::take(&mut self.last_seen).note_losses(&self.core);
+            self.spawn_loops(&mut tasks, directory, relisted);
+            let once = self.config.once;
+            // The first to end decides how the run ended; the other is over then.
+            tokio::select! {
+                outcome = self.converge(is_clean), if once => outcome,
+                () = &mut told_to_stop => Outcome::Converged,
             }
         };
         self.end(tasks).await;
@@ -388,7 +388,12 @@ impl App {
                     self.core.backoffs().failures(key) >= ONCE_FAILURES || self.core.board.object(key).is_none()
                 })
             });
-        is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only
+        let is_kept_by_strangers = {
+            let world = self.core.world();
+            let mut networks = world.networks_of(&record.key);
+            networks.any(|network| !world.foreign_members(&network.id).is_empty())
+        };
+        is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only || is_kept_by_strangers
     }
 
     /// Ends the tasks, then what outlives them. Calls under way are left to the Engine; what they did is observed at the next start.
@@ -419,11 +424,6 @@ const fn durability(chosen: crate::config::Durability) -> crate::store::kv::Dura
         crate::config::Durability::Power => crate::store::kv::Durability::PowerCut,
         crate::config::Durability::Process => crate::store::kv::Durability::Process,
     }
-}
-
-/// A lock is held as a field whatever the engine is.
-fn lock_option(lock: DataDirLock) -> Option<DataDirLock> {
-    Some(lock)
 }
 
 fn wake_all(core: &Core) {

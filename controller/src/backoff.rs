@@ -12,11 +12,11 @@ use crds_schema::ObjectKey;
 /// The delay after the first failure.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// The longest delay.
-const LONGEST_DELAY: Duration = Duration::from_secs(300);
+const LONGEST_DELAY: Duration = Duration::from_mins(5);
 /// The share by which a delay is shortened or lengthened at random.
 const JITTER: f64 = 0.2;
 /// The shortest delay after a registry asked to be left alone.
-const THROTTLED_DELAY: Duration = Duration::from_secs(900);
+const THROTTLED_DELAY: Duration = Duration::from_mins(15);
 
 /// The failures in a row of each object that fails.
 #[derive(Debug)]

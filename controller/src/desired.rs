@@ -44,16 +44,27 @@ pub struct Merged {
     pub changed_files: Vec<(String, Vec<AnyObject>)>,
     /// Files that are gone.
     pub gone_files: Vec<String>,
+    /// Files whose present content could not be taken: nobody knows which objects it means to hold.
+    pub broken_files: Vec<String>,
+    /// Objects that clash with others and were never accepted: there, but not wanted.
+    pub refused: BTreeSet<ObjectKey>,
 }
 
 impl DesiredState {
     /// Puts back what a file said before a restart.
     pub fn restore_file(&mut self, name: &str, manifests: &[Json]) {
         let objects: Vec<AnyObject> = manifests.iter().filter_map(|json| object_from_json(json, name)).collect();
-        for object in &objects {
-            self.accepted.insert(object.key(), object.clone());
-        }
         self.good_files.insert(name.to_owned(), GoodText { bytes: Vec::new(), objects, warnings: Vec::new() });
+    }
+
+    /// Puts back what an object said when it was last accepted, before a restart. That is not always what its file says: a file
+    /// can be good by itself, and what it says clash with another.
+    pub fn restore_object(&mut self, key: &ObjectKey, manifest: &Json) {
+        let files = self.good_files.iter().filter(|(_, good)| good.objects.iter().any(|object| object.key() == *key));
+        let file = files.map(|(name, _)| name.clone()).next().unwrap_or_default();
+        if let Some(object) = object_from_json(manifest, &file) {
+            self.accepted.insert(key.clone(), object);
+        }
     }
 
     /// Merges a reading that is not a problem as a whole. `check` adds what only the host can tell of an object.
@@ -64,7 +75,7 @@ impl DesiredState {
         check: impl Fn(&AnyObject) -> Vec<Diagnostic>,
     ) -> Merged {
         let mut merged = Merged::default();
-        let mut objects: Vec<AnyObject> = Vec::new();
+        let mut found: Vec<AnyObject> = Vec::new();
         let present: BTreeSet<&str> = reading.files.iter().map(|file| file.name.as_str()).collect();
         merged.gone_files = self.good_files.keys().filter(|name| !present.contains(name.as_str())).cloned().collect();
         for name in &merged.gone_files {
@@ -73,13 +84,16 @@ impl DesiredState {
         for file in &reading.files {
             match &file.content {
                 Ok(bytes) => self.take_file(loader, (&file.name, &file.directory, bytes), &check, &mut merged),
-                Err(problem) => merged.diagnostics.push(unreadable_file(&file.name, &problem.to_string())),
+                Err(problem) => {
+                    merged.diagnostics.push(unreadable_file(&file.name, &problem.to_string()));
+                    merged.broken_files.push(file.name.clone());
+                }
             }
             if let Some(good) = self.good_files.get(&file.name) {
-                objects.extend(good.objects.iter().cloned());
+                found.extend(good.objects.iter().cloned());
             }
         }
-        self.admit(objects, &mut merged);
+        self.admit(found, &mut merged);
         merged
     }
 
@@ -99,21 +113,23 @@ impl DesiredState {
             merged.diagnostics.extend(before.warnings.iter().cloned());
             return;
         }
-        let loaded = loader.load(&ManifestFile { name, directory, bytes });
-        let mut diagnostics = loaded.diagnostics;
-        diagnostics.extend(loaded.objects.iter().flat_map(check));
+        let file = loader.load(&ManifestFile { name, directory, bytes });
+        let mut diagnostics = file.diagnostics;
+        diagnostics.extend(file.objects.iter().flat_map(check));
         let held_objects = before.map_or(0, |before| before.objects.len());
-        if loaded.objects.is_empty() && diagnostics.is_empty() && held_objects > 0 {
+        if file.objects.is_empty() && diagnostics.is_empty() && held_objects > 0 {
             diagnostics.push(became_empty(name, held_objects));
         }
         let is_good = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         merged.diagnostics.extend(diagnostics.iter().cloned());
         if is_good {
-            if before.is_none_or(|before| before.objects != loaded.objects) {
-                merged.changed_files.push((name.to_owned(), loaded.objects.clone()));
+            if before.is_none_or(|before| before.objects != file.objects) {
+                merged.changed_files.push((name.to_owned(), file.objects.clone()));
             }
-            let good = GoodText { bytes: bytes.to_vec(), objects: loaded.objects, warnings: diagnostics };
+            let good = GoodText { bytes: bytes.to_vec(), objects: file.objects, warnings: diagnostics };
             self.good_files.insert(name.to_owned(), good);
+        } else {
+            merged.broken_files.push(name.to_owned());
         }
     }
 
@@ -130,6 +146,8 @@ impl DesiredState {
                 merged.wanted.insert(key, object);
             } else if let Some(last_good) = self.accepted.get(&key) {
                 merged.wanted.insert(key, last_good.clone());
+            } else {
+                merged.refused.insert(key);
             }
         }
         self.accepted.clone_from(&merged.wanted);

@@ -19,13 +19,13 @@ use crate::metrics::{CallOutcome, Metrics};
 /// A call that lasts longer gives its permit back: one that hangs must not hold up the others.
 const PERMIT_TIME: Duration = Duration::from_secs(10);
 /// How long a create, remove, rename, update, connect or disconnect may take.
-const SHORT_DEADLINE: Duration = Duration::from_secs(60);
+const SHORT_DEADLINE: Duration = Duration::from_mins(1);
 /// How long a start may take.
-const START_DEADLINE: Duration = Duration::from_secs(120);
+const START_DEADLINE: Duration = Duration::from_mins(2);
 /// How long a stop may take beyond its grace: the Engine itself waits up to 14 s more.
 const STOP_DEADLINE_BEYOND_GRACE: Duration = Duration::from_secs(30);
 /// How long a pull may take; the Engine adapter ends one without progress earlier.
-const PULL_DEADLINE: Duration = Duration::from_secs(3600);
+const PULL_DEADLINE: Duration = Duration::from_hours(1);
 /// How many creates and other short calls run at once.
 const SHORT_CONCURRENCY: usize = 8;
 /// How many pulls run at once.
@@ -127,13 +127,12 @@ impl Executor {
         let Ok(permit) = permits.acquire().await else { return StepOutcome::Skipped };
         let call = self.call(&step.action, container_id.unwrap_or_default());
         tokio::pin!(call);
-        let result = match tokio::time::timeout(PERMIT_TIME, &mut call).await {
-            Ok(result) => result,
-            Err(_) => {
-                drop(permit);
-                let rest = deadline.saturating_sub(PERMIT_TIME);
-                tokio::time::timeout(rest, call).await.unwrap_or_else(|_| Err(timed_out(step, deadline)))
-            }
+        let result = if let Ok(result) = tokio::time::timeout(PERMIT_TIME, &mut call).await {
+            result
+        } else {
+            drop(permit);
+            let rest = deadline.saturating_sub(PERMIT_TIME);
+            tokio::time::timeout(rest, call).await.unwrap_or_else(|_| Err(timed_out(step, deadline)))
         };
         let outcome = match &result {
             Ok(_) => CallOutcome::Done,

@@ -15,24 +15,27 @@ pub fn check(object: &AnyObject) -> Vec<Diagnostic> {
     for mount in &set.template.mounts {
         let MountSource::Host { path, create } = &mount.source else { continue };
         if let Err(fault) = check_path(set, path, *create) {
-            faults.push(locate(fault, object, &mount.path));
+            faults.push(locate(*fault, object, &mount.path));
         }
     }
     faults
 }
 
-fn check_path(set: &ContainerSet, path: &str, create: bool) -> Result<(), Diagnostic> {
+fn check_path(set: &ContainerSet, path: &str, create: bool) -> Result<(), Box<Diagnostic>> {
     if create && let Err(error) = fs::create_dir_all(path) {
-        return Err(Diagnostic::error("E0215", format!("cannot make the host path `{path}`: {error}")));
+        return Err(Box::new(Diagnostic::error("E0215", format!("cannot make the host path `{path}`: {error}"))));
     }
     let real = match fs::canonicalize(path) {
         Ok(real) => real.to_string_lossy().into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let fault = Diagnostic::error("E0215", format!("the host path `{path}` does not exist"));
-            return Err(fault.hint("make it, or write `create: true`"));
+            return Err(Box::new(fault.hint("make it, or write `create: true`")));
         }
         Err(error) => {
-            return Err(Diagnostic::error("E0215", format!("cannot look at the host path `{path}`: {error}")));
+            return Err(Box::new(Diagnostic::error(
+                "E0215",
+                format!("cannot look at the host path `{path}`: {error}"),
+            )));
         }
     };
     if set.may_mount_any_host_path {
@@ -42,7 +45,9 @@ fn check_path(set: &ContainerSet, path: &str, create: bool) -> Result<(), Diagno
         None => Ok(()),
         Some(reason) => {
             let message = format!("the host path `{path}` leads to `{real}`, which is not allowed: {reason}");
-            Err(Diagnostic::error("E0215", message).hint("mount another path, or use `security.profile: privileged`"))
+            Err(Box::new(
+                Diagnostic::error("E0215", message).hint("mount another path, or use `security.profile: privileged`"),
+            ))
         }
     }
 }

@@ -48,6 +48,10 @@ struct IntakeState {
     begun: BTreeSet<ObjectKey>,
     problem: Option<String>,
     is_empty: bool,
+    /// The first file whose content could not be taken.
+    broken_file: Option<String>,
+    /// What the source holds, and is not wanted because it clashes with something else.
+    refused: BTreeSet<ObjectKey>,
     /// No reading has been taken yet.
     is_unread: bool,
     is_restricted: bool,
@@ -70,6 +74,9 @@ impl Intake {
             state.desired.restore_file(&name, &file.manifests);
         }
         state.inventory = core.store.inventory(DIRECTORY_SOURCE)?;
+        for (key, entry) in &state.inventory {
+            state.desired.restore_object(key, &entry.manifest);
+        }
         state.missing_since = core.store.tombstones()?;
         let state = Mutex::new(state);
         Ok(Self { core, reconciler, loader: Loader::new(), prune, state })
@@ -93,6 +100,8 @@ impl Intake {
         state.is_empty = reading.files.is_empty();
         let merged = state.desired.merge(&self.loader, &reading, host_path::check);
         let is_clean = !merged.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        state.broken_file = merged.broken_files.first().cloned();
+        state.refused.clone_from(&merged.refused);
         self.report(&merged.diagnostics);
         self.apply(&mut state, merged);
         self.decide_prune(&mut state);
@@ -204,10 +213,11 @@ impl Intake {
             limit_percent: self.prune.limit_percent,
             delay_ms: self.prune.delay_ms,
             now_ms,
-            source: match &state.problem {
-                Some(problem) => SourceState::Unavailable(problem),
-                None if state.is_empty => SourceState::Empty,
-                None => SourceState::Read,
+            source: match (&state.problem, &state.broken_file) {
+                (Some(problem), _) => SourceState::Unavailable(problem),
+                (None, _) if state.is_empty => SourceState::Empty,
+                (None, Some(file)) => SourceState::Incomplete(file),
+                (None, None) => SourceState::Read,
             },
             is_restricted: state.is_restricted,
             confirmed: state.confirmed.as_deref(),
@@ -245,6 +255,7 @@ impl Intake {
                 delete_volumes: entry.is_some_and(|entry| entry.delete_with_object),
                 since_ms,
                 is_begun: state.begun.contains(&key),
+                is_refused: state.refused.contains(&key),
             };
             missing.insert(key, candidate);
         }

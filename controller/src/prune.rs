@@ -41,6 +41,8 @@ pub struct Candidate {
     pub since_ms: i64,
     /// Its removal has begun.
     pub is_begun: bool,
+    /// It is in the manifests, but at fault.
+    pub is_refused: bool,
 }
 
 /// What the source of the manifests said last.
@@ -48,6 +50,8 @@ pub struct Candidate {
 pub enum SourceState<'facts> {
     /// Manifests.
     Read,
+    /// Manifests, but not what this file of them says: what is missing elsewhere may have moved to it.
+    Incomplete(&'facts str),
     /// Nothing at all: no file.
     Empty,
     /// It could not be read, for this reason.
@@ -75,6 +79,9 @@ pub fn decide(facts: &PruneFacts<'_>) -> PruneDecision {
             decision.removals.insert(key.clone(), removal);
         } else if candidate.is_protected {
             let reason = "it is protected by the annotation evenkeel.dev/protect".to_owned();
+            decision.removals.insert(key.clone(), Removal::Held(reason));
+        } else if candidate.is_refused {
+            let reason = "it is in the manifests, but clashes with another object".to_owned();
             decision.removals.insert(key.clone(), Removal::Held(reason));
         } else {
             open.push((key, candidate));
@@ -136,6 +143,10 @@ fn hold_reason(facts: &PruneFacts<'_>, missing: usize) -> Option<Hold> {
         let reason = format!("E0237: the manifest directory is empty, which would remove all {missing} objects");
         return Some(Hold { reason, is_confirmable: true });
     }
+    if let SourceState::Incomplete(file) = facts.source {
+        let reason = format!("`{file}` is at fault, and may hold what is missing");
+        return Some(Hold { reason, is_confirmable: true });
+    }
     if missing > 1 && percent > usize::from(facts.limit_percent) {
         let limit = facts.limit_percent;
         let reason = format!("E0237: {missing} of {total} objects would be removed, more than {limit} %");
@@ -159,7 +170,8 @@ mod tests {
 
     use super::{Candidate, PruneFacts, SourceState, decide};
 
-    const MISSING: Candidate = Candidate { is_protected: false, delete_volumes: false, since_ms: 0, is_begun: false };
+    const MISSING: Candidate =
+        Candidate { is_protected: false, delete_volumes: false, since_ms: 0, is_begun: false, is_refused: false };
 
     fn facts(missing: &[(&str, Candidate)], wanted: usize) -> PruneFacts<'static> {
         let missing: BTreeMap<_, _> =
@@ -198,6 +210,24 @@ mod tests {
         assert!(matches!(removal(&many, "Deployment/a"), Removal::Held(_)));
         many.confirmed = Some(&held.token);
         assert_eq!(removal(&many, "Deployment/a"), Removal::Approved { delete_volumes: false });
+    }
+
+    #[test]
+    fn nothing_goes_while_a_file_that_may_hold_it_is_at_fault() {
+        let broken =
+            PruneFacts { source: SourceState::Incomplete("app.yaml"), ..facts(&[("Deployment/a", MISSING)], 9) };
+        let Removal::Held(reason) = removal(&broken, "Deployment/a") else { panic!("{:?}", decide(&broken)) };
+        assert!(reason.starts_with("`app.yaml` is at fault"), "{reason}");
+        let token = decide(&broken).held.unwrap().token;
+        let confirmed = PruneFacts { confirmed: Some(&token), ..broken };
+        assert_eq!(removal(&confirmed, "Deployment/a"), Removal::Approved { delete_volumes: false });
+    }
+
+    #[test]
+    fn what_is_in_the_manifests_but_refused_stays() {
+        let facts = facts(&[("Deployment/a", Candidate { is_refused: true, ..MISSING }), ("Volume/b", MISSING)], 5);
+        assert!(matches!(removal(&facts, "Deployment/a"), Removal::Held(_)));
+        assert!(matches!(removal(&facts, "Volume/b"), Removal::Approved { .. }));
     }
 
     #[test]

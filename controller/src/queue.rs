@@ -137,7 +137,7 @@ mod tests {
     async fn the_earlier_time_wins_and_a_key_is_there_once() {
         let queue = Queue::default();
         let key = "Deployment/web".parse().unwrap();
-        queue.add(&key, Duration::from_secs(60));
+        queue.add(&key, Duration::from_mins(1));
         queue.add(&key, Duration::from_secs(1));
         queue.add(&key, Duration::from_secs(30));
         let start = tokio::time::Instant::now();

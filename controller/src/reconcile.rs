@@ -27,7 +27,7 @@ const WORKERS: usize = 64;
 /// How long after a call without an answer its effect may still come.
 const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
 /// How often a key is planned even if nothing is heard and nothing is due.
-const IDLE_LOOK: Duration = Duration::from_secs(300);
+const IDLE_LOOK: Duration = Duration::from_mins(5);
 /// How many lines of output are kept of a container that failed.
 const LOG_LINES: u32 = 10;
 
@@ -68,17 +68,16 @@ impl Reconciler {
     /// One pass, from which no panic escapes.
     async fn pass_guarded(&self, key: &ObjectKey) {
         let caught = AssertUnwindSafe(self.pass(key)).catch_unwind().await;
-        let result = match caught {
-            Ok(result) => result,
-            Err(_) => {
-                self.core.metrics.panics_caught.inc();
-                let message = "the reconcile panicked; this is a fault of Evenkeel";
-                tracing::error!(object = %key, "{message}");
-                self.core.record(NewEvent::warning(key, "InternalError", message));
-                let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
-                self.back_off(key, failure, false);
-                ReconcileResult::Failed
-            }
+        let result = if let Ok(result) = caught {
+            result
+        } else {
+            self.core.metrics.panics_caught.inc();
+            let message = "the reconcile panicked; this is a fault of Evenkeel";
+            tracing::error!(object = %key, "{message}");
+            self.core.record(NewEvent::warning(key, "InternalError", message));
+            let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
+            self.back_off(key, failure, false);
+            ReconcileResult::Failed
         };
         self.core.metrics.count_reconcile(result);
     }
@@ -199,14 +198,12 @@ impl Reconciler {
 
     fn take_back_announcement(&self, step: &Step) {
         let mut world = self.core.world();
-        match &step.action {
-            Action::RemoveNetwork { id, .. } => world.no_longer_expect_gone(id),
-            Action::RemoveVolume { name } => world.no_longer_expect_gone(name),
-            action => {
-                if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(action) {
-                    world.no_longer_expect_gone(id);
-                }
-            }
+        if let Action::RemoveNetwork { id, .. } = &step.action {
+            world.no_longer_expect_gone(id);
+        } else if let Action::RemoveVolume { name } = &step.action {
+            world.no_longer_expect_gone(name);
+        } else if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
+            world.no_longer_expect_gone(id);
         }
     }
 
@@ -272,7 +269,7 @@ impl Reconciler {
         for (step, outcome) in plan.steps.iter().zip(outcomes) {
             match outcome {
                 StepOutcome::Done(Effect::ContainerChanged(id) | Effect::ContainerCreated(id, _)) => {
-                    ids.push(id.clone())
+                    ids.push(id.clone());
                 }
                 StepOutcome::Failed(_) => {
                     if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
@@ -319,7 +316,7 @@ impl Reconciler {
             self.core.wake(key);
             return ReconcileResult::Changed;
         };
-        if error.kind == ErrorKind::NameConflict && self.claim_after_conflict(step).await {
+        if error.kind == ErrorKind::NameConflict && self.claim_after_conflict(key, step).await {
             // The reply to an earlier create was lost: the container is ours, and is seen now.
             self.core.wake(key);
             return ReconcileResult::Changed;
@@ -333,11 +330,15 @@ impl Reconciler {
             self.core.wake(key);
             return ReconcileResult::Changed;
         }
-        if let (Action::RemoveNetwork { id, .. }, ErrorKind::InUse) = (&step.action, error.kind) {
-            self.note_foreign_members(id).await;
-        }
         let failure = self.explain_failure(key, step, &error).await;
         self.core.record(NewEvent::warning(key, failure.reason, failure.message.clone()));
+        if let (Action::RemoveNetwork { id, .. }, ErrorKind::InUse) = (&step.action, error.kind)
+            && matches!(self.reflector.note_foreign_members(id).await, Ok(true))
+        {
+            // Whoever is in it and is not ours is waited for by name; there is nothing to try again before.
+            self.core.wake(key);
+            return ReconcileResult::Waiting;
+        }
         if error.kind.is_outcome_unknown() {
             let until_ms = self.core.clock.now_ms() + to_ms(LATE_EFFECT_GRACE);
             self.core.world().set_hold(key, Some(Hold::UnknownOutcome(until_ms)));
@@ -352,22 +353,13 @@ impl Reconciler {
         ReconcileResult::Failed
     }
 
-    /// A network cannot be removed: whoever is in it and is not ours is waited for by name.
-    async fn note_foreign_members(&self, network_id: &str) {
-        let Ok(members) = self.core.engine.network_members(network_id).await else { return };
-        let mut world = self.core.world();
-        let strangers =
-            members.into_iter().filter(|(id, _)| world.container(id).is_none()).map(|(_, name)| name).collect();
-        world.set_foreign_members(network_id, strangers);
-    }
-
-    /// After a create that found its name taken: whether the holder is ours.
-    async fn claim_after_conflict(&self, step: &Step) -> bool {
+    /// After a create that found its name taken: whether the holder is this object's.
+    async fn claim_after_conflict(&self, key: &ObjectKey, step: &Step) -> bool {
         let Action::CreateContainer(create) = &step.action else { return false };
         let asked = Instant::now();
         let Ok(Some(detail)) = self.core.engine.inspect_container(&create.name).await else { return false };
         self.reflector.observe(&detail, asked);
-        self.core.world().container(&detail.id).is_some()
+        self.core.world().container(&detail.id).is_some_and(|container| container.owner == *key)
     }
 
     /// What to tell of a failure: the Engine's words, and what it does not say.
@@ -392,7 +384,8 @@ impl Reconciler {
     }
 
     async fn port_holder(&self, key: &ObjectKey) -> Option<String> {
-        let ports: Vec<u16> = self.core.world().desired(key).map(|object| object.published_ports()).unwrap_or_default();
+        let ports: Vec<u16> =
+            self.core.world().desired(key).map(planner::world::DesiredObject::published_ports).unwrap_or_default();
         for port in ports {
             if let Ok(Some(holder)) = self.core.engine.find_port_holder(port).await {
                 return Some(format!("container `{holder}`"));

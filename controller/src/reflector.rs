@@ -30,7 +30,7 @@ const PASS_LOOK_TIME: Duration = Duration::from_millis(50);
 /// How long a look at a container waits for the pass that changes it.
 const PASS_PATIENCE: Duration = Duration::from_secs(2);
 /// How old an inspection may be before a full list repeats it.
-const INSPECTION_AGE: Duration = Duration::from_secs(300);
+const INSPECTION_AGE: Duration = Duration::from_mins(5);
 /// How many inspections run at once.
 const INSPECT_CONCURRENCY: usize = 8;
 /// The delays between attempts to reach the Engine.
@@ -160,14 +160,13 @@ impl Reflector {
         self.core.board.update_controller(|controller| controller.is_engine_reachable = true);
         *attempts = 0;
         on_relisted();
-        match self.work_off(&mut rx, &is_overrun, on_relisted).await {
-            Err(error) => error,
-            Ok(()) => {
-                let text =
-                    reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
-                let kind = crate::engine::ErrorKind::Unreachable;
-                EngineError { operation: "follow events".into(), status: None, text, kind }
-            }
+        if let Err(error) = self.work_off(&mut rx, &is_overrun, on_relisted).await {
+            error
+        } else {
+            let text =
+                reader.await.ok().flatten().map_or_else(|| "the event stream ended".to_owned(), |error| error.text);
+            let kind = crate::engine::ErrorKind::Unreachable;
+            EngineError { operation: "follow events".into(), status: None, text, kind }
         }
     }
 
@@ -229,6 +228,8 @@ impl Reflector {
             },
             EventSubject::Network => match action {
                 "connect" | "disconnect" => {
+                    // A stranger that leaves may have kept it from going.
+                    hints.networks |= !self.core.world().foreign_members(&event.id).is_empty();
                     if self.core.world().container(&event.actor).is_some() {
                         hints.put(&event.actor, GATHER_TIME);
                     }
@@ -286,6 +287,9 @@ impl Reflector {
     }
 
     /// Lists everything and inspects what the lists show as changed, or have not been inspected for long.
+    ///
+    /// # Errors
+    /// When a list fails; what was listed before it is kept.
     pub async fn relist(&self) -> Result<(), EngineError> {
         let known_before: BTreeSet<String> =
             self.core.world().containers().map(|container| container.id.to_string()).collect();
@@ -347,6 +351,9 @@ impl Reflector {
     }
 
     /// Asks what a container is now, and wakes its owner.
+    ///
+    /// # Errors
+    /// When the Engine does not answer; nothing is known then.
     pub async fn inspect(&self, id: &str) -> Result<(), EngineError> {
         let asked = Instant::now();
         match self.core.engine.inspect_container(id).await? {
@@ -417,17 +424,47 @@ impl Reflector {
         {
             let mut world = self.core.world();
             for network in &listed {
-                // Who was in it is asked again when it cannot be removed again.
-                world.set_foreign_members(&network.id, Vec::new());
-                let is_news = world.network(&network.id).is_none();
+                let before = world.network(&network.id).cloned();
                 let owner = world.observe_network(network);
+                let is_news = before.as_ref() != world.network(&network.id);
                 news.extend(owner.filter(|_| is_news));
             }
         }
         for owner in &news {
             self.core.wake_with_dependents(owner);
         }
+        self.look_at_foreign_members().await;
         Ok(())
+    }
+
+    /// Asks again who is in the networks that strangers keep from going.
+    async fn look_at_foreign_members(&self) {
+        let kept = self.core.world().networks_kept_by_strangers();
+        for network_id in &kept {
+            if let Err(error) = self.note_foreign_members(network_id).await {
+                tracing::debug!(error = %error, "who is in a network cannot be asked; the next list repeats it");
+            }
+        }
+    }
+
+    /// Asks who is in a network and is not ours; where that is news, the network's owner looks again whether it can go. Returns
+    /// whether anybody is.
+    ///
+    /// # Errors
+    /// When the Engine cannot be asked.
+    pub async fn note_foreign_members(&self, network_id: &str) -> Result<bool, EngineError> {
+        let members = self.core.engine.network_members(network_id).await?;
+        let mut world = self.core.world();
+        let is_stranger = |(id, _): &(String, String)| world.container(id).is_none();
+        let names: Vec<String> = members.into_iter().filter(is_stranger).map(|(_, name)| name).collect();
+        let is_news = world.foreign_members(network_id) != names;
+        let (has_any, owner) = (!names.is_empty(), world.network(network_id).and_then(|network| network.owner.clone()));
+        world.set_foreign_members(network_id, names);
+        drop(world);
+        if let Some(owner) = owner.filter(|_| is_news) {
+            self.core.wake_with_dependents(&owner);
+        }
+        Ok(has_any)
     }
 
     async fn list_volumes(&self) -> Result<(), EngineError> {

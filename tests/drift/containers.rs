@@ -137,7 +137,7 @@ fn changed_limits_are_put_back_while_the_container_runs() {
     let update = ["update", "--memory", "128m", "--memory-swap", "256m", "--cpus", "1", "--pids-limit", "50"];
     bed.docker(&[&update[..], &[&name_in(&before)]].concat());
     let warning = await_warning(&bed, "Deployment", "web", "ContainerUpdated");
-    for found in ["resources.cpu (1 -> 500m)", "resources.memory (128MiB -> 64MiB)", "resources.pids (50 -> 100)"] {
+    for found in ["resources.cpu (1000m -> 500m)", "resources.memory (128MiB -> 64MiB)", "resources.pids (50 -> 100)"] {
         assert!(warning.contains(found), "no `{found}` in: {warning}");
     }
     let after = await_container(&bed, "web", "its limits are as asked", |container| {

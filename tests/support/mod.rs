@@ -4,4 +4,5 @@ pub(crate) mod engine;
 pub(crate) mod engine_events;
 pub(crate) mod http;
 pub(crate) mod look;
+pub(crate) mod scene;
 pub(crate) mod stranger;

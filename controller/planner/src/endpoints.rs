@@ -77,6 +77,7 @@ pub(crate) fn repairs(
             wanted.extend(world.networks_of(&attachment.network));
         }
     }
+    repairs.extend(bridge_repair(world, mode, container));
     let built_in = match mode {
         NetworkMode::Bridge => "bridge",
         NetworkMode::None => "none",
@@ -95,6 +96,19 @@ pub(crate) fn repairs(
         }
     }
     repairs
+}
+
+/// A container of the default bridge is in it while it runs; the Engine itself connects one that it starts.
+fn bridge_repair(world: &World, mode: &NetworkMode, container: &ObservedContainer) -> Option<EndpointRepair> {
+    let is_connected = container.endpoints.iter().any(|(name, _)| **name == *"bridge");
+    if !matches!(mode, NetworkMode::Bridge) || is_connected || !container.is_up() {
+        return None;
+    }
+    let bridge = world.networks_named("bridge").next()?;
+    let (network_id, network_name) = (bridge.id.to_string(), bridge.name.to_string());
+    let cause = Cause::Disconnected(network_name.clone());
+    let endpoint = EndpointCreate { network_id, network_name, ..Default::default() };
+    Some(EndpointRepair::Connect { endpoint, cause })
 }
 
 fn repair(

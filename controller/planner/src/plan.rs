@@ -364,6 +364,13 @@ pub enum Waiting {
         /// The primitive, such as `network/back`.
         subject: String,
     },
+    /// A container of another object has the name, until that object has given it its own back.
+    NameInUse {
+        /// The primitive, such as `container/web`.
+        subject: String,
+        /// The other object.
+        owner: ObjectKey,
+    },
     /// The image is not there, and the policy forbids fetching it.
     ImageAbsent {
         /// The reference.
@@ -527,6 +534,7 @@ impl fmt::Display for Waiting {
                 write!(f, "the outcome of a call that ended without an answer")
             }
             Self::NameConflict { subject } => write!(f, "{subject} (the name is taken by something that is not ours)"),
+            Self::NameInUse { subject, owner } => write!(f, "{subject} (a container of {owner} has the name)"),
             Self::ImageAbsent { reference } => write!(f, "image/{reference} (not present, and pullPolicy is Never)"),
             Self::PruneHeld { reason } => write!(f, "prune ({reason})"),
             Self::Tombstone { .. } => write!(f, "prune (removed from the manifests a moment ago)"),

@@ -7,7 +7,7 @@ use crds_schema::primitive::{RestartPolicy, RunState, StopFirstReason};
 use crate::compare::{LimitChanges, changed_limits};
 use crate::containers::SetPlan;
 use crate::endpoints::{self, EndpointRepair};
-use crate::inventory::{ObservedContainer, is_derived_name};
+use crate::inventory::{ObservedContainer, is_derived_name, replacement_names};
 use crate::materialise::container_create;
 use crate::observed::ContainerState;
 use crate::plan::{Action, Cause, Outcome, Waiting, container_name};
@@ -118,7 +118,22 @@ impl SetPlan<'_> {
         if *container.name == **wanted || !is_free {
             return Vec::new();
         }
-        let Some(after) = self.free_name(wanted, Some(&container.id)) else { return Vec::new() };
+        let wanted = match self.world.container_named(wanted).filter(|holder| holder.owner != *self.key) {
+            None => wanted.clone(),
+            Some(holder) => {
+                // Its own object gives that one its name back, which may be the one that this one has now: it makes way.
+                let (subject, owner) = (format!("container/{wanted}"), holder.owner.clone());
+                self.builder.wait(Waiting::NameInUse { subject, owner });
+                self.builder.wake_in(ENGINE_LOOK_MS);
+                if is_derived_name(&container.name, &derived) {
+                    return Vec::new();
+                }
+                let is_free = |name: &String| !self.world.containers_of(self.key).any(|other| *other.name == **name);
+                let Some(own_name) = replacement_names(&derived).find(is_free) else { return Vec::new() };
+                own_name
+            }
+        };
+        let Some(after) = self.free_name(&wanted, Some(&container.id)) else { return Vec::new() };
         let cause = if is_derived_name(&container.name, &derived) {
             Cause::Created
         } else {
@@ -126,7 +141,7 @@ impl SetPlan<'_> {
             self.builder.find(format!("container/{wanted}"), "ContainerRenamed", message);
             Cause::Renamed(container.name.to_string())
         };
-        let action = Action::RenameContainer { container: existing(container), name: wanted.clone() };
+        let action = Action::RenameContainer { container: existing(container), name: wanted };
         let step = self.builder.step(&after, action, cause);
         self.renamed.insert(Arc::clone(&container.id), step);
         vec![step]

@@ -219,6 +219,7 @@ fn stalled_by(facts: &Facts<'_>) -> Option<(&'static str, String)> {
             | Waiting::Readiness { .. }
             | Waiting::EngineRestart { .. }
             | Waiting::Removal { .. }
+            | Waiting::NameInUse { .. }
             | Waiting::Backoff { .. }
             | Waiting::UnknownOutcome { .. }
             | Waiting::Tombstone { .. }

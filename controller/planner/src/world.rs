@@ -481,6 +481,11 @@ impl World {
         self.containers.get(id)
     }
 
+    /// The container of ours that has a name. Looks at every container, so it is for what happens rarely.
+    pub fn container_named(&self, name: &str) -> Option<&ObservedContainer> {
+        self.containers.values().find(|container| *container.name == *name)
+    }
+
     /// One container of ours, to be changed.
     pub fn container_mut(&mut self, id: &str) -> Option<&mut ObservedContainer> {
         self.containers.get_mut(id)
@@ -515,6 +520,11 @@ impl World {
         } else {
             self.foreign_members.insert(Arc::from(network_id), names);
         }
+    }
+
+    /// The ids of the networks in which containers run that are not ours, as far as they were told.
+    pub fn networks_kept_by_strangers(&self) -> Vec<String> {
+        self.foreign_members.keys().map(ToString::to_string).collect()
     }
 
     /// The names of the containers that run in a network and are not ours, as far as they were told.

@@ -2,6 +2,7 @@
 //! stays.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -70,7 +71,7 @@ pub(super) fn run(args: &DemoArgs, global: &GlobalArgs, console: &mut Console) -
 
 /// Where the demo keeps its store: one a user, away from a real controller's.
 fn data_dir() -> PathBuf {
-    let owner = fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).unwrap_or(0);
+    let owner = fs::metadata("/proc/self").map_or(0, |metadata| metadata.uid());
     std::env::temp_dir().join(format!("evenkeel-demo-{owner}"))
 }
 
@@ -173,7 +174,7 @@ async fn await_background(args: &DemoArgs, data_dir: &Path) -> Result<(), CliErr
 }
 
 fn tell_what_next(args: &DemoArgs, console: &mut Console) -> Result<(), CliError> {
-    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "evenkeel".into());
+    let program = std::env::current_exe().map_or_else(|_| "evenkeel".into(), |path| path.display().to_string());
     let server =
         if args.listen == "127.0.0.1:7070" { String::new() } else { format!(" --server http://{}", args.listen) };
     console.data(&format!(

@@ -54,7 +54,7 @@ fn authorize(api: &Api, headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(StatusCode::UNAUTHORIZED, "a valid token is needed")
-        .hint("send `Authorization: Bearer …` with the text of the file `token` in the data directory"))
+        .hint("send `Authorization: Bearer …` with the text of the file `api.token` in the data directory"))
 }
 
 async fn read_json(headers: &HeaderMap, body: Body) -> Result<PruneConfirmation, Problem> {

@@ -21,6 +21,8 @@ const QUIET_TIME: Duration = Duration::from_millis(150);
 const TICK_TIME: Duration = Duration::from_millis(100);
 /// How often it is read even if nothing is heard.
 const POLL_TIME: Duration = Duration::from_secs(30);
+/// How often a directory that is not there is looked for.
+const MISSING_POLL_TIME: Duration = Duration::from_secs(1);
 /// How often a file that changes while it is read is read again.
 const STABLE_ATTEMPTS: u32 = 5;
 /// The pause between these attempts.
@@ -118,7 +120,8 @@ impl Watch {
     ///
     /// Cancel-safe: a hint stays in the channel until it is returned.
     pub async fn changed(&mut self) {
-        let heard = tokio::time::timeout(POLL_TIME, self.rx.recv()).await;
+        let poll_time = if self.root.exists() { POLL_TIME } else { MISSING_POLL_TIME };
+        let heard = tokio::time::timeout(poll_time, self.rx.recv()).await;
         if heard.is_ok() {
             // What else is reported by now is part of the same look.
             while self.rx.try_recv().is_ok() {}
