@@ -124,12 +124,15 @@ impl Reflector {
     /// One connection, from subscription to its end.
     async fn follow(&self, on_relisted: &(impl Fn() + Send + Sync), attempts: &mut usize) -> EngineError {
         let engine = &self.core.engine;
-        let stream = match engine.info().await {
-            Ok(info) if self.is_another_engine(&info) => return another_engine(&info.id),
-            Ok(_) => engine.events().await,
-            Err(error) => return error,
-        };
-        let mut stream = match stream {
+        // What comes back may be another version, or another engine; the first one was asked when the controller was built.
+        if *attempts > 0 {
+            match engine.info().await {
+                Ok(info) if self.is_another_engine(&info) => return another_engine(&info.id),
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+        let mut stream = match engine.events().await {
             Ok(stream) => stream,
             Err(error) => return error,
         };
