@@ -83,7 +83,7 @@ fn a_container_of_an_image_with_every_default_is_left_alone() {
     // Over each default one of its own.
     let spec = format!(
         "{{ image: \"{IMAGE_OF_DEFAULTS}\", command: [/bin/sleep], args: [\"3600\"], env: {{ FROM_IMAGE: no, OWN: \"1\" }}, \
-         labels: {{ from.image: no }}, ports: [{{ port: 8080 }}], user: \"0\", workingDir: /www, init: true, \
+         labels: {{ from.image: no }}, ports: [{{ port: 8080 }}], user: \"0\", workingDir: /etc, init: true, \
          mounts: [{{ tmpfs: 1MiB, path: /image-data }}], stop: {{ signal: SIGQUIT, grace: 1s }} }}"
     );
     let spec = spec.replace("FROM_IMAGE: no", "FROM_IMAGE: \"no\"").replace("from.image: no", "from.image: \"no\"");
