@@ -189,13 +189,13 @@ fn every_fault_of_the_configuration_is_told_at_once() {
         2,
         &expect![""],
         &expect![[r"
-            error[E0242]: invalid value `ssh://far` for `engine` (flag --engine): `ssh://` is not supported: Evenkeel must be next to the engine to keep it
+            error[E0303]: invalid value `ssh://far` for `engine` (flag --engine): `ssh://` is not supported: Evenkeel must be next to the engine to keep it
              |
              = hint: set it with `--engine`, `EVENKEEL_ENGINE` or `engine` in the config file
-            error[E0242]: invalid value `x` for `server` (flag --server): expected `http://HOST:PORT` or `unix://PATH`, such as `http://127.0.0.1:7070`
+            error[E0303]: invalid value `x` for `server` (flag --server): expected `http://HOST:PORT` or `unix://PATH`, such as `http://127.0.0.1:7070`
              |
              = hint: set it with `--server`, `EVENKEEL_SERVER` or `server` in the config file
-            error[E0242]: invalid value `loud` for `logLevel` (flag --log-level): `loud` is not a level: use `off`, `error`, `warn`, `info`, `debug` or `trace`, or `target=level`, separated by commas
+            error[E0303]: invalid value `loud` for `logLevel` (flag --log-level): `loud` is not a level: use `off`, `error`, `warn`, `info`, `debug` or `trace`, or `target=level`, separated by commas
              |
              = hint: set it with `--log-level`, `EVENKEEL_LOG` or `logLevel` in the config file
         "]],

@@ -185,6 +185,21 @@ fn every_file_that_the_architecture_names_is_there() {
 }
 
 #[test]
+fn every_error_code_has_a_page() {
+    let mut without = BTreeSet::new();
+    for (_, text) in code() {
+        for (at, _) in text.match_indices("\"E0") {
+            let code: String = text[at + 1..].chars().take(5).collect();
+            let is_code = code[1..].bytes().all(|byte| byte.is_ascii_digit()) && text[at + 6..].starts_with('"');
+            if is_code && !root().join(format!("docs/errors/{code}.md")).exists() {
+                without.insert(code);
+            }
+        }
+    }
+    assert!(without.is_empty(), "no page in docs/errors: {without:?}");
+}
+
+#[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let mut faults = Vec::new();
     for document in ["README.md", "docs/architecture.md", "docs/operations.md"] {

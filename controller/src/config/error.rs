@@ -71,11 +71,11 @@ impl ConfigError {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable { .. } | Self::Malformed { .. } => "E0240",
-            Self::UnknownSetting { .. } => "E0241",
-            Self::InvalidValue { .. } => "E0242",
+            Self::Unreadable { .. } | Self::Malformed { .. } => "E0301",
+            Self::UnknownSetting { .. } => "E0302",
+            Self::InvalidValue { .. } => "E0303",
             Self::Overlap { .. } => "E0243",
-            Self::RemoteListen { .. } => "E0244",
+            Self::RemoteListen { .. } => "E0304",
         }
     }
 

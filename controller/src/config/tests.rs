@@ -65,7 +65,7 @@ fn every_fault_is_told_at_once_with_code_and_hint() {
         &[(Setting::StartConcurrency, "0")],
     ));
     let starts: Vec<&str> = found.iter().map(|fault| &fault[..5]).collect();
-    assert_eq!(starts, ["E0241", "E0241", "E0242", "E0242", "E0242", "E0242", "E0242"], "{found:#?}");
+    assert_eq!(starts, ["E0302", "E0302", "E0303", "E0303", "E0303", "E0303", "E0303"], "{found:#?}");
     assert!(found[0].contains("did you mean `resync`?"), "{}", found[0]);
     assert!(found[2].contains("(environment DOCKER_HOST): `ssh://` is not supported"), "{}", found[2]);
     assert!(found[5].contains("a whole share from `0%` to `100%`, such as `30%`"), "{}", found[5]);
@@ -84,7 +84,7 @@ fn data_and_manifests_never_contain_each_other() {
 #[test]
 fn other_hosts_are_let_in_only_on_request() {
     let found = faults(load("listen: 0.0.0.0:7070", &[], &[]));
-    assert!(found[0].starts_with("E0244"), "{found:?}");
+    assert!(found[0].starts_with("E0304"), "{found:?}");
     assert!(load("listen: 0.0.0.0:7070\nallowRemote: true", &[], &[]).is_ok());
     assert!(load("listen: unix:///run/evenkeel.sock", &[], &[]).is_ok());
 }
@@ -93,10 +93,10 @@ fn other_hosts_are_let_in_only_on_request() {
 fn a_broken_file_is_one_fault() {
     for file in ["resync: [1]", "- a", "a: b: c", "resync: 1s\nresync: 2s"] {
         let found = faults(load(file, &[], &[]));
-        assert!(found.len() == 1 && found[0].starts_with("E0240"), "{file}: {found:?}");
+        assert!(found.len() == 1 && found[0].starts_with("E0301"), "{file}: {found:?}");
     }
     assert!(
         faults(Config::load(Some(Path::new("/nowhere")), &BTreeMap::new(), &Surroundings::default()))[0]
-            .starts_with("E0240")
+            .starts_with("E0301")
     );
 }

@@ -304,4 +304,32 @@ pub(super) const MEANING_CODES: &[ErrorCode] = &[
         example: "",
         remedy: "Correct the setting that is named.",
     },
+    ErrorCode {
+        code: "E0301",
+        title: "config file unreadable",
+        explanation: "The config file cannot be read, or is no YAML map of settings.",
+        example: "",
+        remedy: "Correct the file, or name another one with `--config`. `evenkeel config show` prints what is in force.",
+    },
+    ErrorCode {
+        code: "E0302",
+        title: "unknown setting",
+        explanation: "The config file has a setting that this release does not know.",
+        example: "pruneDelya: 10s",
+        remedy: "Correct its name; the message names the nearest one.",
+    },
+    ErrorCode {
+        code: "E0303",
+        title: "bad value of a setting",
+        explanation: "The value of a setting, from the file, the environment or a flag, cannot be read or is out of range.",
+        example: "resync: 30",
+        remedy: "Write it as the message shows. The message says where the value came from.",
+    },
+    ErrorCode {
+        code: "E0304",
+        title: "API open to other hosts",
+        explanation: "The address of the API can be reached from other hosts, and `allowRemote` is not set.",
+        example: "listen: 0.0.0.0:7070",
+        remedy: "Listen on a loopback address or a unix socket, or set `allowRemote: true` if that is meant.",
+    },
 ];
