@@ -4,7 +4,7 @@
 #
 # The last line is "N passed, N failed, N skipped".
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 # An Engine where there is none and one can be had; elsewhere the tests say what they skip.
 scripts/engine.sh up || echo "tests: no Engine here" >&2

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds_schema::{ConditionType, Severity};
 use planner::World;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, mpsc, watch};
@@ -21,12 +20,13 @@ use crate::event::{EventType, NewEvent};
 use crate::executor::Executor;
 use crate::holder::Holder;
 use crate::http::server::{Api, ListenError, Listener, serve};
-use crate::http::token::{Token, TokenError};
+use crate::http::token::Token;
 use crate::identity::{self, IdentityError};
 use crate::intake::{Intake, PruneSettings};
 use crate::lease_keeper::{KeepError, LeaseKeeper};
 use crate::lock::{DataDirLock, LockError};
 use crate::metrics::Metrics;
+use crate::once::converge;
 use crate::reconcile::Reconciler;
 use crate::reflector::Reflector;
 use crate::source::directory::Directory;
@@ -39,10 +39,8 @@ const PRUNE_LOOK: Duration = Duration::from_secs(1);
 const EXPORT_TIME: Duration = Duration::from_hours(1);
 /// How long the end may take: flushing, exporting, giving the lease back.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(8);
-/// How many failures in a row make an object hopeless for `--once`.
-const ONCE_FAILURES: u32 = 3;
-/// How many restarts by the Engine make a container hopeless for `--once`.
-const ONCE_LOOK: Duration = Duration::from_millis(20);
+/// How long changes of the board are gathered before they are counted.
+const GATHER_TIME: Duration = Duration::from_millis(20);
 
 /// A controller that is ready to run.
 #[derive(Debug)]
@@ -125,9 +123,6 @@ pub enum AppError {
     /// The address of the API cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The token of the API cannot be used.
-    #[error(transparent)]
-    Token(#[from] TokenError),
 }
 
 impl AppError {
@@ -144,7 +139,7 @@ impl AppError {
             }
             Self::Engine(_) => Some("is Docker running? `evenkeel doctor` looks".into()),
             Self::Listen(_) => Some("use another `--listen` address, or end what uses it".into()),
-            Self::Store(_) | Self::Io { .. } | Self::Token(_) => None,
+            Self::Store(_) | Self::Io { .. } => None,
         }
     }
 }
@@ -288,7 +283,7 @@ impl App {
             let once = self.config.once;
             // The first to end decides how the run ended; the other is over then.
             tokio::select! {
-                outcome = self.converge(is_clean), if once => Ok(outcome),
+                outcome = converge(&self.core, self.config.once_timeout, is_clean), if once => Ok(outcome),
                 () = &mut told_to_stop => Ok(Outcome::Converged),
                 error = keep(&mut lease) => Err(AppError::Lease(error)),
             }
@@ -360,53 +355,6 @@ impl App {
 
     fn wake_all(&self) {
         wake_all(&self.core);
-    }
-
-    /// Waits until everything is as it should be, or will not be soon.
-    async fn converge(&self, is_clean: bool) -> Outcome {
-        let deadline = tokio::time::Instant::now() + self.config.once_timeout;
-        loop {
-            tokio::time::sleep(ONCE_LOOK).await;
-            let is_late = tokio::time::Instant::now() >= deadline;
-            let is_busy = self.core.queue.is_busy(tokio::time::Instant::now());
-            let unsettled: Vec<_> =
-                self.core.board.objects().into_iter().filter(|record| !record.status.is_ready()).collect();
-            let is_first_pass_done = self.core.board.controller().is_ready;
-            if is_first_pass_done && !is_busy && unsettled.is_empty() {
-                return if is_clean { Outcome::Converged } else { Outcome::BadInput };
-            }
-            let is_hopeless = is_first_pass_done && !is_busy && unsettled.iter().all(|record| self.is_hopeless(record));
-            if is_hopeless || is_late {
-                return if is_clean { Outcome::NotConverged } else { Outcome::BadInput };
-            }
-        }
-    }
-
-    /// Whether an object will not become ready soon by itself.
-    fn is_hopeless(&self, record: &crate::status::ObjectRecord) -> bool {
-        let status = &record.status;
-        let is_stalled = status
-            .condition(ConditionType::Stalled)
-            .is_some_and(|stalled| stalled.status == crds_schema::ConditionStatus::True);
-        let failures = self.core.backoffs().failures(&record.key);
-        let ready_reason =
-            status.condition(ConditionType::Ready).map(|ready| ready.reason.as_str()).unwrap_or_default();
-        let is_crash_looping = ready_reason == "CrashLoopBackOff"
-            && self.core.world().containers_of(&record.key).any(|container| container.restart_count >= ONCE_FAILURES);
-        let is_waiting_only = ready_reason == "Waiting"
-            && self.core.world().desired(&record.key).is_some_and(|object| {
-                let needs = object.lowered.depends_on.iter().map(|dependency| &dependency.key);
-                let mut needs = needs.chain(object.lowered.references());
-                needs.any(|key| {
-                    self.core.backoffs().failures(key) >= ONCE_FAILURES || self.core.board.object(key).is_none()
-                })
-            });
-        let is_kept_by_strangers = {
-            let world = self.core.world();
-            let mut networks = world.networks_of(&record.key);
-            networks.any(|network| !world.foreign_members(&network.id).is_empty())
-        };
-        is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only || is_kept_by_strangers
     }
 
     /// Ends the tasks, then what outlives them. Calls under way are left to the Engine; what they did is observed at the next start.
@@ -517,7 +465,7 @@ async fn tell_readiness(core: Arc<Core>) {
         if changes.changed().await.is_err() {
             return;
         }
-        tokio::time::sleep(ONCE_LOOK).await;
+        tokio::time::sleep(GATHER_TIME).await;
     }
 }
 
@@ -528,9 +476,4 @@ async fn export_regularly(store: Store) {
             tracing::warn!(error = %error, "the store was not exported");
         }
     }
-}
-
-/// Whether any diagnostic refuses something.
-pub fn has_errors(diagnostics: &[crds_schema::Diagnostic]) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }

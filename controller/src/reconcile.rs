@@ -6,11 +6,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds_schema::{Condition, ConditionStatus, ConditionType, ObjectKey};
+use crds_schema::{ConditionType, ObjectKey};
 use futures_util::FutureExt as _;
 use planner::observed::ContainerState;
 use planner::plan::{Action, Finding, Plan, Step};
-use planner::rollup::{Failure, RollUp, roll_up};
+use planner::rollup::{Failure, roll_up};
 use planner::world::{Hold, Removal};
 use tokio::time::Instant;
 
@@ -20,8 +20,9 @@ use crate::event::NewEvent;
 use crate::executor::{Effect, Executor, StepOutcome, container_of};
 use crate::metrics::ReconcileResult;
 use crate::reflector::Reflector;
-use crate::status::{Column, ObjectRecord, ObjectStatus, PrimitiveStatus};
+use crate::status::{ObjectRecord, is_same_but_for_time, new_status};
 use crate::store::record::IntentId;
+use crate::wording::{describe, describe_outcome, describe_short, event_reason};
 
 /// How many keys are reconciled at once. Most only wait; what loads the Engine is bounded by the executor.
 const WORKERS: usize = 64;
@@ -535,61 +536,6 @@ impl Reconciler {
     }
 }
 
-/// Whether two statuses differ only in when they were observed.
-fn is_same_but_for_time(old: &ObjectStatus, new: &ObjectStatus) -> bool {
-    let old = ObjectStatus { observed_ms: new.observed_ms, ..old.clone() };
-    old == *new
-}
-
-fn new_status(
-    before: &ObjectStatus,
-    rolled: RollUp,
-    plan: &Plan,
-    failure: Option<&Failure>,
-    hold: Option<Hold>,
-    now_ms: i64,
-) -> ObjectStatus {
-    let conditions = rolled
-        .conditions
-        .into_iter()
-        .map(|statement| {
-            let old = before.condition(statement.condition_type);
-            let since_ms = old.filter(|old| old.status == statement.status).map_or(now_ms, |old| old.since_ms);
-            Condition {
-                condition_type: statement.condition_type,
-                status: statement.status,
-                reason: statement.reason.to_owned(),
-                message: statement.message,
-                observed_generation: before.generation,
-                since_ms,
-            }
-        })
-        .collect::<Vec<_>>();
-    let is_ready = conditions.first().is_some_and(|ready| ready.status == ConditionStatus::True);
-    ObjectStatus {
-        generation: before.generation,
-        observed_generation: before.generation,
-        observed_ms: now_ms,
-        conditions,
-        waiting: plan.waiting.iter().map(ToString::to_string).collect(),
-        last_error: failure.filter(|_| !is_ready).map(|failure| failure.message.clone()),
-        next_retry_ms: match hold {
-            Some(Hold::Backoff(until_ms) | Hold::UnknownOutcome(until_ms)) => Some(until_ms),
-            None => None,
-        },
-        columns: rolled
-            .columns
-            .into_iter()
-            .map(|(name, value, wide)| Column { name: name.to_owned(), value, wide })
-            .collect(),
-        primitives: rolled
-            .primitives
-            .into_iter()
-            .map(|view| PrimitiveStatus { subject: view.subject, id: view.id, state: view.state, detail: view.detail })
-            .collect(),
-    }
-}
-
 fn network_detail(id: &str, create: &planner::plan::NetworkCreate, now_ms: i64) -> planner::observed::NetworkDetail {
     planner::observed::NetworkDetail {
         id: id.to_owned(),
@@ -602,42 +548,6 @@ fn network_detail(id: &str, create: &planner::plan::NetworkCreate, now_ms: i64) 
         options: create.options.clone(),
         labels: create.labels.clone(),
         created_ms: now_ms,
-    }
-}
-
-/// A step as the plan's text says it, without its number.
-fn describe(step: &Step) -> String {
-    format!("{} {}: {}", step.action.subject(), step.action.verb(), step.cause)
-}
-
-fn describe_short(step: &Step) -> String {
-    format!("{} {}", step.action.verb().to_lowercase(), step.action.subject())
-}
-
-fn describe_outcome(outcome: &StepOutcome) -> String {
-    match outcome {
-        StepOutcome::Done(_) => "done".to_owned(),
-        StepOutcome::Differs(..) => "not as asked".to_owned(),
-        StepOutcome::Failed(error) if error.kind.is_outcome_unknown() => format!("unknown: {}", error.text),
-        StepOutcome::Failed(error) => format!("failed: {}", error.text),
-        StepOutcome::Skipped => "skipped".to_owned(),
-    }
-}
-
-/// The reason of the event that tells of a step; `None` for steps that users need not hear of.
-fn event_reason(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::PullImage { .. } => Some("Pulled"),
-        Action::CreateNetwork(_) | Action::CreateVolume(_) | Action::CreateContainer(_) => Some("Created"),
-        Action::RemoveNetwork { .. } | Action::RemoveVolume { .. } | Action::RemoveContainer { .. } => Some("Removed"),
-        Action::StartContainer { .. } => Some("Started"),
-        Action::StopContainer { .. } => Some("Stopped"),
-        Action::UnpauseContainer { .. } => Some("Unpaused"),
-        Action::RenameContainer { .. } => Some("Renamed"),
-        Action::UpdateContainer { .. } => Some("Updated"),
-        Action::ConnectNetwork { .. } => Some("Connected"),
-        Action::DisconnectNetwork { .. } => Some("Disconnected"),
-        Action::VerifyContainer { .. } => None,
     }
 }
 

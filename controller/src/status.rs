@@ -1,6 +1,9 @@
 //! What is known of an object: the record that the store keeps, the API serves and the CLI prints.
 
 use crds_schema::{Condition, ConditionStatus, ConditionType, Generation, ObjectKey, SourceLocation};
+use planner::plan::Plan;
+use planner::rollup::{Failure, RollUp};
+use planner::world::Hold;
 use serde::{Deserialize, Serialize};
 
 /// Everything that is known of one object.
@@ -80,5 +83,61 @@ impl ObjectStatus {
     /// Whether the object is as its spec says, and serves.
     pub fn is_ready(&self) -> bool {
         self.condition(ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True)
+    }
+}
+
+/// Whether two statuses differ only in when they were observed.
+pub(crate) fn is_same_but_for_time(old: &ObjectStatus, new: &ObjectStatus) -> bool {
+    let old = ObjectStatus { observed_ms: new.observed_ms, ..old.clone() };
+    old == *new
+}
+
+/// The status that follows from a roll-up. A condition that did not change keeps its time.
+pub(crate) fn new_status(
+    before: &ObjectStatus,
+    rolled: RollUp,
+    plan: &Plan,
+    failure: Option<&Failure>,
+    hold: Option<Hold>,
+    now_ms: i64,
+) -> ObjectStatus {
+    let conditions = rolled
+        .conditions
+        .into_iter()
+        .map(|statement| {
+            let old = before.condition(statement.condition_type);
+            let since_ms = old.filter(|old| old.status == statement.status).map_or(now_ms, |old| old.since_ms);
+            Condition {
+                condition_type: statement.condition_type,
+                status: statement.status,
+                reason: statement.reason.to_owned(),
+                message: statement.message,
+                observed_generation: before.generation,
+                since_ms,
+            }
+        })
+        .collect::<Vec<_>>();
+    let is_ready = conditions.first().is_some_and(|ready| ready.status == ConditionStatus::True);
+    ObjectStatus {
+        generation: before.generation,
+        observed_generation: before.generation,
+        observed_ms: now_ms,
+        conditions,
+        waiting: plan.waiting.iter().map(ToString::to_string).collect(),
+        last_error: failure.filter(|_| !is_ready).map(|failure| failure.message.clone()),
+        next_retry_ms: match hold {
+            Some(Hold::Backoff(until_ms) | Hold::UnknownOutcome(until_ms)) => Some(until_ms),
+            None => None,
+        },
+        columns: rolled
+            .columns
+            .into_iter()
+            .map(|(name, value, wide)| Column { name: name.to_owned(), value, wide })
+            .collect(),
+        primitives: rolled
+            .primitives
+            .into_iter()
+            .map(|view| PrimitiveStatus { subject: view.subject, id: view.id, state: view.state, detail: view.detail })
+            .collect(),
     }
 }

@@ -1,0 +1,57 @@
+//! `--once`: when a run has converged, and when it will not.
+
+use std::time::Duration;
+
+use crds_schema::{ConditionStatus, ConditionType};
+use tokio::time::Instant;
+
+use crate::app::Outcome;
+use crate::core::Core;
+use crate::status::ObjectRecord;
+
+/// How many failures in a row make an object hopeless, and how many restarts by the Engine.
+const HOPELESS_FAILURES: u32 = 3;
+/// The pause between two looks.
+const LOOK_TIME: Duration = Duration::from_millis(20);
+
+/// Waits until everything is as it should be, or will not be soon. `is_clean`: no manifest was at fault.
+pub(crate) async fn converge(core: &Core, timeout: Duration, is_clean: bool) -> Outcome {
+    let deadline = Instant::now() + timeout;
+    loop {
+        tokio::time::sleep(LOOK_TIME).await;
+        let is_late = Instant::now() >= deadline;
+        let is_busy = core.queue.is_busy(Instant::now());
+        let unsettled: Vec<_> = core.board.objects().into_iter().filter(|record| !record.status.is_ready()).collect();
+        let is_first_pass_done = core.board.controller().is_ready;
+        if is_first_pass_done && !is_busy && unsettled.is_empty() {
+            return if is_clean { Outcome::Converged } else { Outcome::BadInput };
+        }
+        let is_hopeless = is_first_pass_done && !is_busy && unsettled.iter().all(|record| is_hopeless(core, record));
+        if is_hopeless || is_late {
+            return if is_clean { Outcome::NotConverged } else { Outcome::BadInput };
+        }
+    }
+}
+
+/// Whether an object will not become ready soon by itself.
+fn is_hopeless(core: &Core, record: &ObjectRecord) -> bool {
+    let status = &record.status;
+    let is_stalled =
+        status.condition(ConditionType::Stalled).is_some_and(|stalled| stalled.status == ConditionStatus::True);
+    let failures = core.backoffs().failures(&record.key);
+    let ready_reason = status.condition(ConditionType::Ready).map(|ready| ready.reason.as_str()).unwrap_or_default();
+    let is_crash_looping = ready_reason == "CrashLoopBackOff"
+        && core.world().containers_of(&record.key).any(|container| container.restart_count >= HOPELESS_FAILURES);
+    let is_waiting_only = ready_reason == "Waiting"
+        && core.world().desired(&record.key).is_some_and(|object| {
+            let needs = object.lowered.depends_on.iter().map(|dependency| &dependency.key);
+            let mut needs = needs.chain(object.lowered.references());
+            needs.any(|key| core.backoffs().failures(key) >= HOPELESS_FAILURES || core.board.object(key).is_none())
+        });
+    let is_kept_by_strangers = {
+        let world = core.world();
+        let mut networks = world.networks_of(&record.key);
+        networks.any(|network| !world.foreign_members(&network.id).is_empty())
+    };
+    is_stalled || failures >= HOPELESS_FAILURES || is_crash_looping || is_waiting_only || is_kept_by_strangers
+}
