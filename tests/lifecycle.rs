@@ -187,11 +187,13 @@ fn a_circle_of_dependencies_is_refused_with_the_circle() {
 }
 
 #[test]
-fn a_reference_to_what_is_not_defined_is_refused_and_taken_when_it_is() {
+fn a_reference_to_what_is_not_defined_is_told_and_waited_for() {
     let Some(mut bed) = scene("a_reference_to_what_is_not_defined") else { return };
     bed.write("web.yaml", &sleeper("web", "networks: [back]\nmounts: [{ volume: data, path: /data }]"));
     bed.start_with(&[]);
     bed.await_fault("web.yaml", "E0217");
+    let message = bed.await_reason("Deployment", "web", "NotDefined");
+    assert!(message.contains("back"), "{message}");
     bed.write("back.yaml", &object("Network", "back", "spec: { internal: true }\n"));
     bed.write("data.yaml", &object("Volume", "data", "spec: {}\n"));
     bed.await_no_fault();

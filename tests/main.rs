@@ -1,5 +1,7 @@
 //! Black-box tests: what a user gets, from the program itself and a real Engine. This file is their table of contents.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
+
 #[cfg(test)]
 #[allow(dead_code, reason = "every ring of tests uses a part of it")]
 mod support;

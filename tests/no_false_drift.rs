@@ -12,9 +12,9 @@ use crate::support::look::{
 use crate::support::{engine, look};
 
 /// An image with a default of every kind.
-const IMAGE_OF_DEFAULTS: &str = "evenkeel.test/defaults:1";
+const IMAGE_OF_DEFAULTS: &str = "evenkeel.test/defaults:2";
 /// The same but for the stop signal, which an import cannot set.
-const IMPORTED_DEFAULTS: &str = "evenkeel.test/imported-defaults:1";
+const IMPORTED_DEFAULTS: &str = "evenkeel.test/imported-defaults:2";
 const DEFAULTS: [&str; 9] = [
     "ENV FROM_IMAGE=yes",
     "LABEL from.image=yes",
@@ -24,7 +24,8 @@ const DEFAULTS: [&str; 9] = [
     "HEALTHCHECK --interval=1s --timeout=5s CMD [\"/bin/true\"]",
     "ENTRYPOINT [\"/bin/sh\", \"-c\"]",
     "CMD [\"trap 'exit 0' INT; while :; do sleep 1; done\"]",
-    "WORKDIR /data",
+    // A directory that the host has too: an engine in a chroot runs health checks there.
+    "WORKDIR /tmp",
 ];
 
 /// Makes [`IMAGE_OF_DEFAULTS`]: what is committed takes its stop signal from the container.
@@ -82,8 +83,8 @@ fn a_container_of_an_image_with_every_default_is_left_alone() {
     // Over each default one of its own.
     let spec = format!(
         "{{ image: \"{IMAGE_OF_DEFAULTS}\", command: [/bin/sleep], args: [\"3600\"], env: {{ FROM_IMAGE: no, OWN: \"1\" }}, \
-         labels: {{ from.image: no }}, ports: [{{ port: 8080 }}], user: \"0\", workingDir: /tmp, init: true, \
-         mounts: [{{ tmpfs: 1MiB, path: /image-data }}], stop: {{ signal: SIGKILL, grace: 1s }} }}"
+         labels: {{ from.image: no }}, ports: [{{ port: 8080 }}], user: \"0\", workingDir: /www, init: true, \
+         mounts: [{{ tmpfs: 1MiB, path: /image-data }}], stop: {{ signal: SIGQUIT, grace: 1s }} }}"
     );
     let spec = spec.replace("FROM_IMAGE: no", "FROM_IMAGE: \"no\"").replace("from.image: no", "from.image: \"no\"");
     bed.write("over.yaml", &object("Deployment", "over", &spec));

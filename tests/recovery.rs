@@ -153,6 +153,7 @@ fn a_lost_store_beside_a_broken_file_removes_nothing() {
 
 #[test]
 fn a_lost_store_beside_a_refused_object_removes_nothing() {
-    let refused = sleeper("web", "networks: [nowhere]");
-    check_keeps_what_is_at_fault("a_lost_store_beside_a_refused", &refused, "E0217");
+    let needs = |name: &str| format!("dependsOn: [{{ kind: Deployment, name: {name} }}]");
+    let circle = sleeper("web", &needs("third")) + &sleeper("third", &needs("web"));
+    check_keeps_what_is_at_fault("a_lost_store_beside_a_refused", &circle, "E0218");
 }

@@ -13,7 +13,7 @@ use crate::workload::{REPLICAS, network};
 /// Containers.
 const CONTAINERS: usize = 10_000;
 /// Containers of one Deployment.
-const PER_DEPLOYMENT: usize = 10;
+const PER_DEPLOYMENT: usize = 100;
 /// How long they may take to come up.
 const PATIENCE: Duration = Duration::from_mins(4);
 

@@ -24,7 +24,7 @@ use crate::http::server::{Api, ListenError, Listener, serve};
 use crate::http::token::{Token, TokenError};
 use crate::identity::{self, IdentityError};
 use crate::intake::{Intake, PruneSettings};
-use crate::lease::{self, Lease, LeaseError, LeaseRequest};
+use crate::lease_keeper::{KeepError, LeaseKeeper};
 use crate::lock::{DataDirLock, LockError};
 use crate::metrics::Metrics;
 use crate::reconcile::Reconciler;
@@ -39,8 +39,6 @@ const PRUNE_LOOK: Duration = Duration::from_secs(1);
 const EXPORT_TIME: Duration = Duration::from_hours(1);
 /// How long the end may take: flushing, exporting, giving the lease back.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(8);
-/// Where the store keeps the epoch of the last lease.
-const LEASE_EPOCH: &str = "lease-epoch";
 /// How many failures in a row make an object hopeless for `--once`.
 const ONCE_FAILURES: u32 = 3;
 /// How many restarts by the Engine make a container hopeless for `--once`.
@@ -57,7 +55,8 @@ pub struct App {
     api: Option<(Listener, Api)>,
     confirmations: mpsc::Receiver<String>,
     stop: watch::Sender<bool>,
-    lease: Option<Lease>,
+    /// None on the simulated engine, which nobody shares.
+    lease: Option<LeaseKeeper>,
     last_seen: LastSeen,
     /// Held for as long as the controller runs.
     _lock: DataDirLock,
@@ -106,7 +105,7 @@ pub enum AppError {
     Engine(#[from] EngineError),
     /// Another controller holds the engine for this instance.
     #[error(transparent)]
-    Lease(#[from] LeaseError),
+    Lease(#[from] KeepError),
     /// The store belongs to another engine.
     #[error("the data directory belongs to the engine `{known}`, but this is the engine `{found}`")]
     OtherEngine {
@@ -139,7 +138,7 @@ impl AppError {
             Self::Lock(error) => Some(error.hint().to_owned()),
             Self::Identity(error) => Some(error.hint()),
             Self::Open(error) => Some(error.hint().to_owned()),
-            Self::Lease(error) => Some(error.hint()),
+            Self::Lease(error) => error.hint(),
             Self::OtherEngine { .. } => {
                 Some("use another `--data-dir` for another engine, or the `--engine` that this one belongs to".into())
             }
@@ -193,10 +192,13 @@ impl App {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let is_reachable = check_engine(&*engine, &store, config.once).await?;
-        let lease = match (is_simulated, is_reachable) {
-            (false, true) => Some(take_lease(&*engine, &store, &me, &local.data_dir_id, start.take_over).await?),
-            (true, _) | (_, false) => None,
-        };
+        let mut lease = (!is_simulated).then(|| {
+            let (engine, data_dir_id) = (Arc::clone(&engine), local.data_dir_id.clone());
+            LeaseKeeper::new(engine, store.clone(), me.clone(), data_dir_id, start.take_over)
+        });
+        if let (Some(lease), true) = (&mut lease, is_reachable) {
+            lease.ensure().await?;
+        }
         let mut world = World::new(local.identity.clone());
         world.remember_ids(store.known_containers()?.into_keys());
         board.restore_events(store.events()?);
@@ -275,19 +277,31 @@ impl App {
             () = relisted.notified() => None,
             () = &mut told_to_stop => Some(Outcome::Converged),
         };
+        let mut lease = self.lease.take();
         let outcome = if let Some(outcome) = outcome {
-            outcome
+            Ok(outcome)
+        } else if let Err(error) = self.admit_late_engine(&mut lease).await {
+            Err(error)
         } else {
+            std::mem::take(&mut self.last_seen).note_losses(&self.core);
             self.spawn_loops(&mut tasks, directory, relisted);
             let once = self.config.once;
             // The first to end decides how the run ended; the other is over then.
             tokio::select! {
-                outcome = self.converge(is_clean), if once => outcome,
-                () = &mut told_to_stop => Outcome::Converged,
+                outcome = self.converge(is_clean), if once => Ok(outcome),
+                () = &mut told_to_stop => Ok(Outcome::Converged),
+                error = keep(&mut lease) => Err(AppError::Lease(error)),
             }
         };
-        self.end(tasks).await;
-        Ok(outcome)
+        self.end(tasks, lease).await;
+        outcome
+    }
+
+    /// An Engine that could not be reached at the start is looked at as one that could: whether it is the store's own, and free.
+    async fn admit_late_engine(&self, lease: &mut Option<LeaseKeeper>) -> Result<(), AppError> {
+        let Some(lease) = lease else { return Ok(()) };
+        check_engine(&*self.core.engine, &self.core.store, true).await?;
+        lease.ensure().await.map_err(AppError::Lease)
     }
 
     async fn read_once(&self, directory: &Directory) -> bool {
@@ -387,11 +401,16 @@ impl App {
                     self.core.backoffs().failures(key) >= ONCE_FAILURES || self.core.board.object(key).is_none()
                 })
             });
-        is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only
+        let is_kept_by_strangers = {
+            let world = self.core.world();
+            let mut networks = world.networks_of(&record.key);
+            networks.any(|network| !world.foreign_members(&network.id).is_empty())
+        };
+        is_stalled || failures >= ONCE_FAILURES || is_crash_looping || is_waiting_only || is_kept_by_strangers
     }
 
     /// Ends the tasks, then what outlives them. Calls under way are left to the Engine; what they did is observed at the next start.
-    async fn end(self, mut tasks: JoinSet<()>) {
+    async fn end(self, mut tasks: JoinSet<()>, lease: Option<LeaseKeeper>) {
         // Nobody listens any more when the server has ended already.
         self.stop.send_replace(true);
         tasks.abort_all();
@@ -400,10 +419,8 @@ impl App {
             if let Err(error) = self.core.store.close().await {
                 tracing::warn!(error = %error, "the store was not closed in order");
             }
-            if let Some(lease) = self.lease
-                && let Err(error) = lease.release(&*self.core.engine).await
-            {
-                tracing::warn!(error = %error, "the lease was not given back; the next start takes it over");
+            if let Some(lease) = lease {
+                lease.release().await;
             }
         };
         if tokio::time::timeout(SHUTDOWN_TIME, ending).await.is_err() {
@@ -427,21 +444,12 @@ fn wake_all(core: &Core) {
     }
 }
 
-/// Takes the lease of this instance, and remembers its epoch.
-async fn take_lease(
-    engine: &dyn Engine,
-    store: &Store,
-    me: &Holder,
-    data_dir_id: &str,
-    take_over: bool,
-) -> Result<Lease, AppError> {
-    let last_epoch = store.meta(LEASE_EPOCH)?.unwrap_or(0);
-    let request = LeaseRequest { me: me.clone(), data_dir_id: data_dir_id.to_owned(), last_epoch, take_over };
-    let lease = lease::acquire(engine, &request).await?;
-    let mut write = store.write();
-    write.put_meta(LEASE_EPOCH, &lease.epoch);
-    write.commit().await?;
-    Ok(lease)
+/// Ends only when the lease is lost; without one, never.
+async fn keep(lease: &mut Option<LeaseKeeper>) -> KeepError {
+    match lease {
+        Some(lease) => lease.keep().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Whether the Engine answers. The store belongs to one engine: another one is refused.
@@ -494,6 +502,10 @@ async fn tell_readiness(core: Arc<Core>) {
         let objects = core.board.objects();
         let (ready, not_ready): (Vec<_>, Vec<_>) = objects.iter().partition(|record| record.status.is_ready());
         core.metrics.set_objects(ready.len(), not_ready.len());
+        let (due, _) = core.queue.depth();
+        core.metrics.queue_depth.set(i64::try_from(due).unwrap_or(i64::MAX));
+        let commits = core.store.commits();
+        core.metrics.store_commits.inc_by(commits.saturating_sub(core.metrics.store_commits.get()));
         let is_looked_at = objects.iter().all(|record| {
             record.status.observed_generation == record.status.generation
                 && record.status.observed_ms >= core.started_ms

@@ -19,6 +19,7 @@ pub mod http;
 pub mod identity;
 pub mod intake;
 pub mod lease;
+pub mod lease_keeper;
 pub mod lock;
 pub mod metrics;
 pub mod prune;

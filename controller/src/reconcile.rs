@@ -6,8 +6,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds_schema::{Condition, ConditionStatus, ObjectKey};
+use crds_schema::{Condition, ConditionStatus, ConditionType, ObjectKey};
 use futures_util::FutureExt as _;
+use planner::observed::ContainerState;
 use planner::plan::{Action, Finding, Plan, Step};
 use planner::rollup::{Failure, RollUp, roll_up};
 use planner::world::{Hold, Removal};
@@ -28,6 +29,8 @@ const WORKERS: usize = 64;
 const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
 /// How often a key is planned even if nothing is heard and nothing is due.
 const IDLE_LOOK: Duration = Duration::from_mins(5);
+/// The reason of the condition and the event of a container that ends again and again.
+const CRASH_LOOP: &str = "CrashLoopBackOff";
 /// How many lines of output are kept of a container that failed.
 const LOG_LINES: u32 = 10;
 
@@ -84,10 +87,19 @@ impl Reconciler {
 
     /// One pass over one object.
     async fn pass(&self, key: &ObjectKey) -> ReconcileResult {
+        if let Err(error) = self.look_after_unknown(key).await {
+            tracing::debug!(object = %key, error = %error, "what became of an unanswered call is not known yet");
+            self.core.queue.add(key, LATE_EFFECT_GRACE);
+            return ReconcileResult::Waiting;
+        }
         let plan = self.plan(key);
         self.report_findings(key, &plan.findings);
         if plan.steps.is_empty() {
+            let was_looping = self.is_crash_looping(key);
             self.tell_status(key, &plan);
+            if !was_looping && self.is_crash_looping(key) {
+                self.report_crash_loop(key).await;
+            }
             self.finish_removal(key);
             let wake = plan.wake_ms.map_or(IDLE_LOOK, to_duration);
             self.core.queue.add(key, wake);
@@ -112,6 +124,43 @@ impl Reconciler {
         self.observe_changed(&plan, &outcomes).await;
         self.finish(intent, &plan, &outcomes);
         self.conclude(key, &plan, &outcomes).await
+    }
+
+    /// Before anything more is done after a call without an answer, everything is looked at again.
+    async fn look_after_unknown(&self, key: &ObjectKey) -> Result<(), EngineError> {
+        let hold = self.core.world().hold(key);
+        match hold {
+            Some(Hold::UnknownOutcome(until_ms)) if until_ms <= self.core.clock.now_ms() => {
+                self.reflector.relist().await
+            }
+            Some(Hold::UnknownOutcome(_) | Hold::Backoff(_)) | None => Ok(()),
+        }
+    }
+
+    fn is_crash_looping(&self, key: &ObjectKey) -> bool {
+        let record = self.core.board.object(key);
+        let ready = record.as_ref().and_then(|record| record.status.condition(ConditionType::Ready));
+        ready.is_some_and(|ready| ready.reason == CRASH_LOOP)
+    }
+
+    /// Keeps the last words of a container that ends again and again.
+    async fn report_crash_loop(&self, key: &ObjectKey) {
+        let looping = {
+            let world = self.core.world();
+            let found = world.containers_of(key).find(|container| container.state == ContainerState::Restarting);
+            found.map(|container| {
+                (container.id.to_string(), container.name.to_string(), container.exit_code, container.oom_killed)
+            })
+        };
+        let Some((id, name, exit_code, oom_killed)) = looping else { return };
+        let memory = if oom_killed { ", out of memory" } else { "" };
+        let mut message = format!("container/{name} ends again and again, last with exit code {exit_code}{memory}");
+        if let Ok(log) = self.core.engine.tail_logs(&id, LOG_LINES).await
+            && !log.trim().is_empty()
+        {
+            message = format!("{message}; last output: {}", log.trim());
+        }
+        self.core.record(NewEvent::warning(key, CRASH_LOOP, message));
     }
 
     fn plan(&self, key: &ObjectKey) -> Plan {
@@ -330,11 +379,15 @@ impl Reconciler {
             self.core.wake(key);
             return ReconcileResult::Changed;
         }
-        if let (Action::RemoveNetwork { id, .. }, ErrorKind::InUse) = (&step.action, error.kind) {
-            self.note_foreign_members(id).await;
-        }
         let failure = self.explain_failure(key, step, &error).await;
         self.core.record(NewEvent::warning(key, failure.reason, failure.message.clone()));
+        if let (Action::RemoveNetwork { id, .. }, ErrorKind::InUse) = (&step.action, error.kind)
+            && matches!(self.reflector.note_foreign_members(id).await, Ok(true))
+        {
+            // Whoever is in it and is not ours is waited for by name; there is nothing to try again before.
+            self.core.wake(key);
+            return ReconcileResult::Waiting;
+        }
         if error.kind.is_outcome_unknown() {
             let until_ms = self.core.clock.now_ms() + to_ms(LATE_EFFECT_GRACE);
             self.core.world().set_hold(key, Some(Hold::UnknownOutcome(until_ms)));
@@ -347,15 +400,6 @@ impl Reconciler {
             self.back_off(key, failure, error.kind == ErrorKind::RegistryThrottled);
         }
         ReconcileResult::Failed
-    }
-
-    /// A network cannot be removed: whoever is in it and is not ours is waited for by name.
-    async fn note_foreign_members(&self, network_id: &str) {
-        let Ok(members) = self.core.engine.network_members(network_id).await else { return };
-        let mut world = self.core.world();
-        let strangers =
-            members.into_iter().filter(|(id, _)| world.container(id).is_none()).map(|(_, name)| name).collect();
-        world.set_foreign_members(network_id, strangers);
     }
 
     /// After a create that found its name taken: whether the holder is this object's.

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::engine::{EngineError, EngineEvent, EventSubject};
+use crate::engine::{EngineError, EngineEvent, EngineInfo, EventSubject};
 use crate::event::NewEvent;
 
 /// How many events wait to be looked at before a full list takes their place.
@@ -124,11 +124,15 @@ impl Reflector {
     /// One connection, from subscription to its end.
     async fn follow(&self, on_relisted: &(impl Fn() + Send + Sync), attempts: &mut usize) -> EngineError {
         let engine = &self.core.engine;
-        let stream = match engine.info().await {
-            Ok(_) => engine.events().await,
-            Err(error) => return error,
-        };
-        let mut stream = match stream {
+        // What comes back may be another version, or another engine; the first one was asked when the controller was built.
+        if *attempts > 0 {
+            match engine.info().await {
+                Ok(info) if self.is_another_engine(&info) => return another_engine(&info.id),
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+        let mut stream = match engine.events().await {
             Ok(stream) => stream,
             Err(error) => return error,
         };
@@ -166,6 +170,12 @@ impl Reflector {
             let kind = crate::engine::ErrorKind::Unreachable;
             EngineError { operation: "follow events".into(), status: None, text, kind }
         }
+    }
+
+    /// Whether what answers at the address now is not the engine that the store belongs to: then nothing is looked at or done.
+    fn is_another_engine(&self, info: &EngineInfo) -> bool {
+        let known = self.core.store.engine_id().ok().flatten();
+        known.is_some_and(|known| known != info.id)
     }
 
     /// Works off events until the stream ends.
@@ -226,6 +236,8 @@ impl Reflector {
             },
             EventSubject::Network => match action {
                 "connect" | "disconnect" => {
+                    // A stranger that leaves may have kept it from going.
+                    hints.networks |= !self.core.world().foreign_members(&event.id).is_empty();
                     if self.core.world().container(&event.actor).is_some() {
                         hints.put(&event.actor, GATHER_TIME);
                     }
@@ -420,8 +432,6 @@ impl Reflector {
         {
             let mut world = self.core.world();
             for network in &listed {
-                // Who was in it is asked again when it cannot be removed again.
-                world.set_foreign_members(&network.id, Vec::new());
                 let before = world.network(&network.id).cloned();
                 let owner = world.observe_network(network);
                 let is_news = before.as_ref() != world.network(&network.id);
@@ -431,7 +441,38 @@ impl Reflector {
         for owner in &news {
             self.core.wake_with_dependents(owner);
         }
+        self.look_at_foreign_members().await;
         Ok(())
+    }
+
+    /// Asks again who is in the networks that strangers keep from going.
+    async fn look_at_foreign_members(&self) {
+        let kept = self.core.world().networks_kept_by_strangers();
+        for network_id in &kept {
+            if let Err(error) = self.note_foreign_members(network_id).await {
+                tracing::debug!(error = %error, "who is in a network cannot be asked; the next list repeats it");
+            }
+        }
+    }
+
+    /// Asks who is in a network and is not ours; where that is news, the network's owner looks again whether it can go. Returns
+    /// whether anybody is.
+    ///
+    /// # Errors
+    /// When the Engine cannot be asked.
+    pub async fn note_foreign_members(&self, network_id: &str) -> Result<bool, EngineError> {
+        let members = self.core.engine.network_members(network_id).await?;
+        let mut world = self.core.world();
+        let is_stranger = |(id, _): &(String, String)| world.container(id).is_none();
+        let names: Vec<String> = members.into_iter().filter(is_stranger).map(|(_, name)| name).collect();
+        let is_news = world.foreign_members(network_id) != names;
+        let (has_any, owner) = (!names.is_empty(), world.network(network_id).and_then(|network| network.owner.clone()));
+        world.set_foreign_members(network_id, names);
+        drop(world);
+        if let Some(owner) = owner.filter(|_| is_news) {
+            self.core.wake_with_dependents(&owner);
+        }
+        Ok(has_any)
     }
 
     async fn list_volumes(&self) -> Result<(), EngineError> {
@@ -486,6 +527,15 @@ impl Reflector {
                 Err(error) => tracing::debug!(error = %error, "an image cannot be inspected; the pull will tell"),
             }
         }
+    }
+}
+
+fn another_engine(id: &str) -> EngineError {
+    EngineError {
+        operation: "follow events".into(),
+        status: None,
+        text: format!("another engine answers at this address now: `{id}`"),
+        kind: crate::engine::ErrorKind::Unreachable,
     }
 }
 

@@ -223,6 +223,10 @@ fn a_network_to_be_pruned_waits_for_the_stranger_in_it_and_names_it() {
         ready["message"].as_str().is_some_and(|message| message.contains(&guest)).then_some(())
     });
     assert_eq!(bed.inspect("container", &stranger.id)["State"]["Running"], true);
+    assert!(bed.stop().success());
+    let run = bed.run_once();
+    assert_eq!(run.status.code(), Some(1), "{}", crate::support::engine::text_of(&run));
+    bed.start_with(&["--prune-delay", "0s"]);
     stranger.go();
     eventually("the network is gone", PATIENCE, || bed.inspect("network", &network).is_null().then_some(()));
     assert!(bed.stop().success());

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::engine::{TestBed, Which, eventually};
 
 /// How long the controller may take for anything that a test waits for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A Deployment named `name` that does nothing and ends quickly; `more` are further lines of its spec, as a flow mapping without braces.
 pub(crate) fn deployment(name: &str, more: &str) -> String {

@@ -522,6 +522,11 @@ impl World {
         }
     }
 
+    /// The ids of the networks in which containers run that are not ours, as far as they were told.
+    pub fn networks_kept_by_strangers(&self) -> Vec<String> {
+        self.foreign_members.keys().map(ToString::to_string).collect()
+    }
+
     /// The names of the containers that run in a network and are not ours, as far as they were told.
     pub fn foreign_members(&self, network_id: &str) -> &[String] {
         self.foreign_members.get(network_id).map(Vec::as_slice).unwrap_or_default()

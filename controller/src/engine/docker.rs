@@ -14,7 +14,7 @@ mod tests;
 mod transport;
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -73,19 +73,33 @@ impl DockerEngine {
         let known = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
             Some(docker) => Ok(docker),
-            None => Ok(self.negotiate().await?.0),
+            None => self.negotiate().await,
         }
     }
 
-    /// Agrees on the highest API version that both know, and returns the client and the engine's own version.
+    /// Agrees on the highest API version that both know, and returns the client.
     ///
     /// bollard's own negotiation asks below its highest version, which an engine of 20.10 refuses with 400, and never goes up
-    /// again after an engine's upgrade. So the question is asked without a version.
-    async fn negotiate(&self) -> Result<(Docker, String), EngineError> {
+    /// again after an engine's upgrade. So the question is asked without a version. A ping tells the highest one; an engine of 20.10
+    /// runs three programs to answer with its versions, so that is only asked where the ping does not do.
+    async fn negotiate(&self) -> Result<Docker, EngineError> {
         let call = Call::read("agree on an API version");
         let open = |version: &ClientVersion, mode| {
             open_client(&self.address, version, mode).map_err(|error| call.fail(&error))
         };
+        let told = Arc::new(OnceLock::new());
+        let ping = open(API_DEFAULT_VERSION, Mode::Probing(Arc::clone(&told)))?;
+        if let Err(error) = read(&call, ping.ping()).await
+            && error.status.is_none()
+        {
+            return Err(error);
+        }
+        // A newer engine than we know may not speak our version any more.
+        if let Some(highest) = told.get().and_then(|version| parse_version(version))
+            && highest <= *API_DEFAULT_VERSION
+        {
+            return self.agree_on(&call, &highest);
+        }
         let probe = open(API_DEFAULT_VERSION, Mode::Unversioned)?;
         let answer = read(&call, probe.version()).await?;
         let highest = answer.api_version.as_deref().and_then(parse_version);
@@ -100,9 +114,13 @@ impl DockerEngine {
             return Err(call.fail_with(ErrorKind::Invalid, &text));
         }
         let agreed = if highest < *API_DEFAULT_VERSION { highest } else { *API_DEFAULT_VERSION };
-        let docker = open(&agreed, Mode::Versioned)?;
+        self.agree_on(&call, &agreed)
+    }
+
+    fn agree_on(&self, call: &Call, version: &ClientVersion) -> Result<Docker, EngineError> {
+        let docker = open_client(&self.address, version, Mode::Versioned).map_err(|error| call.fail(&error))?;
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(docker.clone());
-        Ok((docker, answer.version.unwrap_or_default()))
+        Ok(docker)
     }
 
     /// The error of a call. One that says the version does not fit makes the next call agree on another.
@@ -158,11 +176,11 @@ const NO_ANSWER: &str = "no answer within 15s";
 #[async_trait]
 impl Engine for DockerEngine {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
-        let (docker, version) = self.negotiate().await?;
+        let docker = self.negotiate().await?;
         let info = self.read(Call::read("ask the Engine who it is"), docker.info()).await?;
         Ok(EngineInfo {
             id: info.id.unwrap_or_default(),
-            version,
+            version: info.server_version.unwrap_or_default(),
             api_version: docker.client_version().to_string(),
             host_name: info.name.unwrap_or_default(),
             is_simulated: false,

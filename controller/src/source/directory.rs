@@ -17,6 +17,8 @@ use super::{FileProblem, FileReading, Reading};
 
 /// How long the directory must be quiet before it is read.
 const QUIET_TIME: Duration = Duration::from_millis(150);
+/// How often it is looked whether they are: the crate's own rhythm, a quarter of it, takes most of what an idle controller takes.
+const TICK_TIME: Duration = Duration::from_millis(100);
 /// How often it is read even if nothing is heard.
 const POLL_TIME: Duration = Duration::from_secs(30);
 /// How often a directory that is not there is looked for.
@@ -146,7 +148,7 @@ impl Watch {
                 let _is_due_already = tx.try_send(()).is_err();
             }
         };
-        let Ok(mut debouncer) = new_debouncer(QUIET_TIME, None, on_events) else { return };
+        let Ok(mut debouncer) = new_debouncer(QUIET_TIME, Some(TICK_TIME), on_events) else { return };
         if debouncer.watch(&self.root, RecursiveMode::Recursive).is_ok() {
             self.debouncer = Some(debouncer);
             self.watched = Some(identity);

@@ -4,7 +4,7 @@ use expect_test::expect;
 use serde_json::json;
 
 use super::{check, check_passes, settled, web};
-use crate::observed::{ContainerState, Health};
+use crate::observed::{ContainerState, Health, NetworkDetail};
 use crate::plan::EndpointCreate;
 
 #[test]
@@ -284,6 +284,51 @@ fn a_container_that_was_renamed_while_nobody_watched_is_known_by_its_id() {
         &expect![[r#"
             [] -> #1 container/mine-now  Rename web-AAAAAAAA-0  renamed to mine-now by somebody else
             found: container/web-AAAAAAAA-0 ContainerRenamed: was renamed to `mine-now` by somebody else
+        "#]],
+    );
+}
+
+#[test]
+fn two_objects_whose_containers_swapped_their_names_get_them_back() {
+    let mut scene = settled(&[
+        ("Deployment/one", json!({"image": "web:1", "containerName": "one"})),
+        ("Deployment/two", json!({"image": "web:1", "containerName": "two"})),
+    ]);
+    let (first, second) = (scene.id("one"), scene.id("two"));
+    scene.rename(&first, "between");
+    scene.rename(&second, "one");
+    scene.rename(&first, "two");
+    let passes = scene.settle();
+    assert_eq!(
+        (scene.names("Deployment/one"), scene.names("Deployment/two")),
+        (vec!["one".into()], vec!["two".into()])
+    );
+    assert_eq!((scene.id("one"), scene.id("two")), (first, second), "{passes}");
+}
+
+#[test]
+fn a_container_disconnected_from_the_default_bridge_is_reconnected() {
+    let mut scene = web(json!({"image": "web:1"}));
+    let bridge = NetworkDetail {
+        id: "b".repeat(64),
+        name: "bridge".into(),
+        driver: "bridge".into(),
+        internal: false,
+        attachable: false,
+        ipv6: false,
+        subnets: Vec::new(),
+        options: [].into(),
+        labels: [].into(),
+        created_ms: 0,
+    };
+    scene.world.observe_network(&bridge);
+    scene.change_only("Deployment/web", |detail| detail.endpoints.clear());
+    check(
+        &scene,
+        "Deployment/web",
+        &expect![[r#"
+            [] -> #1 container/web-AAAAAAAA-0  Connect bridge  disconnected from bridge by somebody else
+            found: container/web-AAAAAAAA-0 NetworkDisconnected: disconnected from bridge by somebody else
         "#]],
     );
 }

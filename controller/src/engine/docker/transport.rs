@@ -4,7 +4,7 @@
 //! cannot ask without a version. Hence this one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -34,6 +34,8 @@ pub(super) enum Address {
 pub(super) enum Mode {
     /// Without the version in the path, which every engine answers.
     Unversioned,
+    /// The same, and keeps which version the Engine names as its highest in the head of its answer.
+    Probing(Arc<OnceLock<String>>),
     /// With the version that was agreed on.
     Versioned,
     /// The same, and tells when the head of a good answer has come: the stream that follows may be silent for hours.
@@ -84,10 +86,14 @@ async fn send(address: &Address, mode: &Mode, request: BollardRequest) -> Result
             exchange(TokioIo::new(stream), host, mode, request).await?
         }
     };
-    if let Mode::Announced(answered) = mode
-        && response.status() == StatusCode::OK
-    {
-        answered.notify_one();
+    match mode {
+        Mode::Announced(answered) if response.status() == StatusCode::OK => answered.notify_one(),
+        Mode::Probing(highest) => {
+            if let Some(version) = response.headers().get("api-version").and_then(|version| version.to_str().ok()) {
+                highest.get_or_init(|| version.to_owned());
+            }
+        }
+        Mode::Unversioned | Mode::Versioned | Mode::Announced(_) => {}
     }
     Ok(response)
 }
@@ -121,7 +127,9 @@ async fn exchange(
 fn shorten_uri(uri: &Uri, mode: &Mode) -> Uri {
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = match mode {
-        Mode::Unversioned => path.get(1..).and_then(|rest| rest.find('/')).map_or(path, |slash| &path[slash + 1..]),
+        Mode::Unversioned | Mode::Probing(_) => {
+            path.get(1..).and_then(|rest| rest.find('/')).map_or(path, |slash| &path[slash + 1..])
+        }
         Mode::Versioned | Mode::Announced(_) => path,
     };
     path.parse().unwrap_or_default()

@@ -10,7 +10,7 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::docker::transport::{Address, Mode, open_client};
 use crate::engine::{Engine, ErrorKind};
 
-/// Listens, and answers `/version` as an engine would and everything else with `answer`, each on its own connection.
+/// Listens, and answers `/_ping` and `/version` as an engine would and everything else with `answer`, each on its own connection.
 pub(super) async fn listen(answer: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -22,7 +22,12 @@ pub(super) async fn listen(answer: String) -> String {
                 let read = stream.read(&mut head).await.unwrap_or_default();
                 let head = String::from_utf8_lossy(&head[..read]).into_owned();
                 let version = http("200 OK", r#"{"Version":"27.0","ApiVersion":"1.46","MinAPIVersion":"1.24"}"#);
-                let answer = if head.starts_with("GET /version ") { version } else { answer };
+                let ping = http("200 OK", "OK").replace("Connection:", "Api-Version: 1.46\r\nConnection:");
+                let answer = match head.split(' ').nth(1) {
+                    Some("/_ping") => ping,
+                    Some("/version") => version,
+                    _ => answer,
+                };
                 drop(stream.write_all(answer.as_bytes()).await);
             });
         }
