@@ -10,6 +10,7 @@
 # Environment:
 #   XDG_CACHE_HOME             where the system of the newest Engine is kept, in evenkeel/ (default /var/cache)
 #   EVENKEEL_ENGINE_TESTS      what to give to cargo test (default: contract drift no_false_drift)
+#   RUST_TEST_THREADS          how many tests run at once (default: 4, since most of a test is waiting for containers)
 #   EVENKEEL_DEBIAN_MIRROR     the mirror (default: the first of this machine's own apt sources)
 set -euo pipefail
 
@@ -71,7 +72,8 @@ run_tests() {
     store=$(docker --host "$address" info --format '{{.Driver}}')
     say "tests on $version, $what, $store"
     # shellcheck disable=SC2086  # the filters are words
-    EVENKEEL_TEST_ENGINE=$address "$@" cargo test --offline --package evenkeel --test it -- $TESTS 2>&1 | tee "$log" || outcome=FAILED
+    EVENKEEL_TEST_ENGINE=$address TMPDIR=/tmp RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} \
+        "$@" cargo test --offline --package evenkeel --test it -- $TESTS 2>&1 | tee "$log" || outcome=FAILED
     # A filter that matches no test passes in cargo's eyes.
     grep --quiet '^test result: .* [1-9][0-9]* passed' "$log" || outcome=FAILED
     results+=("$(printf '%-30s %-18s %-10s %-8s %s' "$version" "$what" "$store" "$outcome" "$(summary_of "$log")")")
@@ -196,7 +198,9 @@ mount_system() {
     mount --rbind /dev "$ROOT/dev"
     mount --make-rslave "$ROOT/dev"
     mount -t tmpfs tmpfs "$ROOT/run"
-    mount -t tmpfs tmpfs "$ROOT/tmp"
+    # The host's own: tests put manifests and what they mount into containers there.
+    mount --bind /tmp "$ROOT/tmp"
+    mount --make-private "$ROOT/tmp"
     mkdir -p "$ROOT/run/engine" "$ROOT/engine-data"
     mount --bind "$BED/socket" "$ROOT/run/engine"
     mount --bind "$BED/data" "$ROOT/engine-data"
@@ -224,7 +228,7 @@ stop_engine() {
     fi
     # Not while anything is mounted in it: this removes what the mount shows.
     if [ -d "$BED" ] && ! grep --quiet " $BED/" /proc/self/mounts; then
-        rm -rf "$BED"
+        rm -rf --one-file-system "$BED"
     fi
 }
 

@@ -178,7 +178,9 @@ const ROWS: &[Row] = &[
     row(PULL, "name unknown", ErrorKind::RegistryNotFound),
     row(PULL, ": not found", ErrorKind::RegistryNotFound),
     row(PULL, "repository does not exist", ErrorKind::RegistryNotFound),
-    // Names.
+    row(&[Operation::CreateNetwork], "invalid subnet", ErrorKind::Invalid),
+    // Names. A rename says of a name that cannot be what it says of one that is taken.
+    row(NAMES, "invalid container name", ErrorKind::Invalid),
     row(NAMES, "is already in use by container", ErrorKind::NameConflict),
     row(NAMES, "error when allocating new name", ErrorKind::NameConflict),
     row(NAMES, "already exists", ErrorKind::NameConflict),
@@ -245,6 +247,9 @@ mod tests {
         let taken = "Conflict. The container name \"/X\" is already in use by container \"0123\". You have to remove (or rename) that container to be able to reuse that name.";
         check(CreateContainer, 409, taken, ErrorKind::NameConflict);
         check(RenameContainer, 409, &format!("Error when allocating new name: {taken}"), ErrorKind::NameConflict);
+        let wrong =
+            "Error when allocating new name: Invalid container name (_), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed";
+        check(RenameContainer, 400, wrong, ErrorKind::Invalid);
         check(CreateNetwork, 409, "network with name N already exists", ErrorKind::NameConflict);
         check(ConnectNetwork, 403, "endpoint with name C already exists in network N", ErrorKind::NameConflict);
         check(CreateContainer, 404, "No such image: nosuch/image:1", ErrorKind::ImageNotFound);
@@ -280,6 +285,12 @@ mod tests {
         check(StartContainer, 403, "Address already in use", ErrorKind::AddressConflict);
         let full = "no available IPv4 addresses on this network's address pools: net (0123)";
         check(StartContainer, 500, full, ErrorKind::AddressConflict);
+        let overlap = "invalid pool request: Pool overlaps with other one on this address space";
+        check(CreateNetwork, 403, overlap, ErrorKind::AddressConflict);
+        let subnet = "Invalid subnet 10.231.0.0/33 : invalid CIDR address: 10.231.0.0/33";
+        check(CreateNetwork, 500, subnet, ErrorKind::Invalid);
+        let subnet = "invalid network config: invalid subnet 10.231.0.0/33: invalid CIDR block notation";
+        check(CreateNetwork, 400, subnet, ErrorKind::Invalid);
         check(CreateNetwork, 403, "Pool overlaps with other one on this address space", ErrorKind::AddressConflict);
         let pools = "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network";
         check(CreateNetwork, 404, pools, ErrorKind::AddressConflict);

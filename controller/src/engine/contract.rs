@@ -2,12 +2,14 @@
 //!
 //! A sequence is a few lines of text, see [`script`]. Running it gives a transcript: what each call came to, what the container
 //! then was, and at the end the events of each thing, with ids, names, ports and addresses replaced by the script's own names.
-//! Two Engines keep the contract when their transcripts are equal.
+//! Two Engines keep the contract when their transcripts are equal. The transcripts are those of Engine 20.10; how newer ones may
+//! differ from them is in `newer`.
 
 mod archive;
 mod describe;
 mod image;
 mod names;
+mod newer;
 mod outside;
 mod recorder;
 mod request;
@@ -16,6 +18,7 @@ pub mod script;
 
 pub use self::archive::{ArchiveFile, archive_of};
 pub use self::image::{ContractImage, contract_images};
+pub use self::newer::{NewerReport, compare_newer, is_newer};
 pub use self::outside::{Outside, OutsideAction, SimulatedOutside};
 pub use self::runner::{Stage, run_sequence};
 pub use self::script::{ScriptError, Sequence, Step, parse_sequences};
