@@ -27,7 +27,7 @@ pub(crate) fn measure(_real: &EngineAddress) {
         bed.write(&format!("app-{index:04}.yaml"), &text.replace("pullPolicy: Never", "pullPolicy: IfNotPresent"));
     }
     let begun = Instant::now();
-    bed.start_with(&["--start-concurrency", "1024"]);
+    bed.start_with(&["--start-concurrency", "64"]);
     let pid = bed.controller_pid().unwrap();
     let wanted = format!("evenkeel_objects{{ready=\"true\"}} {}", CONTAINERS / PER_DEPLOYMENT + 1);
     while !bed.get("/metrics").is_ok_and(|answer| answer.body.lines().any(|line| line == wanted)) {
