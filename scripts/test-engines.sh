@@ -162,9 +162,16 @@ bring_up() {
     make_network
     mount_system
     say "starting the newest Engine with the $1 store"
-    # The Engine is process 1 of its own process namespace, so that nothing of it is left when it ends.
-    setsid ip netns exec "$RUN" unshare --pid --fork --kill-child --mount-proc="$ROOT/proc" \
-        chroot "$ROOT" /usr/sbin/dockerd --host unix:///run/engine/docker.sock --data-root /engine-data \
+    # The Engine is process 1 of its own process namespace, so that nothing of it is left when it ends. Its system is the root of
+    # its own mount namespace: in a mere chroot, what is run in a container later (exec, health checks) would see the host's files.
+    # shellcheck disable=SC2016  # expanded by the shell inside
+    setsid ip netns exec "$RUN" unshare --mount --pid --fork --kill-child sh -ec '
+        cd "$1"
+        shift
+        mkdir run/host
+        pivot_root . run/host
+        exec chroot . /bin/sh -ec "mount -t proc proc /proc; umount --lazy /run/host; exec \"\$@\"" sh "$@"' sh "$ROOT" \
+        /usr/sbin/dockerd --host unix:///run/engine/docker.sock --data-root /engine-data \
         --exec-root /run/docker --pidfile /run/docker.pid --feature "$feature" --bip 172.29.255.1/24 \
         --default-address-pool base=172.30.0.0/16,size=24 >"$BED/dockerd.log" 2>&1 </dev/null &
     dockerd_pid=$!

@@ -24,7 +24,6 @@ const DEFAULTS: [&str; 9] = [
     "HEALTHCHECK --interval=1s --timeout=5s CMD [\"/bin/true\"]",
     "ENTRYPOINT [\"/bin/sh\", \"-c\"]",
     "CMD [\"trap 'exit 0' INT; while :; do sleep 1; done\"]",
-    // A directory that the host has too: an engine in a chroot runs health checks there.
     "WORKDIR /tmp",
 ];
 
@@ -83,7 +82,7 @@ fn a_container_of_an_image_with_every_default_is_left_alone() {
     // Over each default one of its own.
     let spec = format!(
         "{{ image: \"{IMAGE_OF_DEFAULTS}\", command: [/bin/sleep], args: [\"3600\"], env: {{ FROM_IMAGE: no, OWN: \"1\" }}, \
-         labels: {{ from.image: no }}, ports: [{{ port: 8080 }}], user: \"0\", workingDir: /etc, init: true, \
+         labels: {{ from.image: no }}, ports: [{{ port: 8080 }}], user: \"0\", workingDir: /www, init: true, \
          mounts: [{{ tmpfs: 1MiB, path: /image-data }}], stop: {{ signal: SIGQUIT, grace: 1s }} }}"
     );
     let spec = spec.replace("FROM_IMAGE: no", "FROM_IMAGE: \"no\"").replace("from.image: no", "from.image: \"no\"");

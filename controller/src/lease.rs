@@ -163,9 +163,7 @@ pub fn decide(found: &LeaseRecord, request: &LeaseRequest, liveness: Liveness) -
 pub async fn acquire(engine: &dyn Engine, request: &LeaseRequest) -> Result<Lease, LeaseError> {
     let name = lease_name(&request.me.instance);
     let failed = |source| LeaseError::Engine { name: name.clone(), source };
-    if engine.inspect_image(LEASE_IMAGE).await.map_err(failed)?.is_none() {
-        engine.import_image(LEASE_IMAGE, empty_tar(), &[r#"CMD ["/lease"]"#]).await.map_err(failed)?;
-    }
+    ensure_image(engine).await.map_err(failed)?;
     let mut epoch = request.last_epoch + 1;
     let mut taken_from = None;
     for _ in 0..TRIES {
@@ -173,6 +171,11 @@ pub async fn acquire(engine: &dyn Engine, request: &LeaseRequest) -> Result<Leas
         match engine.create_container(&create).await {
             Ok(created) => return Ok(Lease { container_id: created.id, epoch, taken_from, name }),
             Err(error) if error.kind == ErrorKind::NameConflict => {}
+            // Another controller is just making it anew: the name goes over from one image to the next.
+            Err(error) if error.kind == ErrorKind::ImageNotFound => {
+                ensure_image(engine).await.map_err(failed)?;
+                continue;
+            }
             Err(error) => return Err(failed(error)),
         }
         // It may have been released since.
@@ -191,6 +194,18 @@ pub async fn acquire(engine: &dyn Engine, request: &LeaseRequest) -> Result<Leas
         }
     }
     Err(LeaseError::Contested { name })
+}
+
+/// Makes the image of leases where it is missing. When two controllers make it at once, an Engine with the containerd image store
+/// tells one of them that the name is taken: then it is there.
+async fn ensure_image(engine: &dyn Engine) -> Result<(), EngineError> {
+    if engine.inspect_image(LEASE_IMAGE).await?.is_some() {
+        return Ok(());
+    }
+    match engine.import_image(LEASE_IMAGE, empty_tar(), &[r#"CMD ["/lease"]"#]).await {
+        Err(error) if error.kind == ErrorKind::NameConflict => Ok(()),
+        imported => imported,
+    }
 }
 
 impl Lease {

@@ -124,6 +124,7 @@ const NAMES: &[Operation] = &[
     Operation::CreateNetwork,
     Operation::CreateVolume,
     Operation::ConnectNetwork,
+    Operation::ImportImage,
 ];
 /// Where addresses and ports are handed out.
 const ENDPOINTS: &[Operation] = &[
@@ -252,6 +253,9 @@ mod tests {
         check(RenameContainer, 400, wrong, ErrorKind::Invalid);
         check(CreateNetwork, 409, "network with name N already exists", ErrorKind::NameConflict);
         check(ConnectNetwork, 403, "endpoint with name C already exists in network N", ErrorKind::NameConflict);
+        // Docker 28 with the containerd image store, of two imports at once.
+        let import = "failed to create an image r/x:1 with target sha256:00 after deleting the existing one: AlreadyExists: image \"r/x:1\": already exists";
+        check(Operation::ImportImage, 500, import, ErrorKind::NameConflict);
         check(CreateContainer, 404, "No such image: nosuch/image:1", ErrorKind::ImageNotFound);
         check(CreateContainer, 404, "network 0123 not found", ErrorKind::NotFound);
         let name = "Invalid container name (_), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed";

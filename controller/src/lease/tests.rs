@@ -93,14 +93,33 @@ async fn a_lease_is_not_taken_for_a_workload() {
     assert!(!found.config.labels.contains_key(planner::ownership::LABEL_INSTANCE));
 }
 
+#[tokio::test]
+async fn a_lease_is_acquired_while_another_controller_makes_the_image() {
+    let engine = OneNameEngine { races: Mutex::new(2), ..OneNameEngine::default() };
+    let lease = acquire(&engine, &request("a")).await.unwrap();
+    assert_eq!((lease.epoch, *engine.races.lock().unwrap()), (1, 0));
+}
+
 /// An engine that holds one container and one image, which is all that a lease needs.
 #[derive(Debug, Default)]
 struct OneNameEngine {
     container: Mutex<Option<ContainerDetail>>,
     numbers: Mutex<(u64, u32)>,
+    /// How many calls still meet those of a controller that makes the image, too.
+    races: Mutex<u32>,
 }
 
 impl OneNameEngine {
+    /// Whether this call meets another's; what it then fails with is of this kind.
+    fn race(&self, kind: ErrorKind) -> Result<(), EngineError> {
+        let mut races = self.races.lock().unwrap();
+        if *races == 0 {
+            return Ok(());
+        }
+        *races -= 1;
+        unused().map_err(|error| EngineError { kind, ..error })
+    }
+
     fn images(&self) -> u32 {
         self.numbers.lock().unwrap().1
     }
@@ -133,10 +152,11 @@ impl Engine for OneNameEngine {
     async fn import_image(&self, _: &str, tar: Vec<u8>, _: &[&str]) -> Result<(), EngineError> {
         assert_eq!(tar, [0; 1024]);
         self.numbers.lock().unwrap().1 += 1;
-        Ok(())
+        self.race(ErrorKind::NameConflict)
     }
 
     async fn create_container(&self, create: &ContainerCreate) -> Result<CreatedContainer, EngineError> {
+        self.race(ErrorKind::ImageNotFound)?;
         let mut container = self.container.lock().unwrap();
         if container.is_some() {
             return unused().map_err(|error| EngineError { kind: ErrorKind::NameConflict, ..error });
