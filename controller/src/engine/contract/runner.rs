@@ -216,7 +216,11 @@ impl Run<'_> {
                 self.containers.push(step.subject.clone());
             }
             Handle::Start => engine.start_container(&id).await?,
-            Handle::Stop => engine.stop_container(&id, step.object.parse().unwrap_or(1)).await?,
+            Handle::Stop => {
+                // A signal that comes before the program has set its trap is lost.
+                sleep(self.stage.settle * 3).await;
+                engine.stop_container(&id, step.object.parse().unwrap_or(1)).await?;
+            }
             Handle::Remove => engine.remove_container(&id).await?,
             Handle::Unpause => engine.unpause_container(&id).await?,
             Handle::Rename => {
