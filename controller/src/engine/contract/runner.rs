@@ -296,7 +296,7 @@ fn is_so(found: Option<&ContainerDetail>, wanted: &str) -> bool {
         }
         "restarted" => container.restart_count >= 1 && container.status.state == ContainerState::Running,
         // The pause before the next run is then long enough to act in.
-        "restarted-often" => container.restart_count >= 4,
+        "restarted-often" => container.restart_count >= 5,
         state => container.status.state.as_str() == state,
     }
 }
