@@ -48,8 +48,9 @@ const RUN_FOR_EVER: &str = r#"CMD ["/bin/sh","-c","trap 'exit 0' TERM; sleep 100
 /// All images that the sequences use.
 pub fn contract_images() -> Vec<ContractImage> {
     let image = |name, changes: &[&'static str], program| ContractImage { name, changes: changes.to_vec(), program };
-    let healthcheck = "HEALTHCHECK --interval=400ms --retries=2 CMD /bin/true";
-    let failing_check = "HEALTHCHECK --interval=400ms --retries=2 CMD /bin/false";
+    // Long enough to be looked at before the first check on a busy machine.
+    let healthcheck = "HEALTHCHECK --interval=2s --retries=2 CMD /bin/true";
+    let failing_check = "HEALTHCHECK --interval=2s --retries=2 CMD /bin/false";
     vec![
         image("loop", &[RUN_FOR_EVER], Program::forever()),
         image("deaf", &[r#"CMD ["/bin/sleep","1000"]"#], Program::ignoring_stop()),

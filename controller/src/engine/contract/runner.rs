@@ -216,7 +216,11 @@ impl Run<'_> {
                 self.containers.push(step.subject.clone());
             }
             Handle::Start => engine.start_container(&id).await?,
-            Handle::Stop => engine.stop_container(&id, step.object.parse().unwrap_or(1)).await?,
+            Handle::Stop => {
+                // A signal that comes before the program has set its trap is lost.
+                sleep(self.stage.settle * 3).await;
+                engine.stop_container(&id, step.object.parse().unwrap_or(1)).await?;
+            }
             Handle::Remove => engine.remove_container(&id).await?,
             Handle::Unpause => engine.unpause_container(&id).await?,
             Handle::Rename => {
@@ -292,7 +296,7 @@ fn is_so(found: Option<&ContainerDetail>, wanted: &str) -> bool {
         }
         "restarted" => container.restart_count >= 1 && container.status.state == ContainerState::Running,
         // The pause before the next run is then long enough to act in.
-        "restarted-often" => container.restart_count >= 4,
+        "restarted-often" => container.restart_count >= 5,
         state => container.status.state.as_str() == state,
     }
 }
