@@ -31,6 +31,8 @@ const PASS_LOOK_TIME: Duration = Duration::from_millis(50);
 const PASS_PATIENCE: Duration = Duration::from_secs(2);
 /// How old an inspection may be before a full list repeats it.
 const INSPECTION_AGE: Duration = Duration::from_mins(5);
+/// The pause before a list that contradicts what is known is asked for again.
+const SECOND_LOOK_TIME: Duration = Duration::from_millis(100);
 /// How many inspections run at once.
 const INSPECT_CONCURRENCY: usize = 8;
 /// The delays between attempts to reach the Engine.
@@ -475,9 +477,23 @@ impl Reflector {
         Ok(has_any)
     }
 
+    /// Whether a list says that a volume of ours is not ours.
+    fn takes_volumes_away(&self, listed: &[planner::observed::VolumeDetail]) -> bool {
+        let world = self.core.world();
+        listed.iter().any(|volume| {
+            let is_ours = world.volume(&volume.name).is_some_and(|known| known.owner.is_some());
+            is_ours && !matches!(world.identity().read(&volume.labels), planner::Ownership::Ours(_))
+        })
+    }
+
     async fn list_volumes(&self) -> Result<(), EngineError> {
         let before: Vec<String> = self.core.world().volumes().map(|volume| volume.name.to_string()).collect();
-        let listed = self.core.engine.list_volumes().await?;
+        let mut listed = self.core.engine.list_volumes().await?;
+        if self.takes_volumes_away(&listed) {
+            // A list taken while a volume was being created shows it without its labels: it is asked for once more.
+            tokio::time::sleep(SECOND_LOOK_TIME).await;
+            listed = self.core.engine.list_volumes().await?;
+        }
         let mut woken: Vec<ObjectKey> = Vec::new();
         {
             let mut world = self.core.world();
