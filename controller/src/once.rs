@@ -5,9 +5,19 @@ use std::time::Duration;
 use crds_schema::{ConditionStatus, ConditionType};
 use tokio::time::Instant;
 
-use crate::app::Outcome;
 use crate::core::Core;
 use crate::status::ObjectRecord;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is as the manifests say; or it was told to end.
+    Converged,
+    /// Something is not, and will not be soon.
+    NotConverged,
+    /// A manifest is at fault.
+    BadInput,
+}
 
 /// How many failures in a row make an object hopeless, and how many restarts by the Engine.
 const HOPELESS_FAILURES: u32 = 3;

@@ -56,8 +56,10 @@ impl Queue {
             let changed = self.changed.notified();
             match next_at {
                 Some(at) => {
-                    // Either is only a reason to look again.
+                    // Either is only a reason to look again. The order is fixed, here and elsewhere, so that a simulation can
+                    // be repeated.
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep_until(at) => {}
                         () = changed => {}
                     }

@@ -195,6 +195,7 @@ impl Reflector {
             // Each arm only takes something that stays where it is when another arm wins: a message in the channel, a
             // permit in the notify, a time.
             tokio::select! {
+                biased;
                 event = rx.recv() => match event {
                     Some(event) => self.take_hint(&event, &mut hints),
                     None => return Ok(()),

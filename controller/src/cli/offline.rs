@@ -15,15 +15,17 @@ use super::console::{Console, ExitStatus};
 use super::diagnostics;
 use super::error::CliError;
 use super::progress::{final_table, show_progress};
-use crate::app::{App, AppError, Outcome, StartOptions, connect};
+use crate::app::{App, AppError, StartOptions, connect};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::Core;
 use crate::desired::{DesiredState, Merged};
 use crate::identity;
 use crate::metrics::Metrics;
+use crate::once::Outcome;
 use crate::reflector::Reflector;
 use crate::source::Reading;
+use crate::source::Source as _;
 use crate::source::directory::Directory;
 use crate::store::Store;
 
@@ -148,7 +150,7 @@ fn undefined_is_an_error(mut diagnostic: Diagnostic) -> Diagnostic {
 /// # Errors
 /// When the directory cannot be read or the engine does not answer.
 pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanReport, CliError> {
-    let reading = Directory::new(directory.to_owned()).read_aside().await;
+    let reading = Directory::new(directory.to_owned()).read().await;
     if let Some(problem) = reading.problem {
         return Err(CliError::usage(problem, "name a directory that can be read"));
     }

@@ -9,6 +9,7 @@ mod change;
 mod container;
 mod control;
 mod create;
+mod daemon;
 mod endpoint;
 mod events;
 mod faults;
@@ -28,6 +29,7 @@ mod tests;
 mod timeline;
 mod transport;
 mod volumes;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate
 
 pub use self::calls::{Call, CallKind, CallOutcome, CallRecord};
 use self::container::HOST_NAME;
+pub use self::daemon::DaemonRestart;
 pub use self::faults::{FaultPlan, ReplyFault, RequestFault};
 pub use self::image::{Healthcheck, ImageConfig, RegistryImage};
 pub use self::latency::Latency;
@@ -48,12 +51,14 @@ pub use self::programs::{AtStopSignal, End, HealthScript, Program, Start};
 use self::state::State;
 use self::stop::StopProgress;
 use self::transport::Shared;
+pub use self::witness::{ContainerView, View, Witness};
 use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
 
 /// An Engine without Docker. Clones are handles of the same one.
 #[derive(Debug, Clone)]
 pub struct SimulatedEngine {
     shared: Arc<Shared>,
+    actor: u32,
 }
 
 /// How a simulated Engine is to be.
@@ -98,7 +103,13 @@ impl SimulatedEngine {
     /// Makes an empty Engine: three predefined networks, no image; every pull of a well-formed reference succeeds.
     pub fn new(config: SimulatedConfig) -> Self {
         let state = State::new(config.seed, config.epoch_ms, config.default_program);
-        Self { shared: Arc::new(Shared::new(state, config.latency, config.calls_kept)) }
+        Self { shared: Arc::new(Shared::new(state, config.latency, config.calls_kept)), actor: 0 }
+    }
+
+    /// A handle of the same Engine whose calls are recorded as this actor's, such as one process of several.
+    #[must_use]
+    pub fn for_actor(&self, actor: u32) -> Self {
+        Self { shared: Arc::clone(&self.shared), actor }
     }
 
     /// Makes one to show: calls take about as long as Docker's, and programs a moment to end.
@@ -124,11 +135,11 @@ impl Engine for SimulatedEngine {
             host_name: HOST_NAME.to_owned(),
             is_simulated: true,
         };
-        self.shared.call(CallKind::Info, "", |_| Ok(info)).await
+        self.shared.call(self.actor, CallKind::Info, "", |_| Ok(info)).await
     }
 
     async fn events(&self) -> Result<BoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
-        let events = self.shared.call(CallKind::Events, "", |state| Ok(state.events.subscribe())).await?;
+        let events = self.shared.call(self.actor, CallKind::Events, "", |state| Ok(state.events.subscribe())).await?;
         self.shared.serve_events();
         // The handle keeps the Engine alive as long as somebody listens.
         let shared = Arc::clone(&self.shared);
@@ -140,15 +151,17 @@ impl Engine for SimulatedEngine {
 
     async fn list_containers(&self, instance: &str) -> Result<Vec<ContainerSummary>, EngineError> {
         let instance = instance.to_owned();
-        self.shared.call(CallKind::ListContainers, "", move |state| Ok(state.list_containers(&instance))).await
+        self.shared
+            .call(self.actor, CallKind::ListContainers, "", move |state| Ok(state.list_containers(&instance)))
+            .await
     }
 
     async fn list_networks(&self) -> Result<Vec<NetworkDetail>, EngineError> {
-        self.shared.call(CallKind::ListNetworks, "", |state| Ok(state.list_networks())).await
+        self.shared.call(self.actor, CallKind::ListNetworks, "", |state| Ok(state.list_networks())).await
     }
 
     async fn list_volumes(&self) -> Result<Vec<VolumeDetail>, EngineError> {
-        self.shared.call(CallKind::ListVolumes, "", |state| Ok(state.list_volumes())).await
+        self.shared.call(self.actor, CallKind::ListVolumes, "", |state| Ok(state.list_volumes())).await
     }
 
     async fn inspect_container(&self, id_or_name: &str) -> Result<Option<ContainerDetail>, EngineError> {
@@ -157,18 +170,20 @@ impl Engine for SimulatedEngine {
             let found = state.find_container(&subject).ok();
             Ok(found.and_then(|id| state.containers.get(&id)).map(|container| container.detail(state)))
         };
-        self.shared.call(CallKind::InspectContainer, id_or_name, inspect).await
+        self.shared.call(self.actor, CallKind::InspectContainer, id_or_name, inspect).await
     }
 
     async fn network_members(&self, id: &str) -> Result<Vec<(String, String)>, EngineError> {
         let network = id.to_owned();
-        self.shared.call(CallKind::NetworkMembers, id, move |state| Ok(state.network_members(&network))).await
+        self.shared
+            .call(self.actor, CallKind::NetworkMembers, id, move |state| Ok(state.network_members(&network)))
+            .await
     }
 
     async fn inspect_image(&self, reference: &str) -> Result<Option<ImageDetail>, EngineError> {
         let subject = reference.to_owned();
         let inspect = move |state: &mut State| Ok(state.find_image(&subject).map(|image| image.detail()));
-        self.shared.call(CallKind::InspectImage, reference, inspect).await
+        self.shared.call(self.actor, CallKind::InspectImage, reference, inspect).await
     }
 
     async fn find_port_holder(&self, port: u16) -> Result<Option<String>, EngineError> {
@@ -176,7 +191,7 @@ impl Engine for SimulatedEngine {
             let holder = state.ports.holder(port);
             Ok(holder.and_then(|id| state.containers.get(&id)).map(|container| container.name.to_string()))
         };
-        self.shared.call(CallKind::FindPortHolder, &port.to_string(), find).await
+        self.shared.call(self.actor, CallKind::FindPortHolder, &port.to_string(), find).await
     }
 
     async fn tail_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
@@ -188,12 +203,12 @@ impl Engine for SimulatedEngine {
             let skipped = all.len().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX));
             Ok(all[skipped..].join("\n"))
         };
-        self.shared.call(CallKind::TailLogs, id, tail).await
+        self.shared.call(self.actor, CallKind::TailLogs, id, tail).await
     }
 
     async fn pull_image(&self, reference: &str) -> Result<(), EngineError> {
         let subject = reference.to_owned();
-        self.shared.call(CallKind::PullImage, reference, move |state| state.pull_image(&subject)).await
+        self.shared.call(self.actor, CallKind::PullImage, reference, move |state| state.pull_image(&subject)).await
     }
 
     async fn import_image(&self, reference: &str, tar: Vec<u8>, changes: &[&str]) -> Result<(), EngineError> {
@@ -201,7 +216,7 @@ impl Engine for SimulatedEngine {
         let subject = reference.to_owned();
         let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
         let import = move |state: &mut State| state.import_image(&subject, &changes);
-        self.shared.call(CallKind::ImportImage, reference, import).await
+        self.shared.call(self.actor, CallKind::ImportImage, reference, import).await
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
@@ -210,43 +225,49 @@ impl Engine for SimulatedEngine {
             state.drop_image(&subject);
             Ok(())
         };
-        self.shared.call(CallKind::RemoveImage, reference, remove).await
+        self.shared.call(self.actor, CallKind::RemoveImage, reference, remove).await
     }
 
     async fn create_network(&self, network: &NetworkCreate) -> Result<String, EngineError> {
         let create = network.clone();
-        self.shared.call(CallKind::CreateNetwork, &network.name, move |state| state.create_network(create)).await
+        self.shared
+            .call(self.actor, CallKind::CreateNetwork, &network.name, move |state| state.create_network(create))
+            .await
     }
 
     async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
         let network = id.to_owned();
-        self.shared.call(CallKind::RemoveNetwork, id, move |state| state.remove_network(&network)).await
+        self.shared.call(self.actor, CallKind::RemoveNetwork, id, move |state| state.remove_network(&network)).await
     }
 
     async fn create_volume(&self, volume: &VolumeCreate) -> Result<VolumeDetail, EngineError> {
         let create = volume.clone();
-        self.shared.call(CallKind::CreateVolume, &volume.name, move |state| state.create_volume(&create)).await
+        self.shared
+            .call(self.actor, CallKind::CreateVolume, &volume.name, move |state| state.create_volume(&create))
+            .await
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let volume = name.to_owned();
-        self.shared.call(CallKind::RemoveVolume, name, move |state| state.remove_volume(&volume)).await
+        self.shared.call(self.actor, CallKind::RemoveVolume, name, move |state| state.remove_volume(&volume)).await
     }
 
     async fn create_container(&self, container: &ContainerCreate) -> Result<CreatedContainer, EngineError> {
         let create = container.clone();
-        self.shared.call(CallKind::CreateContainer, &container.name, move |state| state.create_container(create)).await
+        self.shared
+            .call(self.actor, CallKind::CreateContainer, &container.name, move |state| state.create_container(create))
+            .await
     }
 
     async fn start_container(&self, id: &str) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        self.shared.call(CallKind::StartContainer, id, move |state| state.start_container(&subject)).await
+        self.shared.call(self.actor, CallKind::StartContainer, id, move |state| state.start_container(&subject)).await
     }
 
     async fn stop_container(&self, id: &str, grace_secs: u32) -> Result<(), EngineError> {
         let subject = id.to_owned();
         let begin = move |state: &mut State| state.begin_stop(&subject, grace_secs);
-        let progress = self.shared.call(CallKind::StopContainer, id, begin).await?;
+        let progress = self.shared.call(self.actor, CallKind::StopContainer, id, begin).await?;
         if let StopProgress::Waiting { id, run } = progress {
             self.shared.wait_until(|state| state.stop_progress(&id, run) == StopProgress::Stopped).await;
         }
@@ -255,33 +276,39 @@ impl Engine for SimulatedEngine {
 
     async fn unpause_container(&self, id: &str) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        self.shared.call(CallKind::UnpauseContainer, id, move |state| state.unpause_container(&subject)).await
+        self.shared
+            .call(self.actor, CallKind::UnpauseContainer, id, move |state| state.unpause_container(&subject))
+            .await
     }
 
     async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
         let (subject, name) = (id.to_owned(), name.to_owned());
-        self.shared.call(CallKind::RenameContainer, id, move |state| state.rename_container(&subject, &name)).await
+        self.shared
+            .call(self.actor, CallKind::RenameContainer, id, move |state| state.rename_container(&subject, &name))
+            .await
     }
 
     async fn update_container(&self, id: &str, limits: &Limits) -> Result<(), EngineError> {
         let (subject, limits) = (id.to_owned(), limits.clone());
-        self.shared.call(CallKind::UpdateContainer, id, move |state| state.update_container(&subject, &limits)).await
+        self.shared
+            .call(self.actor, CallKind::UpdateContainer, id, move |state| state.update_container(&subject, &limits))
+            .await
     }
 
     async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        self.shared.call(CallKind::RemoveContainer, id, move |state| state.remove_container(&subject)).await
+        self.shared.call(self.actor, CallKind::RemoveContainer, id, move |state| state.remove_container(&subject)).await
     }
 
     async fn connect_network(&self, container_id: &str, endpoint: &EndpointCreate) -> Result<(), EngineError> {
         let (subject, endpoint) = (container_id.to_owned(), endpoint.clone());
         let connect = move |state: &mut State| state.connect_network(&subject, &endpoint);
-        self.shared.call(CallKind::ConnectNetwork, container_id, connect).await
+        self.shared.call(self.actor, CallKind::ConnectNetwork, container_id, connect).await
     }
 
     async fn disconnect_network(&self, container_id: &str, network_id: &str) -> Result<(), EngineError> {
         let (subject, network) = (container_id.to_owned(), network_id.to_owned());
         let disconnect = move |state: &mut State| state.disconnect_network(&subject, &network);
-        self.shared.call(CallKind::DisconnectNetwork, container_id, disconnect).await
+        self.shared.call(self.actor, CallKind::DisconnectNetwork, container_id, disconnect).await
     }
 }

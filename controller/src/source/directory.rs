@@ -9,11 +9,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use notify_debouncer_full::notify::{RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
 use tokio::sync::mpsc;
 
-use super::{FileProblem, FileReading, Reading};
+use super::{FileProblem, FileReading, Reading, Source, Watch};
 
 /// How long the directory must be quiet before it is read.
 const QUIET_TIME: Duration = Duration::from_millis(150);
@@ -41,7 +42,7 @@ pub struct Directory {
 }
 
 /// The end of a watch; it ends when this is dropped.
-pub struct Watch {
+pub struct DirectoryWatch {
     root: PathBuf,
     debouncer: Option<Debouncer<RecommendedWatcher, RecommendedCache>>,
     watched: Option<(u64, u64)>,
@@ -49,9 +50,9 @@ pub struct Watch {
     rx: mpsc::Receiver<()>,
 }
 
-impl std::fmt::Debug for Watch {
+impl std::fmt::Debug for DirectoryWatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("DirectoryWatch").field("root", &self.root).finish_non_exhaustive()
     }
 }
 
@@ -61,15 +62,8 @@ impl Directory {
         Self { root }
     }
 
-    /// Reads every manifest in it, and below it, on a thread where blocking is allowed.
-    pub async fn read_aside(&self) -> Reading {
-        let directory = self.clone();
-        let failed = |error: tokio::task::JoinError| Reading { files: Vec::new(), problem: Some(error.to_string()) };
-        tokio::task::spawn_blocking(move || directory.read()).await.unwrap_or_else(failed)
-    }
-
     /// Reads every manifest in it, and below it. Blocking.
-    pub fn read(&self) -> Reading {
+    pub fn read_now(&self) -> Reading {
         let root = match fs::canonicalize(&self.root) {
             Ok(root) => root,
             Err(error) => return unreadable(&self.root, &error),
@@ -101,25 +95,34 @@ impl Directory {
                 let file = FileReading { name: self.root.display().to_string(), ..read_file(&root, &path) };
                 Reading { files: vec![file], problem: None }
             }
-            Ok(_) | Err(_) => self.read(),
+            Ok(_) | Err(_) => self.read_now(),
         }
-    }
-
-    /// Watches it. Where that is not possible, the poll goes on alone.
-    pub fn watch(&self) -> Watch {
-        // One hint that is waiting says everything: a full channel loses nothing.
-        let (tx, rx) = mpsc::channel(1);
-        let mut watch = Watch { root: self.root.clone(), debouncer: None, watched: None, tx, rx };
-        watch.arm();
-        watch
     }
 }
 
-impl Watch {
-    /// Waits until something may have changed, or the poll's time has come.
-    ///
+#[async_trait]
+impl Source for Directory {
+    /// On a thread where blocking is allowed.
+    async fn read(&self) -> Reading {
+        let directory = self.clone();
+        let failed = |error: tokio::task::JoinError| Reading { files: Vec::new(), problem: Some(error.to_string()) };
+        tokio::task::spawn_blocking(move || directory.read_now()).await.unwrap_or_else(failed)
+    }
+
+    /// Where watching is not possible, the poll goes on alone.
+    fn watch(&self) -> Box<dyn Watch> {
+        // One hint that is waiting says everything: a full channel loses nothing.
+        let (tx, rx) = mpsc::channel(1);
+        let mut watch = DirectoryWatch { root: self.root.clone(), debouncer: None, watched: None, tx, rx };
+        watch.arm();
+        Box::new(watch)
+    }
+}
+
+#[async_trait]
+impl Watch for DirectoryWatch {
     /// Cancel-safe: a hint stays in the channel until it is returned.
-    pub async fn changed(&mut self) {
+    async fn changed(&mut self) {
         let poll_time = if self.root.exists() { POLL_TIME } else { MISSING_POLL_TIME };
         let heard = tokio::time::timeout(poll_time, self.rx.recv()).await;
         if heard.is_ok() {
@@ -128,7 +131,9 @@ impl Watch {
         }
         self.arm();
     }
+}
 
+impl DirectoryWatch {
     /// Watches the directory that is at the path now; a replaced one is another.
     fn arm(&mut self) {
         let identity = fs::metadata(&self.root).ok().map(|metadata| (metadata.dev(), metadata.ino()));
@@ -235,7 +240,7 @@ mod tests {
     use crate::source::FileProblem;
 
     fn names(directory: &Directory) -> Vec<String> {
-        directory.read().files.into_iter().map(|file| file.name).collect()
+        directory.read_now().files.into_iter().map(|file| file.name).collect()
     }
 
     #[test]
@@ -252,8 +257,8 @@ mod tests {
     #[test]
     fn a_directory_that_is_not_there_is_a_problem_and_not_empty() {
         let root = tempfile::tempdir().unwrap();
-        assert!(Directory::new(root.path().join("gone")).read().problem.is_some());
-        assert!(Directory::new(root.path().into()).read().problem.is_none());
+        assert!(Directory::new(root.path().join("gone")).read_now().problem.is_some());
+        assert!(Directory::new(root.path().into()).read_now().problem.is_none());
     }
 
     #[test]
@@ -264,7 +269,7 @@ mod tests {
         symlink("..data/web.yaml", root.path().join("web.yaml")).unwrap();
         symlink("/etc/passwd", root.path().join("passwd.yaml")).unwrap();
         fs::create_dir(root.path().join("folder.yaml")).unwrap();
-        let reading = Directory::new(root.path().into()).read();
+        let reading = Directory::new(root.path().into()).read_now();
         let contents: Vec<_> = reading.files.iter().map(|file| (file.name.as_str(), file.content.clone())).collect();
         assert_eq!(
             contents,

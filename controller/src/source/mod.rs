@@ -2,6 +2,27 @@
 
 pub mod directory;
 
+use std::fmt;
+
+use async_trait::async_trait;
+
+/// Where manifests come from.
+#[async_trait]
+pub trait Source: Send + Sync + fmt::Debug {
+    /// Reads everything that it holds. What cannot be read is part of the reading, not an error.
+    async fn read(&self) -> Reading;
+
+    /// Begins to look out for changes.
+    fn watch(&self) -> Box<dyn Watch>;
+}
+
+/// A look-out for changes of a source. It ends when it is dropped.
+#[async_trait]
+pub trait Watch: Send {
+    /// Waits until something may have changed, or the time has come to look although nothing was heard.
+    async fn changed(&mut self);
+}
+
 /// One reading of a source: every file, or why there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {

@@ -25,7 +25,10 @@ pub(super) enum Pace {
         lazy_delay: Duration,
     },
     /// By the caller, at once: for the database in memory, so that a simulation stays deterministic.
-    Inline,
+    Inline {
+        /// How long a caller of a durable commit waits, by tokio's clock.
+        commit_time: Duration,
+    },
 }
 
 /// How long the last commit may take when the store is closed.
@@ -75,7 +78,7 @@ impl Committer {
         let state = Mutex::new(State { commits, ..State::default() });
         let shared = Arc::new(Shared { kv, state, wake: Condvar::new() });
         let worker = match pace {
-            Pace::Inline => None,
+            Pace::Inline { .. } => None,
             Pace::Thread { .. } => {
                 let shared = Arc::clone(&shared);
                 Some(std::thread::Builder::new().name("evenkeel-store".into()).spawn(move || shared.run())?)
@@ -102,12 +105,12 @@ impl Committer {
             return Err(StoreError::Failed { source: source.clone() });
         }
         match (self.pace, mode) {
-            (Pace::Inline, _) if is_changed || mode == CommitMode::Durable => {
+            (Pace::Inline { .. }, _) if is_changed || mode == CommitMode::Durable => {
                 let (batch, waiters) = state.take();
                 drop(state);
                 self.shared.write(&batch, waiters, mode)?;
             }
-            (Pace::Inline, _) => {}
+            (Pace::Inline { .. }, _) => {}
             (Pace::Thread { lazy_delay }, CommitMode::Lazy) => {
                 if is_changed && state.lazy_due.is_none() {
                     state.lazy_due = Some(Instant::now() + lazy_delay);
@@ -124,6 +127,11 @@ impl Committer {
             }
         }
         Ok(None)
+    }
+
+    /// Where and when changes are written.
+    pub(super) const fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// One value, as the newest submitted change has it.

@@ -135,7 +135,16 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn over_memory(kv: MemoryKv) -> Result<Self, StoreError> {
-        Self::over(Arc::new(kv), Pace::Inline, None)
+        Self::over_simulated(Arc::new(kv), Duration::ZERO)
+    }
+
+    /// A store that writes on the caller's thread, over any database; a durable commit takes `commit_time`, by tokio's clock. Nothing in
+    /// it depends on threads, so that a simulation can be repeated.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn over_simulated(kv: Arc<dyn Kv>, commit_time: Duration) -> Result<Self, StoreError> {
+        Self::over(kv, Pace::Inline { commit_time }, None)
     }
 
     fn over(kv: Arc<dyn Kv>, pace: Pace, home: Option<Home>) -> Result<Self, StoreError> {
@@ -334,8 +343,10 @@ impl Store {
     /// When it still fails; the caller tries again later.
     pub async fn reopen(&self) -> Result<(), StoreError> {
         let store = self.clone();
-        on_blocking_thread(move || store.inner.committer.reopen().map_err(|source| StoreError::Failed { source }))
-            .await?;
+        self.where_blocking_is_allowed(move || {
+            store.inner.committer.reopen().map_err(|source| StoreError::Failed { source })
+        })
+        .await?;
         self.flush().await
     }
 
@@ -347,7 +358,7 @@ impl Store {
     pub async fn export(&self) -> Result<Option<PathBuf>, StoreError> {
         self.flush().await?;
         let store = self.clone();
-        on_blocking_thread(move || store.export_now()).await
+        self.where_blocking_is_allowed(move || store.export_now()).await
     }
 
     /// Ends the store: writes what is held and an export, and lets go of the files. Every later commit is refused, and on disk every
@@ -357,7 +368,7 @@ impl Store {
     /// When something may not survive; the files are let go of none the less.
     pub async fn close(&self) -> Result<(), StoreError> {
         let store = self.clone();
-        on_blocking_thread(move || {
+        self.where_blocking_is_allowed(move || {
             let is_written = store.inner.committer.close();
             let outcome = match (is_written, store.failure()) {
                 (true, _) => store.export_now().map(|_path| ()),
@@ -368,6 +379,18 @@ impl Store {
             outcome
         })
         .await
+    }
+
+    /// Runs what waits for the disk where it blocks nobody; what has no thread of its own waits for no disk.
+    async fn where_blocking_is_allowed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.inner.committer.pace() {
+            Pace::Inline { .. } => work(),
+            // A join error means that the work panicked or the runtime is ending: in both cases the store is of no more use.
+            Pace::Thread { .. } => tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed)),
+        }
     }
 
     fn export_now(&self) -> Result<Option<PathBuf>, StoreError> {
@@ -392,6 +415,14 @@ impl Store {
         let text = format!("the disk did not answer within {} s", COMMIT_DEADLINE.as_secs());
         self.inner.committer.give_up(KvError { operation: "commit".to_owned(), kind: KvErrorKind::Io, text });
         StoreError::TimedOut
+    }
+
+    /// What a durable commit takes where it is made at once.
+    async fn await_commit_time(&self) {
+        match self.inner.committer.pace() {
+            Pace::Inline { commit_time } if !commit_time.is_zero() => tokio::time::sleep(commit_time).await,
+            Pace::Inline { .. } | Pace::Thread { .. } => {}
+        }
     }
 
     fn submit(&self, write: Write, mode: CommitMode) -> Result<Option<Acknowledgement>, StoreError> {
@@ -464,14 +495,6 @@ fn event_key(sequence: u64) -> String {
 
 fn read_failed<T>(key: &str, result: Result<T, KvError>) -> Result<T, StoreError> {
     result.map_err(|source| StoreError::Read { key: key.to_owned(), source })
-}
-
-/// Runs what waits for the disk where it blocks nobody.
-async fn on_blocking_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    // A join error means that the work panicked or the runtime is ending: in both cases the store is of no more use.
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed))
 }
 
 #[cfg(test)]

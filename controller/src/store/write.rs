@@ -43,7 +43,10 @@ impl Write {
                 Ok(outcome) => outcome.unwrap_or(Err(StoreError::Closed)),
                 Err(_elapsed) => Err(store.give_up()),
             },
-            None => Ok(()),
+            None => {
+                store.await_commit_time().await;
+                Ok(())
+            }
         }
     }
 

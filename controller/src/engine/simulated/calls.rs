@@ -70,6 +70,8 @@ pub struct Call {
     pub subject: String,
     /// Milliseconds since the simulated Engine began.
     pub at_ms: u64,
+    /// Whose call it is: see [`super::SimulatedEngine::for_actor`].
+    pub actor: u32,
 }
 
 /// What a call came to inside the Engine, whatever the caller saw of it.

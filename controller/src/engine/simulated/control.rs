@@ -6,6 +6,7 @@ use planner::observed::{ContainerDetail, Limits};
 use planner::plan::{ContainerCreate, EndpointCreate};
 
 use super::calls::{Call, CallKind, CallRecord};
+use super::daemon::DaemonRestart;
 use super::faults::{FaultPlan, RequestFault, RequestFaults};
 use super::image::{ImageConfig, RegistryImage};
 use super::lifecycle::KILLED;
@@ -13,6 +14,7 @@ use super::programs::Program;
 use super::refusal::{Answer, Refusal};
 use super::state::State;
 use super::stop::StopProgress;
+use super::witness::Witness;
 use super::{CallCounts, SimulatedEngine};
 use crate::engine::{EngineError, EngineEvent};
 
@@ -136,6 +138,11 @@ impl SimulatedEngine {
         self.outside(id_or_name, |state| state.disconnect_network(id_or_name, network))
     }
 
+    /// The daemon is restarted. That nobody can reach it meanwhile is for the caller to bring about.
+    pub fn external_restart_daemon(&self, restart: DaemonRestart) {
+        self.shared.act_outside(|state| state.restart_daemon(restart));
+    }
+
     /// `docker network rm`, by id or name.
     ///
     /// # Errors
@@ -182,7 +189,7 @@ impl SimulatedEngine {
     }
 
     fn outside<T>(&self, subject: &str, act: impl FnOnce(&mut State) -> Answer<T>) -> Result<T, EngineError> {
-        let answer = self.shared.with_state(act);
+        let answer = self.shared.act_outside(act);
         answer.map_err(|refusal| refusal.into_error(CallKind::UpdateContainer, subject))
     }
 }
@@ -270,6 +277,11 @@ impl SimulatedEngine {
     /// The calls that wait take effect in their order, those whose callers have gone included.
     pub fn release(&self, id_or_name: &str) {
         self.shared.release(id_or_name);
+    }
+
+    /// Tells this witness of everything from now on.
+    pub fn set_witness(&self, witness: impl Witness + 'static) {
+        self.shared.set_witness(Some(Box::new(witness)));
     }
 
     /// Every event stream ends, as when the connection breaks.

@@ -36,6 +36,11 @@ impl Events {
         !self.subscribers.is_empty()
     }
 
+    /// Nothing that happened is remembered any more.
+    pub(super) fn forget(&mut self) {
+        self.ring.clear();
+    }
+
     /// Ends every stream, as a broken connection does.
     pub(super) fn cut(&mut self) {
         self.subscribers.clear();

@@ -47,7 +47,7 @@ impl State {
     }
 
     /// One attempt to run the program. A failed one leaves the container as it was, with an error, and is never repeated.
-    fn launch(&mut self, id: &Arc<str>) -> Answer<()> {
+    pub(super) fn launch(&mut self, id: &Arc<str>) -> Answer<()> {
         let failure = match self.join_networks(id).and_then(|()| self.publish_ports(id)) {
             Ok(()) => {
                 self.tell_connected(id);

@@ -68,13 +68,16 @@ impl State {
         state
     }
 
-    /// Moves the clock on: everything that is due happens, each thing at its own time.
-    pub(super) fn advance(&mut self, now_ms: u64) {
+    /// Moves the clock on: everything that is due happens, each thing at its own time. Returns whether anything did.
+    pub(super) fn advance(&mut self, now_ms: u64) -> bool {
+        let mut has_happened = false;
         while let Some((due_ms, transition)) = self.timeline.pop_due(now_ms) {
             self.now_ms = self.now_ms.max(due_ms);
             self.happen(&transition);
+            has_happened = true;
         }
         self.now_ms = self.now_ms.max(now_ms);
+        has_happened
     }
 
     fn happen(&mut self, transition: &Transition) {

@@ -16,6 +16,7 @@ use super::faults::{FaultPlan, ReplyFault, RequestFault};
 use super::latency::Latency;
 use super::refusal::{Answer, Refusal, lost_reply, no_connection};
 use super::state::State;
+use super::witness::{View, Witness};
 use crate::engine::EngineError;
 
 /// What all handles of one simulated Engine share.
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     log: Mutex<CallLog>,
     faults: Mutex<Option<Box<dyn FaultPlan>>>,
+    witness: Mutex<Option<Box<dyn Witness>>>,
     /// Containers on which every call waits, by full id. The queue of a semaphore keeps the order.
     hanging: Mutex<BTreeMap<Arc<str>, Arc<Semaphore>>>,
     /// Told after every change, for those who wait for a run to end.
@@ -47,6 +49,7 @@ impl Shared {
             state: Mutex::new(state),
             log: Mutex::new(CallLog::keeping(calls_kept)),
             faults: Mutex::new(None),
+            witness: Mutex::new(None),
             hanging: Mutex::new(BTreeMap::new()),
             changed: Notify::new(),
             wake: Arc::new(Notify::new()),
@@ -62,6 +65,10 @@ impl Shared {
         lock(&self.log)
     }
 
+    pub(super) fn set_witness(&self, witness: Option<Box<dyn Witness>>) {
+        *lock(&self.witness) = witness;
+    }
+
     pub(super) fn set_faults(&self, faults: Option<Box<dyn FaultPlan>>) {
         *lock(&self.faults) = faults;
     }
@@ -71,7 +78,9 @@ impl Shared {
         let (result, due_before, due_after) = {
             let mut state = lock(&self.state);
             let due_before = state.timeline.next_due_ms();
-            state.advance(self.elapsed_ms());
+            if state.advance(self.elapsed_ms()) {
+                self.tell(|witness| witness.changed(&View::of(&state)));
+            }
             let result = act(&mut state);
             (result, due_before, state.timeline.next_due_ms())
         };
@@ -82,14 +91,30 @@ impl Shared {
         result
     }
 
+    fn tell(&self, what: impl FnOnce(&mut Box<dyn Witness>)) {
+        if let Some(witness) = lock(&self.witness).as_mut() {
+            what(witness);
+        }
+    }
+
+    /// Somebody acts who makes no call.
+    pub(super) fn act_outside<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        self.with_state(|state| {
+            let result = act(state);
+            self.tell(|witness| witness.changed(&View::of(state)));
+            result
+        })
+    }
+
     /// One call of the trait, from request to reply.
     pub(super) async fn call<T: Send + 'static>(
         self: &Arc<Self>,
+        actor: u32,
         kind: CallKind,
         subject: &str,
         apply: impl FnOnce(&mut State) -> Answer<T> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let call = Call { kind, subject: subject.to_owned(), at_ms: self.elapsed_ms() };
+        let call = Call { kind, subject: subject.to_owned(), at_ms: self.elapsed_ms(), actor };
         let fault = lock(&self.faults).as_mut().map(|faults| faults.before(&call)).unwrap_or_default();
         match fault {
             RequestFault::None => {}
@@ -145,12 +170,17 @@ impl Shared {
 
     /// The call takes effect, and is recorded.
     fn perform<T>(&self, mut call: Call, apply: impl FnOnce(&mut State) -> Answer<T>) -> (Answer<T>, ReplyFault) {
-        let answer = self.with_state(apply);
         call.at_ms = self.elapsed_ms();
-        let outcome = match &answer {
-            Ok(_) => CallOutcome::Done,
-            Err(refusal) => CallOutcome::Refused { status: refusal.status, text: refusal.text.clone() },
-        };
+        let (answer, outcome) = self.with_state(|state| {
+            self.tell(|witness| witness.before(&call, &View::of(state)));
+            let answer = apply(state);
+            let outcome = match &answer {
+                Ok(_) => CallOutcome::Done,
+                Err(refusal) => CallOutcome::Refused { status: refusal.status, text: refusal.text.clone() },
+            };
+            self.tell(|witness| witness.after(&call, &outcome, &View::of(state)));
+            (answer, outcome)
+        });
         let reply = lock(&self.faults).as_mut().map(|faults| faults.after(&call, &outcome)).unwrap_or_default();
         self.log().push(CallRecord { call, outcome });
         (answer, reply)
@@ -185,7 +215,9 @@ impl Shared {
             let changed = self.changed.notified();
             let next_due_ms = {
                 let mut state = lock(&self.state);
-                state.advance(self.elapsed_ms());
+                if state.advance(self.elapsed_ms()) {
+                    self.tell(|witness| witness.changed(&View::of(&state)));
+                }
                 if is_met(&state) {
                     return;
                 }
@@ -193,6 +225,7 @@ impl Shared {
             };
             // Both arms only wait: dropping either loses nothing.
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = self.sleep_until_ms(next_due_ms) => {}
             }
@@ -236,6 +269,7 @@ async fn serve(shared: Weak<Shared>, wake: Arc<Notify>) {
         };
         // Both arms only wait: a notification that is missed is kept for the next round.
         tokio::select! {
+            biased;
             () = wake.notified() => {}
             () = due => {}
         }

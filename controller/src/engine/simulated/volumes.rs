@@ -17,6 +17,12 @@ pub(super) struct Volume {
     created_ms: u64,
 }
 
+impl Volume {
+    pub(super) fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+}
+
 impl State {
     pub(super) fn list_volumes(&self) -> Vec<VolumeDetail> {
         self.volumes.iter().map(|(name, volume)| self.volume_detail(name, volume)).collect()

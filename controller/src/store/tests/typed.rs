@@ -129,7 +129,7 @@ async fn a_damaged_record_is_left_out_and_reported_and_a_newer_one_is_not_guesse
 #[tokio::test]
 async fn a_failed_write_is_told_until_the_store_is_reopened_and_then_nothing_is_missing() {
     let thread = Pace::Thread { lazy_delay: Duration::from_millis(1) };
-    for pace in [Pace::Inline, thread] {
+    for pace in [Pace::Inline { commit_time: Duration::ZERO }, thread] {
         let kv = MemoryKv::default();
         let store = Store::over(Arc::new(kv.clone()), pace, None).unwrap();
         kv.inject(Fault::BrokenHandle);
