@@ -332,7 +332,7 @@ async fn follow_manifests(source: Arc<dyn Source>, intake: Arc<Intake>) {
 /// Decides about what is missing whenever there is news, and while anything is.
 async fn follow_prune(core: Arc<Core>, intake: Arc<Intake>, relisted: Arc<Notify>) {
     let mut is_first_pass_done = false;
-    intake.reconsider_prune(false).await;
+    intake.reconsider_prune().await;
     loop {
         let is_relisted = tokio::select! {
             // Both only say "look": nothing is lost when one wins.
@@ -348,7 +348,7 @@ async fn follow_prune(core: Arc<Core>, intake: Arc<Intake>, relisted: Arc<Notify
         is_first_pass_done |= is_pass_done;
         intake.forget_removed().await;
         if is_relisted || is_news || intake.has_missing().await {
-            intake.reconsider_prune(is_news).await;
+            intake.reconsider_prune().await;
         }
     }
 }
@@ -422,11 +422,7 @@ async fn tell_readiness(core: Arc<Core>) {
         core.metrics.queue_depth.set(i64::try_from(due).unwrap_or(i64::MAX));
         let commits = core.store.commits();
         core.metrics.store_commits.inc_by(commits.saturating_sub(core.metrics.store_commits.get()));
-        let is_looked_at = objects.iter().all(|record| {
-            record.status.observed_generation == record.status.generation
-                && record.status.observed_ms >= core.started_ms
-        });
-        if is_looked_at {
+        if core.is_every_object_looked_at() {
             core.board.update_controller(|controller| controller.is_ready = true);
         }
         // The sender lives as long as the board, which `core` holds.

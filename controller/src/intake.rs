@@ -109,9 +109,10 @@ impl Intake {
     }
 
     /// Decides about prune again: time has passed, or a full list has shown what is in the Engine.
-    pub async fn reconsider_prune(&self, is_after_full_pass: bool) {
+    pub async fn reconsider_prune(&self) {
         let mut state = self.state.lock().await;
-        if is_after_full_pass && state.is_restricted && !state.is_unread {
+        // The restriction is over once the manifests have been read and every object of theirs was looked at, however late that is.
+        if state.is_restricted && !state.is_unread && self.core.is_every_object_looked_at() {
             state.is_restricted = false;
         }
         self.decide_prune(&mut state);

@@ -158,6 +158,8 @@ impl Reflector {
             None
         });
         let _reader_ends_with_us = AbortOnDrop(reader.abort_handle());
+        // What restarted while nobody listened looks the same in a list, but for its address.
+        self.doubt_everything();
         if let Err(error) = self.relist().await {
             return error;
         }
@@ -319,6 +321,11 @@ impl Reflector {
         self.inspect_all(changed).await;
         self.inspect_images().await;
         Ok(())
+    }
+
+    /// The next list inspects every container anew.
+    fn doubt_everything(&self) {
+        self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
     fn wants_volumes(&self) -> bool {

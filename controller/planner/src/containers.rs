@@ -41,6 +41,7 @@ pub(crate) fn plan(
         image: ImagePlan::Undecided,
         is_replacing: false,
         retired: Vec::new(),
+        superseded: Vec::new(),
         renamed: BTreeMap::new(),
     };
     plan.retire_surplus(&slots.surplus);
@@ -73,6 +74,8 @@ pub(crate) struct SetPlan<'plan> {
     pub(crate) is_replacing: bool,
     /// Surplus containers and the steps that remove them.
     pub(crate) retired: Vec<(Arc<str>, u32)>,
+    /// The steps that remove containers which were to replace others and are to be replaced themselves.
+    pub(crate) superseded: Vec<u32>,
     /// Containers that this plan has renamed already, by id, and the steps that do.
     pub(crate) renamed: BTreeMap<Arc<str>, u32>,
 }

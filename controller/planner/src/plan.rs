@@ -250,6 +250,8 @@ pub enum Cause {
     BecameReady,
     /// Another container took its place.
     ReplacedBy(String),
+    /// It was to replace this one, and something newer is to do so now.
+    Superseded(String),
     /// It must make room before its replacement can start.
     StopFirst(StopFirstReason),
     /// More are there than are wanted.

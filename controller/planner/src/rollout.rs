@@ -1,5 +1,7 @@
 //! Rollout: creating containers, and replacing those that were made from another template.
 
+use std::sync::Arc;
+
 use crds_schema::primitive::{ReplaceOrder, RunState, StopFirstReason};
 
 use crate::containers::SetPlan;
@@ -37,6 +39,7 @@ impl SetPlan<'_> {
             return;
         }
         self.is_replacing = true;
+        self.retire_superseded(slot);
         self.keep_old_up(slot);
         let (name, cause) = (self.name_of_new(slot), old.cause.clone());
         self.create(slot, &name, &[], &cause);
@@ -44,8 +47,12 @@ impl SetPlan<'_> {
 
     /// Brings a new container up beside old ones, and removes those once it has served for long enough.
     pub(crate) fn finish_replacement(&mut self, current: &ObservedContainer, slot: &Slot<'_>) {
+        let is_settled = self.settles_in_ms(current) == Some(0);
+        if !is_settled {
+            self.retire_superseded(slot);
+        }
         let Some(ensured) = self.ensure(current, slot) else { return };
-        if self.settles_in_ms(current) == Some(0) {
+        if is_settled {
             let cause = Cause::ReplacedBy(current.name.to_string());
             for old in &slot.old {
                 retire(old.container, self.set.stop_grace_secs, &ensured, &cause, self.builder);
@@ -53,6 +60,22 @@ impl SetPlan<'_> {
         } else {
             self.keep_old_up(slot);
             self.await_serving(current);
+        }
+    }
+
+    /// Of several old containers only the best stays beside a new one: the others were themselves to replace it, and there is never
+    /// more than one more than wanted. Where they must all stop first, they do so later, and in order.
+    fn retire_superseded(&mut self, slot: &Slot<'_>) {
+        let Some((best, superseded)) = slot.old.split_first() else { return };
+        if self.stop_first_reason().is_some() {
+            return;
+        }
+        let cause = Cause::Superseded(best.container.name.to_string());
+        for old in superseded {
+            if let Some(step) = retire(old.container, self.set.stop_grace_secs, &[], &cause, self.builder) {
+                self.retired.push((Arc::clone(&old.container.id), step));
+                self.superseded.push(step);
+            }
         }
     }
 
@@ -157,8 +180,11 @@ impl SetPlan<'_> {
     /// Stops the old containers of a slot where they cannot run beside the new one, and hands the exact name over.
     /// Returns what must be done before the new one starts.
     pub(crate) fn make_room(&mut self, slot: &Slot<'_>, new: &ContainerRef, new_name: &str, after: &[u32]) -> Vec<u32> {
-        let Some(reason) = self.stop_first_reason() else { return after.to_vec() };
         let mut last = after.to_vec();
+        let Some(reason) = self.stop_first_reason() else {
+            last.extend(&self.superseded);
+            return last;
+        };
         // What is surplus may hold the same port, or write to the same volume.
         last.extend(self.retired.iter().map(|(_, step)| *step));
         for old in &slot.old {

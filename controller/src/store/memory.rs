@@ -56,6 +56,14 @@ impl MemoryKv {
         Self { state: Arc::new(Mutex::new(left)) }
     }
 
+    /// What would survive a crash, of the keys that begin with `prefix`.
+    pub fn durable(&self, prefix: &str) -> Vec<(String, Value)> {
+        let state = self.lock();
+        let from_prefix = state.durable.range(prefix.to_owned()..);
+        let of_prefix = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
+        of_prefix.map(|(key, value)| (key.clone(), Arc::clone(value))).collect()
+    }
+
     /// Makes commits fail, or stop failing.
     pub fn inject(&self, fault: Fault) {
         self.lock().fault = fault;

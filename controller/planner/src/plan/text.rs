@@ -47,6 +47,7 @@ impl fmt::Display for Cause {
             Self::NetworkGone(network) => write!(f, "made for a network {network} that is gone"),
             Self::BecameReady => write!(f, "ready"),
             Self::ReplacedBy(name) => write!(f, "replaced by {name}"),
+            Self::Superseded(name) => write!(f, "superseded before it replaced {name}"),
             Self::StopFirst(reason) => write!(f, "must stop first: {reason}"),
             Self::ScaledDown => write!(f, "scaled down"),
             Self::Duplicate => write!(f, "a duplicate"),

@@ -258,6 +258,11 @@ fn check_replaced(scene: &Scene, container: &ObservedContainer, cause: &Cause) {
         assert_ne!(set.replace_order, ReplaceOrder::StartFirst);
         return;
     }
+    if let Cause::Superseded(best) = cause {
+        let stays = |other: &ObservedContainer| *other.name == **best && other.is_serving();
+        assert!(scene.world.containers_of(&container.owner).any(stays), "{best} does not serve");
+        return;
+    }
     assert!(matches!(cause, Cause::ReplacedBy(_) | Cause::Duplicate), "ends what serves: {cause}");
     let is_other = |other: &&ObservedContainer| {
         other.ordinal == container.ordinal && other.id != container.id && other.is_serving()

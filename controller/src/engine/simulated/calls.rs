@@ -68,7 +68,9 @@ pub struct Call {
     pub kind: CallKind,
     /// On what: an id, a name or a reference, as the caller gave it; empty for a list.
     pub subject: String,
-    /// Milliseconds since the simulated Engine began.
+    /// When it was sent, in milliseconds since the simulated Engine began.
+    pub sent_ms: u64,
+    /// When it takes effect, the same way.
     pub at_ms: u64,
     /// Whose call it is: see [`super::SimulatedEngine::for_actor`].
     pub actor: u32,
@@ -93,7 +95,7 @@ pub enum CallOutcome {
 /// One entry of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRecord {
-    /// The call. Its time is when it took effect.
+    /// The call.
     pub call: Call,
     /// What it came to.
     pub outcome: CallOutcome,

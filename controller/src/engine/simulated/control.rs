@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use planner::observed::{ContainerDetail, Limits};
+use planner::observed::{ContainerDetail, Limits, NetworkDetail, VolumeDetail};
 use planner::plan::{ContainerCreate, EndpointCreate};
 
 use super::calls::{Call, CallKind, CallRecord};
@@ -181,6 +181,26 @@ impl SimulatedEngine {
             let id = state.find_container(id_or_name).ok()?;
             state.containers.get(&id).map(|container| container.detail(state))
         })
+    }
+
+    /// Whether no restart policy applies to a container, since it was stopped or killed by hand.
+    pub fn is_disarmed(&self, id: &str) -> bool {
+        self.shared.with_state(|state| state.containers.get(id).is_some_and(|container| container.is_disarmed))
+    }
+
+    /// What the networks are, without a call.
+    pub fn peek_networks(&self) -> Vec<NetworkDetail> {
+        self.shared.with_state(|state| state.list_networks())
+    }
+
+    /// What the volumes are, without a call.
+    pub fn peek_volumes(&self) -> Vec<VolumeDetail> {
+        self.shared.with_state(|state| state.list_volumes())
+    }
+
+    /// Whether there is a volume of a name.
+    pub fn has_volume(&self, name: &str) -> bool {
+        self.shared.with_state(|state| state.volumes.contains_key(name))
     }
 
     /// The full ids of all containers, whoever owns them.

@@ -114,7 +114,8 @@ impl Shared {
         subject: &str,
         apply: impl FnOnce(&mut State) -> Answer<T> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let call = Call { kind, subject: subject.to_owned(), at_ms: self.elapsed_ms(), actor };
+        let now_ms = self.elapsed_ms();
+        let call = Call { kind, subject: subject.to_owned(), sent_ms: now_ms, at_ms: now_ms, actor };
         let fault = lock(&self.faults).as_mut().map(|faults| faults.before(&call)).unwrap_or_default();
         match fault {
             RequestFault::None => {}

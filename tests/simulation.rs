@@ -1,0 +1,28 @@
+//! Simulation: the controller itself in a simulated world, where everything goes wrong that can, by a seed.
+//!
+//! One thread, tokio's paused clock, no real time and no real disk: a seed gives one trace, bit for bit. The oracle looks at every
+//! step of the simulated Engine. `docs/reliability.md` says what is checked and what was found.
+
+// What is between a process and its world.
+mod disk;
+mod faults;
+mod files;
+mod life;
+mod mutant;
+mod process_engine;
+mod stream;
+// The world, and what is wanted of it.
+mod sim;
+mod trace;
+mod wanted;
+// What must be true.
+mod convergence;
+mod known;
+mod oracle;
+// What is done in it.
+mod enumeration;
+mod golden;
+mod meddler;
+mod random_run;
+mod random_wanted;
+mod seeds;

@@ -1,0 +1,420 @@
+//! The oracle: watches the simulated Engine, knows whose everything truly is and what the controller was told to want, and says at
+//! each step whether it was allowed. It shares no code with the planner.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use controller::engine::simulated::{Call, CallKind, CallOutcome, ContainerView, View, Witness};
+use crds_schema::ObjectKey;
+use planner::observed::ContainerState;
+
+use super::files::File;
+use super::known::Known;
+use super::meddler::MEDDLED;
+use super::trace::Trace;
+use super::wanted::{App, Spec};
+
+/// How long a container must have served before what it replaces may go.
+const MIN_READY_MS: u64 = 5_000;
+/// The share of all objects, in percent, that may go without a word of a user.
+const PRUNE_LIMIT_PERCENT: usize = 30;
+
+/// The oracle. Clones are handles of the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Oracle {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    trace: Trace,
+    violations: Vec<String>,
+    /// Full ids of containers and networks and names of volumes that were made by calls of ours.
+    ours: BTreeSet<String>,
+    records: BTreeMap<Arc<str>, Record>,
+    known: Known,
+    /// What the last reading said, file by file, at its last good version.
+    good_files: BTreeMap<String, Vec<(ObjectKey, Spec)>>,
+    /// Objects that are missing from the manifests and may go.
+    removable: BTreeSet<ObjectKey>,
+    is_confirmed: bool,
+    /// What was there before the call that is being made.
+    before: BTreeSet<String>,
+}
+
+/// What the oracle remembers of one container of ours, also when it is gone.
+#[derive(Debug, Clone)]
+struct Record {
+    owner: ObjectKey,
+    ordinal: u32,
+    serving_since_ms: Option<u64>,
+    /// It has served for long enough once.
+    is_proved: bool,
+    is_up: bool,
+    /// Its present run was begun by a call of ours, and nobody meddled since.
+    is_started_by_us: bool,
+}
+
+impl Oracle {
+    /// An oracle of an empty Engine.
+    pub(crate) fn new(trace: Trace) -> Self {
+        let state = State {
+            trace,
+            violations: Vec::new(),
+            ours: BTreeSet::new(),
+            records: BTreeMap::new(),
+            known: Known::default(),
+            good_files: BTreeMap::new(),
+            removable: BTreeSet::new(),
+            is_confirmed: false,
+            before: BTreeSet::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The witness that tells it.
+    pub(crate) fn witness(&self) -> impl Witness + 'static {
+        OracleWitness(self.clone())
+    }
+
+    /// What was not allowed, in order.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.lock().violations.clone()
+    }
+
+    /// Says that something was not allowed.
+    pub(crate) fn accuse(&self, what: String) {
+        self.lock().accuse(what);
+    }
+
+    /// Whether a call of ours made it: a container or network by full id, a volume by name.
+    pub(crate) fn is_ours(&self, id: &str) -> bool {
+        self.lock().ours.contains(id)
+    }
+
+    /// A user confirms every prune from now on.
+    pub(crate) fn confirm(&self) {
+        self.lock().is_confirmed = true;
+    }
+
+    /// A process has read these files.
+    pub(crate) fn files_were_read(&self, is_problem: bool, files: &BTreeMap<String, File>) {
+        self.lock().files_were_read(is_problem, files);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct OracleWitness(Oracle);
+
+impl Witness for OracleWitness {
+    fn before(&mut self, call: &Call, view: &View<'_>) {
+        if call.kind.is_mutating() {
+            self.0.lock().before(call, view);
+        }
+    }
+
+    fn after(&mut self, call: &Call, outcome: &CallOutcome, view: &View<'_>) {
+        let mut state = self.0.lock();
+        let word = match outcome {
+            CallOutcome::Done => String::new(),
+            CallOutcome::Refused { status, text } => format!(" -> {status} {text}"),
+            CallOutcome::Dropped => " -> dropped".to_owned(),
+        };
+        let subject = &call.subject[..call.subject.len().min(28)];
+        state.trace.say(&format!("#{} {:?} {subject}{word}", call.actor, call.kind));
+        state.trace.count("engine: call");
+        if call.kind.is_mutating() {
+            if *outcome == CallOutcome::Done {
+                state.after(call, view);
+            }
+            state.look(view);
+        }
+    }
+
+    fn changed(&mut self, view: &View<'_>) {
+        self.0.lock().look(view);
+    }
+}
+
+impl State {
+    fn accuse(&mut self, what: String) {
+        self.trace.say(&format!("VIOLATION {what}"));
+        self.violations.push(what);
+    }
+
+    fn files_were_read(&mut self, is_problem: bool, files: &BTreeMap<String, File>) {
+        if is_problem {
+            return;
+        }
+        self.good_files.retain(|name, _| files.contains_key(name));
+        for (name, file) in files {
+            if let Some(meaning) = &file.meaning {
+                self.good_files.insert(name.clone(), meaning.clone());
+            }
+        }
+        let now = self.good_files.values().flatten().cloned().collect();
+        let is_whole = files.values().all(|file| file.meaning.is_some());
+        self.known.take(now);
+        let missing = self.known.missing();
+        self.removable.retain(|key| missing.contains(key));
+        let open: Vec<ObjectKey> = missing.into_iter().filter(|key| !self.removable.contains(key)).collect();
+        let percent = open.len() * 100 / (open.len() + self.known.present()).max(1);
+        let is_few = open.len() <= 1 || percent <= PRUNE_LIMIT_PERCENT;
+        if self.is_confirmed || (is_whole && is_few && !files.is_empty()) {
+            self.removable.extend(open);
+        }
+    }
+
+    /// Whether a call is allowed, at the moment when it takes effect.
+    fn before(&mut self, call: &Call, view: &View<'_>) {
+        match call.kind {
+            CallKind::CreateNetwork => self.before = view.networks().map(|(id, _)| id.to_string()).collect(),
+            CallKind::CreateVolume => self.before = view.volumes().map(ToString::to_string).collect(),
+            CallKind::RemoveNetwork => self.check_ours(call, view.networks().any(|(id, _)| **id == *call.subject)),
+            CallKind::RemoveVolume => self.before_remove_volume(call, view),
+            CallKind::StartContainer
+            | CallKind::StopContainer
+            | CallKind::UnpauseContainer
+            | CallKind::RenameContainer
+            | CallKind::UpdateContainer
+            | CallKind::RemoveContainer
+            | CallKind::ConnectNetwork
+            | CallKind::DisconnectNetwork => self.before_on_container(call, view),
+            _ => {}
+        }
+    }
+
+    /// S1: what is changed is ours, and named by its full id.
+    fn check_ours(&mut self, call: &Call, is_there: bool) {
+        if is_there && !self.ours.contains(&call.subject) {
+            self.accuse(format!("S1: {:?} on `{}`, which is not ours", call.kind, call.subject));
+        }
+    }
+
+    fn before_on_container(&mut self, call: &Call, view: &View<'_>) {
+        let is_full_id = call.subject.len() == 64 && call.subject.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_full_id {
+            self.accuse(format!("S1: {:?} names `{}`, which is no full id", call.kind, call.subject));
+        }
+        let Some(container) = view.container(&call.subject) else { return };
+        self.check_ours(call, true);
+        let Some((owner, ordinal)) = slot_of(&container) else { return };
+        match call.kind {
+            CallKind::StopContainer => self.before_stop(call, view, &container, (&owner, ordinal)),
+            CallKind::StartContainer => self.before_start(call, view, &container, (&owner, ordinal)),
+            CallKind::RemoveContainer => self.before_remove(call, &container, &owner),
+            _ => {}
+        }
+    }
+
+    /// S4: what serves is stopped only for a reason.
+    fn before_stop(&mut self, call: &Call, view: &View<'_>, container: &ContainerView<'_>, slot: (&ObjectKey, u32)) {
+        self.before_remove(call, container, slot.0);
+        let id = container.id();
+        if !container.is_serving() {
+            return;
+        }
+        let specs = self.known.during(slot.0, call.sent_ms);
+        let is_told_to = specs.iter().any(|spec| match spec {
+            None => true,
+            Some(app) => app.is_stopped || app.replicas <= slot.1 || self.is_network_changed(slot.0, app, view),
+        });
+        if is_told_to {
+            return;
+        }
+        let is_other =
+            |other: &ContainerView<'_>| other.id() != id && slot_of(other).as_ref() == Some(&(slot.0.clone(), slot.1));
+        let has_other = view.containers().any(|other| is_other(&other) && self.ours.contains(&**other.id()));
+        if has_other && specs.iter().flatten().any(App::is_stop_first) {
+            return;
+        }
+        let has_proved = self
+            .records
+            .iter()
+            .any(|(other, record)| other != id && (&record.owner, record.ordinal) == slot && record.is_proved);
+        let is_duplicate = view.containers().any(|other| is_other(&other) && other.is_serving());
+        if !has_proved && !is_duplicate {
+            let (name, owner) = (container.name(), slot.0);
+            self.accuse(format!("S4: `{name}` of {owner} is stopped while it serves and nothing has replaced it"));
+        }
+    }
+
+    /// Whether a network that an app uses was ever changed, or is there more or less often than once.
+    fn is_network_changed(&self, owner: &ObjectKey, app: &App, view: &View<'_>) -> bool {
+        app.networks.iter().any(|name| {
+            let key = ObjectKey {
+                kind: crds_schema::Kind::Network,
+                namespace: owner.namespace.clone(),
+                name: name.parse().expect("a name"),
+            };
+            let engine_name = key.engine_name();
+            let there = view.networks().filter(|(_, name)| ***name == *engine_name).count();
+            there != 1 || self.known.was_changed(&key)
+        })
+    }
+
+    /// S5: two containers of a slot that exclude each other never run at once by our doing. S16: what a start depends on has served.
+    fn before_start(&mut self, call: &Call, view: &View<'_>, container: &ContainerView<'_>, slot: (&ObjectKey, u32)) {
+        let specs = self.known.during(slot.0, call.sent_ms);
+        let is_stop_first = !specs.is_empty() && specs.iter().all(|spec| spec.as_ref().is_some_and(App::is_stop_first));
+        if is_stop_first && container.state() != ContainerState::Running {
+            let is_rival = |other: &ContainerView<'_>| {
+                other.id() != container.id()
+                    && slot_of(other).as_ref() == Some(&(slot.0.clone(), slot.1))
+                    && other.state() == ContainerState::Running
+                    // Somebody renamed it, perhaps before it was known by its id.
+                    && !other.name().starts_with(MEDDLED)
+                    && self.records.get(other.id()).is_some_and(|record| record.is_started_by_us)
+            };
+            if let Some(rival) = view.containers().find(is_rival) {
+                let (name, rival) = (container.name(), rival.name());
+                self.accuse(format!("S5: `{name}` is started while `{rival}` runs, which excludes it"));
+            }
+        }
+        if container.started_ms().is_some() {
+            return;
+        }
+        let needs: BTreeSet<&str> = match specs.last() {
+            Some(Some(app)) => app.depends_on.iter().copied().collect(),
+            Some(None) | None => return,
+        };
+        let is_always_needed =
+            |name: &&str| specs.iter().all(|spec| spec.as_ref().is_some_and(|app| app.depends_on.contains(name)));
+        for name in needs.into_iter().filter(is_always_needed) {
+            let needed = ObjectKey { name: name.parse().expect("a name"), ..slot.0.clone() };
+            let has_served =
+                self.records.values().any(|record| record.owner == needed && (record.is_up || record.is_proved));
+            // One that wants no container that runs has all that it wants.
+            let wants_none = self
+                .known
+                .during(&needed, call.sent_ms)
+                .iter()
+                .flatten()
+                .any(|app| app.replicas == 0 || app.is_stopped);
+            if !has_served && !wants_none {
+                let started = container.name();
+                self.accuse(format!("S16: `{started}` is started before {name}, which it depends on, ever was"));
+            }
+        }
+    }
+
+    /// S8: what is missing from the manifests goes only where prune may.
+    fn before_remove(&mut self, call: &Call, container: &ContainerView<'_>, owner: &ObjectKey) {
+        let specs = self.known.during(owner, call.sent_ms);
+        let is_missing = specs.iter().all(Option::is_none) && !specs.is_empty();
+        if is_missing && !self.removable.contains(owner) && !self.is_confirmed {
+            let name = container.name();
+            self.accuse(format!("S8: `{name}` of {owner} goes although prune may not take it"));
+        }
+    }
+
+    /// S3: a volume goes only where its object said so and is gone.
+    fn before_remove_volume(&mut self, call: &Call, view: &View<'_>) {
+        let is_there = view.volumes().any(|name| **name == *call.subject);
+        self.check_ours(call, is_there);
+        if is_there && !self.known.allows_volume_removal(&call.subject, call.sent_ms) {
+            self.accuse(format!("S3: volume `{}` is removed although it is to be kept", call.subject));
+        }
+    }
+
+    /// A call was done.
+    fn after(&mut self, call: &Call, view: &View<'_>) {
+        match call.kind {
+            CallKind::CreateContainer => self.after_create(call, view),
+            CallKind::CreateNetwork => {
+                let new: Vec<String> = view.networks().map(|(id, _)| id.to_string()).collect();
+                let new = new.into_iter().filter(|id| !self.before.contains(id)).collect::<Vec<_>>();
+                self.ours.extend(new);
+            }
+            CallKind::CreateVolume if !self.before.contains(&call.subject) => {
+                self.ours.insert(call.subject.clone());
+            }
+            CallKind::RemoveVolume | CallKind::RemoveNetwork => {
+                self.ours.remove(&call.subject);
+            }
+            CallKind::StartContainer => {
+                if let Some(container) = view.container(&call.subject)
+                    && let Some(record) = self.records.get_mut(container.id())
+                    && !record.is_up
+                {
+                    record.is_started_by_us = true;
+                    record.is_up = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// S7: what is created is what some version of the manifests said that was good and read, as a whole.
+    fn after_create(&mut self, call: &Call, view: &View<'_>) {
+        let Some(container) = view.container(&call.subject) else { return };
+        self.ours.insert(container.id().to_string());
+        let Some((owner, ordinal)) = slot_of(&container) else { return };
+        let specs = self.known.during(&owner, call.sent_ms);
+        let version = |app: &App| format!("VERSION={}", app.version);
+        let is_meant = |app: &App| {
+            app.image == container.config().image
+                && container.config().env.contains(&version(app))
+                && ordinal < app.replicas
+        };
+        if !specs.iter().flatten().any(is_meant) {
+            let (name, env) = (container.name(), &container.config().env);
+            self.accuse(format!("S7: `{name}` is created as no manifest says: {} {env:?}", container.config().image));
+        }
+        let record =
+            Record { owner, ordinal, serving_since_ms: None, is_proved: false, is_up: false, is_started_by_us: false };
+        self.records.insert(Arc::clone(container.id()), record);
+    }
+
+    /// Looks at everything, whatever changed it.
+    fn look(&mut self, view: &View<'_>) {
+        let now_ms = view.now_ms();
+        self.known.advance(now_ms);
+        let mut up: BTreeMap<(ObjectKey, u32), usize> = BTreeMap::new();
+        for record in self.records.values_mut() {
+            record.serving_since_ms = record.serving_since_ms.filter(|_| record.is_up);
+        }
+        for container in view.containers() {
+            let Some(record) = self.records.get_mut(container.id()) else { continue };
+            let is_up = container.state() == ContainerState::Running;
+            if is_up && !record.is_up {
+                record.is_started_by_us = false;
+            }
+            record.is_up = is_up;
+            let is_serving = container.is_serving();
+            if is_serving {
+                let since_ms = *record.serving_since_ms.get_or_insert(now_ms);
+                record.is_proved |= now_ms >= since_ms + MIN_READY_MS;
+            } else {
+                record.is_proved |= record.serving_since_ms.is_some_and(|since_ms| now_ms >= since_ms + MIN_READY_MS);
+                record.serving_since_ms = None;
+            }
+            if is_up && record.is_started_by_us {
+                *up.entry((record.owner.clone(), record.ordinal)).or_default() += 1;
+            }
+        }
+        let gone: Vec<Arc<str>> = self.records.keys().filter(|id| view.container(id).is_none()).cloned().collect();
+        for id in gone {
+            if let Some(record) = self.records.get_mut(&id) {
+                record.is_up = false;
+                record.serving_since_ms = None;
+            }
+        }
+        if let Some(((owner, ordinal), count)) = up.into_iter().find(|(_, count)| *count > 2) {
+            self.accuse(format!("S5: {count} containers run for {owner}, number {ordinal}"));
+        }
+    }
+}
+
+/// Whose a container is by its labels, and which of its object's.
+pub(crate) fn slot_of(container: &ContainerView<'_>) -> Option<(ObjectKey, u32)> {
+    let key = ObjectKey {
+        kind: crds_schema::Kind::parse(container.label("evenkeel.dev/kind")?)?,
+        namespace: container.label("evenkeel.dev/namespace")?.parse().ok()?,
+        name: container.label("evenkeel.dev/name")?.parse().ok()?,
+    };
+    Some((key, container.label("evenkeel.dev/ordinal")?.parse().ok()?))
+}

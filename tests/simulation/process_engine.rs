@@ -1,0 +1,260 @@
+//! The Engine as one process has it: its calls can be the process's last, and what it observes can be stale.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use controller::engine::simulated::{CallKind, SimulatedEngine};
+use controller::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
+use controller::store::memory::MemoryKv;
+use futures_util::stream::BoxStream;
+use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, NetworkDetail, VolumeDetail};
+use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
+
+use super::disk::durable_intents;
+use super::faults::Faults;
+use super::life::Life;
+use super::oracle::Oracle;
+use super::stream::with_faults;
+use super::trace::Trace;
+
+/// The Engine as one process has it.
+#[derive(Debug)]
+pub(crate) struct ProcessEngine {
+    pub(crate) inner: SimulatedEngine,
+    pub(crate) life: Life,
+    pub(crate) faults: Faults,
+    pub(crate) oracle: Oracle,
+    pub(crate) trace: Trace,
+    /// What the process's store has on the disk.
+    pub(crate) disk: MemoryKv,
+    pub(crate) last_answers: LastAnswers,
+    /// The id that the engine says it has.
+    pub(crate) engine_id: String,
+}
+
+/// The last answer to each observation.
+#[derive(Debug, Default)]
+pub(crate) struct LastAnswers(Mutex<BTreeMap<(CallKind, String), Box<dyn Any + Send>>>);
+
+impl ProcessEngine {
+    /// Observes something.
+    async fn read<T, F>(
+        &self,
+        kind: CallKind,
+        subject: &str,
+        ask: impl FnOnce(SimulatedEngine) -> F,
+    ) -> Result<T, EngineError>
+    where
+        T: Clone + Send + 'static,
+        F: Future<Output = Result<T, EngineError>> + Send + 'static,
+    {
+        self.life.pass_point().await;
+        self.trace.count("engine: observation");
+        let place = (kind, subject.to_owned());
+        if self.faults.is_stale(kind) {
+            let answers = self.last_answers.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(stale) = answers.get(&place).and_then(|answer| answer.downcast_ref::<T>()) {
+                self.trace.say(&format!("stale {kind:?} {subject}"));
+                return Ok(stale.clone());
+            }
+        }
+        let answer = ask(self.inner.clone()).await;
+        self.life.pass_point().await;
+        if let Ok(answer) = &answer {
+            let mut answers = self.last_answers.0.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.insert(place, Box::new(answer.clone()));
+        }
+        answer
+    }
+
+    /// Changes something. S9: only after an intent has reached the disk.
+    async fn change<T, F>(
+        &self,
+        verb: &'static str,
+        subject: &str,
+        act: impl FnOnce(SimulatedEngine) -> F,
+    ) -> Result<T, EngineError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, EngineError>> + Send + 'static,
+    {
+        self.life.pass_point().await;
+        if !verb.is_empty() && !self.is_lease(subject) {
+            let is_said = |intent: &String| intent.contains(verb);
+            if !durable_intents(&self.disk).iter().any(is_said) {
+                self.oracle
+                    .accuse(format!("S9: {verb}on `{subject}` leaves the process without an intent on the disk"));
+            }
+        }
+        let call = act(self.inner.clone());
+        // A call that was sent takes effect whatever becomes of who sent it.
+        let sent = tokio::spawn(call);
+        if !self.life.pass_point_now() {
+            std::future::pending::<()>().await;
+        }
+        let Ok(answer) = sent.await else { return std::future::pending().await };
+        self.life.pass_point().await;
+        answer
+    }
+
+    fn is_lease(&self, subject: &str) -> bool {
+        subject.starts_with("evenkeel-lease")
+            || self.inner.peek(subject).is_some_and(|container| container.name.starts_with("evenkeel-lease"))
+    }
+}
+
+#[async_trait]
+impl Engine for ProcessEngine {
+    async fn info(&self) -> Result<EngineInfo, EngineError> {
+        self.life.pass_point().await;
+        let info = self.inner.info().await?;
+        self.life.pass_point().await;
+        Ok(EngineInfo { id: self.engine_id.clone(), ..info })
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+        self.life.pass_point().await;
+        let stream = self.inner.events().await?;
+        Ok(with_faults(stream, self.faults.clone(), self.life.clone()))
+    }
+
+    async fn list_containers(&self, instance: &str) -> Result<Vec<ContainerSummary>, EngineError> {
+        let instance = instance.to_owned();
+        self.read(CallKind::ListContainers, "", |engine| async move { engine.list_containers(&instance).await }).await
+    }
+
+    async fn list_networks(&self) -> Result<Vec<NetworkDetail>, EngineError> {
+        self.read(CallKind::ListNetworks, "", |engine| async move { engine.list_networks().await }).await
+    }
+
+    async fn list_volumes(&self) -> Result<Vec<VolumeDetail>, EngineError> {
+        self.read(CallKind::ListVolumes, "", |engine| async move { engine.list_volumes().await }).await
+    }
+
+    async fn inspect_container(&self, id_or_name: &str) -> Result<Option<ContainerDetail>, EngineError> {
+        let id = id_or_name.to_owned();
+        self.read(CallKind::InspectContainer, id_or_name, |engine| async move { engine.inspect_container(&id).await })
+            .await
+    }
+
+    async fn network_members(&self, id: &str) -> Result<Vec<(String, String)>, EngineError> {
+        let network = id.to_owned();
+        self.read(CallKind::NetworkMembers, id, |engine| async move { engine.network_members(&network).await }).await
+    }
+
+    async fn inspect_image(&self, reference: &str) -> Result<Option<ImageDetail>, EngineError> {
+        let image = reference.to_owned();
+        self.read(CallKind::InspectImage, reference, |engine| async move { engine.inspect_image(&image).await }).await
+    }
+
+    async fn find_port_holder(&self, port: u16) -> Result<Option<String>, EngineError> {
+        let ask = |engine: SimulatedEngine| async move { engine.find_port_holder(port).await };
+        self.read(CallKind::FindPortHolder, &port.to_string(), ask).await
+    }
+
+    async fn tail_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
+        let subject = id.to_owned();
+        self.read(CallKind::TailLogs, id, |engine| async move { engine.tail_logs(&subject, lines).await }).await
+    }
+
+    async fn pull_image(&self, reference: &str) -> Result<(), EngineError> {
+        let image = reference.to_owned();
+        self.change(" Pull:", reference, |engine| async move { engine.pull_image(&image).await }).await
+    }
+
+    async fn import_image(&self, reference: &str, tar: Vec<u8>, changes: &[&str]) -> Result<(), EngineError> {
+        let image = reference.to_owned();
+        let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
+        let act = |engine: SimulatedEngine| async move {
+            let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+            engine.import_image(&image, tar, &changes).await
+        };
+        self.change("", reference, act).await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let image = reference.to_owned();
+        self.change("", reference, |engine| async move { engine.remove_image(&image).await }).await
+    }
+
+    async fn create_network(&self, network: &NetworkCreate) -> Result<String, EngineError> {
+        let create = network.clone();
+        self.change(" Create:", &network.name, |engine| async move { engine.create_network(&create).await }).await
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        let network = id.to_owned();
+        self.change(" Remove:", id, |engine| async move { engine.remove_network(&network).await }).await
+    }
+
+    async fn create_volume(&self, volume: &VolumeCreate) -> Result<VolumeDetail, EngineError> {
+        let create = volume.clone();
+        self.change(" Create:", &volume.name, |engine| async move { engine.create_volume(&create).await }).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let volume = name.to_owned();
+        self.change(" Remove:", name, |engine| async move { engine.remove_volume(&volume).await }).await
+    }
+
+    async fn create_container(&self, container: &ContainerCreate) -> Result<CreatedContainer, EngineError> {
+        let create = container.clone();
+        self.change(" Create:", &container.name, |engine| async move { engine.create_container(&create).await }).await
+    }
+
+    async fn start_container(&self, id: &str) -> Result<(), EngineError> {
+        let subject = id.to_owned();
+        self.change(" Start:", id, |engine| async move { engine.start_container(&subject).await }).await
+    }
+
+    async fn stop_container(&self, id: &str, grace_secs: u32) -> Result<(), EngineError> {
+        let subject = id.to_owned();
+        self.change(" Stop ", id, move |engine| async move { engine.stop_container(&subject, grace_secs).await }).await
+    }
+
+    async fn unpause_container(&self, id: &str) -> Result<(), EngineError> {
+        let subject = id.to_owned();
+        self.change(" Unpause:", id, |engine| async move { engine.unpause_container(&subject).await }).await
+    }
+
+    async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let (subject, name) = (id.to_owned(), name.to_owned());
+        self.change(" Rename ", id, |engine| async move { engine.rename_container(&subject, &name).await }).await
+    }
+
+    async fn update_container(&self, id: &str, limits: &Limits) -> Result<(), EngineError> {
+        let (subject, limits) = (id.to_owned(), limits.clone());
+        self.change(" Update:", id, |engine| async move { engine.update_container(&subject, &limits).await }).await
+    }
+
+    async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
+        let subject = id.to_owned();
+        self.change(" Remove:", id, |engine| async move { engine.remove_container(&subject).await }).await
+    }
+
+    async fn connect_network(&self, container_id: &str, endpoint: &EndpointCreate) -> Result<(), EngineError> {
+        let (subject, endpoint) = (container_id.to_owned(), endpoint.clone());
+        self.change(
+            " Connect ",
+            container_id,
+            |engine| async move { engine.connect_network(&subject, &endpoint).await },
+        )
+        .await
+    }
+
+    async fn disconnect_network(&self, container_id: &str, network_id: &str) -> Result<(), EngineError> {
+        let (subject, network) = (container_id.to_owned(), network_id.to_owned());
+        self.change(" Disconnect ", container_id, |engine| async move {
+            engine.disconnect_network(&subject, &network).await
+        })
+        .await
+    }
+}
+
+/// The handle behind the trait.
+pub(crate) fn shared(engine: ProcessEngine) -> Arc<dyn Engine> {
+    Arc::new(engine)
+}
