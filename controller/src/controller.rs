@@ -30,6 +30,8 @@ use crate::supervise::supervise;
 
 /// How often prune is asked again, so that what was removed a moment ago goes in time.
 const PRUNE_LOOK: Duration = Duration::from_secs(1);
+/// The pause before the lease is tried again that the Engine failed to give.
+const LEASE_PAUSE: Duration = Duration::from_secs(5);
 /// How often the store is exported.
 const EXPORT_TIME: Duration = Duration::from_hours(1);
 /// How long the end may take: flushing, exporting, giving the lease back.
@@ -170,8 +172,11 @@ impl Controller {
             let take_over = settings.exclusion == Exclusion::TakeOver;
             LeaseKeeper::new(Arc::clone(&engine), store.clone(), parts.me.clone(), parts.data_dir_id, take_over)
         });
-        if let (Some(lease), true) = (&mut lease, is_reachable) {
-            lease.ensure().await?;
+        if let (Some(lease), true) = (&mut lease, is_reachable)
+            && let Err(error) = lease.ensure().await
+            && (is_needed_now || !error.is_passing())
+        {
+            return Err(error.into());
         }
         let mut world = World::new(parts.identity);
         world.remember_ids(store.known_containers()?.into_keys());
@@ -235,8 +240,12 @@ impl Controller {
         let mut lease = self.lease.take();
         let outcome = if let Some(outcome) = outcome {
             Ok(outcome)
-        } else if let Err(error) = self.admit_late_engine(&mut lease).await {
-            Err(error)
+        } else if let Some(ended) = tokio::select! {
+            biased;
+            () = &mut told_to_stop => Some(Ok(Outcome::Converged)),
+            admitted = self.admit_late_engine(&mut lease) => admitted.err().map(Err),
+        } {
+            ended
         } else {
             std::mem::take(&mut self.last_seen).note_losses(&self.core);
             self.spawn_loops(&mut tasks, source, relisted);
@@ -263,8 +272,22 @@ impl Controller {
     /// An Engine that could not be reached at the start is looked at as one that could: whether it is the store's own, and free.
     async fn admit_late_engine(&self, lease: &mut Option<LeaseKeeper>) -> Result<(), ControllerError> {
         let Some(lease) = lease else { return Ok(()) };
-        check_engine(&*self.core.engine, &self.core.store, true).await?;
-        lease.ensure().await.map_err(ControllerError::Lease)
+        loop {
+            let error = match check_engine(&*self.core.engine, &self.core.store, true).await {
+                Err(ControllerError::Engine(error)) => ControllerError::Engine(error),
+                Err(error) => return Err(error),
+                Ok(_) => match lease.ensure().await {
+                    Ok(()) => return Ok(()),
+                    Err(error) if error.is_passing() => ControllerError::Lease(error),
+                    Err(error) => return Err(ControllerError::Lease(error)),
+                },
+            };
+            if self.mode != Mode::Continuous {
+                return Err(error);
+            }
+            tracing::warn!(error = %error, "the engine fails while the lease is taken; trying again");
+            tokio::time::sleep(LEASE_PAUSE).await;
+        }
     }
 
     /// Everything that goes on for as long as the controller runs.

@@ -93,8 +93,14 @@ impl Executor {
         }
     }
 
-    /// Walks a plan. `on_outcome` is told of each step as it ends, in the order in which they end.
-    pub async fn execute(&self, plan: &Plan, mut on_outcome: impl FnMut(&Step, &StepOutcome)) -> Vec<StepOutcome> {
+    /// Walks a plan for as long as it is wanted. `on_outcome` is told of each step as it ends, in the order in which they end; steps
+    /// that were not begun when the plan was wanted no more are skipped.
+    pub async fn execute(
+        &self,
+        plan: &Plan,
+        is_wanted: impl Fn() -> bool,
+        mut on_outcome: impl FnMut(&Step, &StepOutcome),
+    ) -> Vec<StepOutcome> {
         let mut outcomes: BTreeMap<u32, StepOutcome> = BTreeMap::new();
         let mut created: BTreeMap<u32, String> = BTreeMap::new();
         let mut pending: Vec<&Step> = plan.steps.iter().collect();
@@ -102,7 +108,9 @@ impl Executor {
         loop {
             let mut still_pending = Vec::new();
             for step in pending {
-                if step.after.iter().all(|id| matches!(outcomes.get(id), Some(StepOutcome::Done(_)))) {
+                if !is_wanted() {
+                    outcomes.insert(step.id, StepOutcome::Skipped);
+                } else if step.after.iter().all(|id| matches!(outcomes.get(id), Some(StepOutcome::Done(_)))) {
                     let id = container_id(&step.action, &created).map(str::to_owned);
                     running.push(async move { (step, self.perform(step, id.as_deref()).await) });
                 } else if step.after.iter().any(|id| is_hopeless(outcomes.get(id))) {

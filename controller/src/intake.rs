@@ -240,7 +240,10 @@ impl Intake {
     fn find_missing(&self, state: &mut IntakeState, now_ms: i64) -> BTreeMap<ObjectKey, Candidate> {
         let orphans = self.core.world().orphans();
         let known = state.inventory.keys().filter(|key| !state.wanted.contains_key(*key)).cloned();
-        let keys: BTreeSet<ObjectKey> = known.chain(orphans).collect();
+        // What is only told of is the trace of something whose removal was cut short, or whose record outlived the rest of the store.
+        let told = self.core.board.objects().into_iter().map(|record| record.key.clone());
+        let told = told.filter(|key| !state.wanted.contains_key(key));
+        let keys: BTreeSet<ObjectKey> = known.chain(orphans).chain(told).collect();
         let mut write = self.core.store.write();
         let mut missing = BTreeMap::new();
         for key in keys {

@@ -258,7 +258,7 @@ fn container_of(request: &LeaseRequest, epoch: u64) -> Result<ContainerCreate, L
         ..ContainerConfig::default()
     };
     let limits = Limits { restart: "no".to_owned(), ..Limits::default() };
-    Ok(ContainerCreate { name, config, limits, primary_endpoint: None })
+    Ok(ContainerCreate { name, config, limits, ..ContainerCreate::default() })
 }
 
 /// What a container says as a lease; `None` when it is none.

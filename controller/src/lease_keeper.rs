@@ -13,6 +13,9 @@ const LEASE_EPOCH: &str = "lease-epoch";
 /// How often the lease is looked at: so long may a controller that was taken over go on at most.
 const LOOK_TIME: Duration = Duration::from_mins(1);
 
+/// How long it may take to acquire the lease: the Engine may hang.
+const ACQUIRE_DEADLINE: Duration = Duration::from_mins(1);
+
 /// Keeps the lease of one controller.
 #[derive(Debug)]
 pub(crate) struct LeaseKeeper {
@@ -30,6 +33,9 @@ pub enum KeepError {
     /// It is not to be had.
     #[error(transparent)]
     Lease(#[from] LeaseError),
+    /// The Engine did not answer.
+    #[error("cannot acquire the lease within {} s: the engine does not answer", ACQUIRE_DEADLINE.as_secs())]
+    TimedOut,
     /// Its epoch could not be read or written.
     #[error("cannot remember the lease")]
     Store(#[from] StoreError),
@@ -39,10 +45,16 @@ pub enum KeepError {
 }
 
 impl KeepError {
+    /// Whether it is the Engine that failed, so that trying again may help.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Lease(LeaseError::Engine { .. }))
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Lease(error) => Some(error.hint()),
+            Self::TimedOut => Some("see what the engine is busy with, then start again".into()),
             Self::Store(_) => None,
             Self::TakenBy(_) => Some("one controller an instance: end one of the two for good".into()),
         }
@@ -66,7 +78,11 @@ impl LeaseKeeper {
             last_epoch: self.store.meta(LEASE_EPOCH)?.unwrap_or(0),
             take_over: self.take_over,
         };
-        let lease = lease::acquire(&*self.engine, &request).await?;
+        let acquiring = lease::acquire(&*self.engine, &request);
+        let Ok(acquired) = tokio::time::timeout(ACQUIRE_DEADLINE, acquiring).await else {
+            return Err(KeepError::TimedOut);
+        };
+        let lease = acquired?;
         let mut write = self.store.write();
         write.put_meta(LEASE_EPOCH, &lease.epoch);
         write.commit().await?;

@@ -30,6 +30,10 @@ const WORKERS: usize = 64;
 const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
 /// How often a key is planned even if nothing is heard and nothing is due.
 const IDLE_LOOK: Duration = Duration::from_mins(5);
+/// How soon it is tried again to look at what could not be looked at.
+const SEE_AGAIN: Duration = Duration::from_secs(2);
+/// How old a look may be by which something is stopped that serves.
+const FRESH: Duration = Duration::from_millis(500);
 /// The reason of the condition and the event of a container that ends again and again.
 const CRASH_LOOP: &str = "CrashLoopBackOff";
 /// How many lines of output are kept of a container that failed.
@@ -93,7 +97,14 @@ impl Reconciler {
             self.core.queue.add(key, LATE_EFFECT_GRACE);
             return ReconcileResult::Waiting;
         }
-        let plan = self.plan(key);
+        let plan = match self.plan_by_what_is_seen(key).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                tracing::debug!(object = %key, error = %error, "what is to be changed cannot be looked at");
+                self.core.queue.add(key, SEE_AGAIN);
+                return ReconcileResult::Waiting;
+            }
+        };
         self.report_findings(key, &plan.findings);
         if plan.steps.is_empty() {
             let was_looping = self.is_crash_looping(key);
@@ -121,10 +132,26 @@ impl Reconciler {
         };
         self.announce_removals(&plan);
         let begun = Instant::now();
-        let outcomes = self.executor.execute(&plan, |step, outcome| self.take_outcome(key, begun, step, outcome)).await;
-        self.observe_changed(&plan, &outcomes).await;
+        let generation = self.generation_of(key);
+        let is_wanted = || self.generation_of(key) == generation;
+        let take = |step: &Step, outcome: &StepOutcome| self.take_outcome(key, begun, step, outcome);
+        let outcomes = self.executor.execute(&plan, is_wanted, take).await;
+        self.observe_changed(key, &plan, &outcomes).await;
         self.finish(intent, &plan, &outcomes);
-        self.conclude(key, &plan, &outcomes).await
+        if self.generation_of(key) == generation || has_unknown_outcome(&outcomes) {
+            self.conclude(key, &plan, &outcomes).await
+        } else {
+            // What came of the plan of an earlier version says nothing about this one.
+            self.forget_failure(key);
+            self.core.wake(key);
+            ReconcileResult::Changed
+        }
+    }
+
+    /// The generation of an object that is wanted; of one that is not, none.
+    fn generation_of(&self, key: &ObjectKey) -> Option<u64> {
+        let is_wanted = self.core.world().desired(key).is_some();
+        self.core.board.object(key).filter(|_| is_wanted).map(|record| record.status.generation)
     }
 
     /// Before anything more is done after a call without an answer, everything is looked at again.
@@ -162,6 +189,18 @@ impl Reconciler {
             message = format!("{message}; last output: {}", log.trim());
         }
         self.core.record(NewEvent::warning(key, CRASH_LOOP, message));
+    }
+
+    /// Plans by nothing that is out of date: what a pass of ours changed has been looked at since, and before anything is stopped
+    /// because something else serves in its place, that is looked at once more. Events may have been lost.
+    async fn plan_by_what_is_seen(&self, key: &ObjectKey) -> Result<Plan, EngineError> {
+        self.reflector.clear_doubts(key).await?;
+        let plan = self.plan(key);
+        if !plan.is_replacing() {
+            return Ok(plan);
+        }
+        self.reflector.look_again(key, FRESH).await?;
+        Ok(self.plan(key))
     }
 
     fn plan(&self, key: &ObjectKey) -> Plan {
@@ -314,7 +353,7 @@ impl Reconciler {
     }
 
     /// Asks what the containers are now that a step of the pass touched, each once.
-    async fn observe_changed(&self, plan: &Plan, outcomes: &[StepOutcome]) {
+    async fn observe_changed(&self, key: &ObjectKey, plan: &Plan, outcomes: &[StepOutcome]) {
         let mut ids: Vec<String> = Vec::new();
         for (step, outcome) in plan.steps.iter().zip(outcomes) {
             match outcome {
@@ -339,6 +378,9 @@ impl Reconciler {
                 .any(|outcome| matches!(outcome, StepOutcome::Done(Effect::ContainerRemoved(gone)) if gone == id))
         };
         ids.retain(|id| !removed(id));
+        for id in &ids {
+            self.reflector.doubt(key, id);
+        }
         self.reflector.inspect_all(ids).await;
     }
 
@@ -549,6 +591,11 @@ fn network_detail(id: &str, create: &planner::plan::NetworkCreate, now_ms: i64) 
         labels: create.labels.clone(),
         created_ms: now_ms,
     }
+}
+
+/// Whether nobody knows what came of a step.
+fn has_unknown_outcome(outcomes: &[StepOutcome]) -> bool {
+    outcomes.iter().any(|outcome| matches!(outcome, StepOutcome::Failed(error) if error.kind.is_outcome_unknown()))
 }
 
 /// What the Engine made is not what was asked for: an error of ours to tell.

@@ -54,6 +54,8 @@ pub struct Reflector {
     /// When each container was last asked for; also which are known at all.
     inspected: std::sync::Mutex<BTreeMap<String, Instant>>,
     has_volumes: AtomicBool,
+    /// Containers that were changed and not looked at since, by id, and whose they are.
+    doubted: std::sync::Mutex<BTreeMap<String, ObjectKey>>,
 }
 
 /// Things that an event said something about.
@@ -96,6 +98,7 @@ impl Reflector {
             relist_asked: Notify::new(),
             inspected: std::sync::Mutex::default(),
             has_volumes: AtomicBool::new(true),
+            doubted: std::sync::Mutex::default(),
         }
     }
 
@@ -351,7 +354,10 @@ impl Reflector {
         ids.sort_unstable();
         let mut listed: Vec<&str> = summary.network_ids.iter().map(String::as_str).collect();
         listed.sort_unstable();
-        container.state != summary.state
+        let mut addresses: Vec<_> = container.endpoints.iter().filter_map(|(_, endpoint)| endpoint.address).collect();
+        addresses.sort_unstable();
+        addresses != summary.addresses
+            || container.state != summary.state
             || *container.name != *summary.name
             || container.health != summary.health
             || ids != listed
@@ -381,6 +387,47 @@ impl Reflector {
         Ok(())
     }
 
+    /// A container was changed, or may have been: nothing more is decided about its owner before it has been looked at.
+    pub fn doubt(&self, owner: &ObjectKey, id: &str) {
+        self.lock_doubted().insert(id.to_owned(), owner.clone());
+    }
+
+    /// Looks at everything of an object that was changed and not looked at since.
+    ///
+    /// # Errors
+    /// When the Engine does not answer; nothing may be decided then.
+    pub async fn clear_doubts(&self, owner: &ObjectKey) -> Result<(), EngineError> {
+        let of_owner = |(id, whose): (&String, &ObjectKey)| (whose == owner).then(|| id.clone());
+        let ids: Vec<String> = self.lock_doubted().iter().filter_map(of_owner).collect();
+        for id in ids {
+            self.inspect(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at everything of an object that was not looked at for `age`.
+    ///
+    /// # Errors
+    /// When the Engine does not answer.
+    pub async fn look_again(&self, owner: &ObjectKey, age: Duration) -> Result<(), EngineError> {
+        let ids: Vec<String> =
+            self.core.world().containers_of(owner).map(|container| container.id.to_string()).collect();
+        for id in ids {
+            let is_recent = {
+                let inspected = self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                inspected.get(&id).is_some_and(|at| at.elapsed() < age)
+            };
+            if !is_recent {
+                self.inspect(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lock_doubted(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ObjectKey>> {
+        self.doubted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// Puts what an inspection told into the world, and wakes the owner where that is news. `asked` is when it was asked for, or some
     /// time before.
     pub fn observe(&self, detail: &planner::observed::ContainerDetail, asked: Instant) {
@@ -391,6 +438,7 @@ impl Reflector {
             .entry(detail.id.clone())
             .and_modify(|last| *last = (*last).max(asked))
             .or_insert(asked);
+        self.lock_doubted().remove(&detail.id);
         let mut world = self.core.world();
         let before = world.container(&detail.id).cloned();
         let was_impostor = world.is_impostor(&detail.id);
@@ -409,6 +457,7 @@ impl Reflector {
     }
 
     fn container_gone(&self, id: &str) {
+        self.lock_doubted().remove(id);
         self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id);
         let owner = self.core.world().container_gone(id);
         if let Some(owner) = owner {

@@ -14,11 +14,11 @@ use super::wanted::{App, Spec, Wanted};
 
 /// How often it is looked whether the world has converged.
 const LOOK_TIME: Duration = Duration::from_secs(1);
-/// How many resyncs convergence may take once nothing goes wrong any more. The longest back-off is ten of them, and as many
-/// again are for what follows it: a replacement, its dependants, what they replace.
-pub(crate) const RESYNCS: u32 = 30;
+/// How many resyncs convergence may take once nothing goes wrong any more. The longest back-off, after a registry that asked to be left
+/// alone, is 36 of them; the rest is for what follows it: a replacement, its dependants, what they replace.
+pub(crate) const RESYNCS: u32 = 50;
 /// For how many resyncs it is then watched that nothing is changed: longer than inspections are believed.
-const QUIET_RESYNCS: u32 = 12;
+const QUIET_RESYNCS: u32 = 11;
 
 impl Sim {
     /// What still differs from what is wanted.
@@ -72,7 +72,7 @@ impl Sim {
 
     /// Whether somebody renamed it before its id was on the disk, or the disk was lost since: it cannot be told from a copy of ours under
     /// a name of its own, and is left alone. See `docs/reliability.md`.
-    fn is_lost_to_us(&self, container: &ContainerDetail) -> bool {
+    pub(crate) fn is_lost_to_us(&self, container: &ContainerDetail) -> bool {
         let is_known = matches!(self.disk.get(&format!("container/{}", container.id)), Ok(Some(_)));
         container.name.starts_with(MEDDLED) && !is_known
     }
@@ -234,8 +234,11 @@ impl Sim {
     pub(crate) async fn stay_quiet_for(&mut self, wanted: &Wanted, resyncs: u32) -> Result<(), String> {
         // What was under way ends first.
         self.pass_time(RESYNC).await;
-        let (calls, commits) = (self.engine.call_counts().mutating(), self.commits());
+        let calls = self.engine.call_counts().mutating();
         self.pass_time(RESYNC * resyncs).await;
+        // By now everything has been inspected anew, and what lost events hid of it is told.
+        let commits = self.commits();
+        self.pass_time(RESYNC).await;
         let changes = self.engine.call_counts().mutating() - calls;
         if changes != 0 {
             return Err(format!("S11: {changes} changing calls in a world that was as wanted"));

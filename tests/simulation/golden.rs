@@ -22,8 +22,10 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     let quiet: fn(&mut Sim) = |_| {};
     let nothing = Wanted::default;
     let one = || Wanted::default().with_app("web", App::default());
-    let writer = || Wanted::default().with_volume("data").with_app("db", App { volume: Some("data"), ..App::default() });
-    let joined = || Wanted::default().with_network("back").with_app("web", App { networks: vec!["back"], ..App::default() });
+    let writer =
+        || Wanted::default().with_volume("data").with_app("db", App { volume: Some("data"), ..App::default() });
+    let joined =
+        || Wanted::default().with_network("back").with_app("web", App { networks: vec!["back"], ..App::default() });
     let scenario = |name, before: Wanted, act, after: Wanted| Scenario { name, before, act, after };
     let edit = |name, before: Wanted, after: Wanted| scenario(name, before, quiet, after);
     let meddle = |name, wanted: Wanted, act| scenario(name, wanted.clone(), act, wanted);
@@ -44,17 +46,33 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         edit("scale down", one().change("web", |app| app.replicas = 3), one()),
         edit("image", one(), one().change("web", |app| app.image = "app:2")),
         edit("image of a single writer", writer(), writer().change("db", |app| app.image = "app:2")),
-        edit("environment of two replicas", one().change("web", |app| app.replicas = 2), one().change("web", |app| {
-            app.replicas = 2;
-            app.version = 2;
-        })),
-        edit("port", one().change("web", |app| app.port = Some(8_001)), one().change("web", |app| app.port = Some(8_002))),
+        edit(
+            "environment of two replicas",
+            one().change("web", |app| app.replicas = 2),
+            one().change("web", |app| {
+                app.replicas = 2;
+                app.version = 2;
+            }),
+        ),
+        edit(
+            "port",
+            one().change("web", |app| app.port = Some(8_001)),
+            one().change("web", |app| app.port = Some(8_002)),
+        ),
         edit("exact name", one(), one().change("web", |app| app.exact_name = Some("the-web".to_owned()))),
         edit("network replaced", joined(), joined().with("Network/back", Spec::Network { is_internal: true })),
-        edit("network joined", joined().with_network("front"), joined().with_network("front").change("web", |app| {
-            app.networks = vec!["back", "front"];
-        })),
-        edit("volume added", one().with_volume("data"), one().with_volume("data").change("web", |app| app.volume = Some("data"))),
+        edit(
+            "network joined",
+            joined().with_network("front"),
+            joined().with_network("front").change("web", |app| {
+                app.networks = vec!["back", "front"];
+            }),
+        ),
+        edit(
+            "volume added",
+            one().with_volume("data"),
+            one().with_volume("data").change("web", |app| app.volume = Some("data")),
+        ),
         edit("memory", one(), one().change("web", |app| app.memory_mib = Some(64))),
         edit("stopped", one(), one().change("web", |app| app.is_stopped = true)),
         edit("started again", one().change("web", |app| app.is_stopped = true), one()),
@@ -62,7 +80,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         edit("volume deleted", deleted().with_app("web", App::default()), one()),
         edit("renamed", one().with_app("old", App::default()), one().with_app("new", App::default())),
         edit("dependency chain", one(), chain()),
-        edit("crash loop mended", one().with_app("bad", App { image: "broken:1", ..App::default() }).without("Deployment/bad"), one()),
+        edit(
+            "crash loop mended",
+            one().with_app("bad", App { image: "broken:1", ..App::default() }).without("Deployment/bad"),
+            one(),
+        ),
         edit("prune of two in seven", many(), many().without("Deployment/a").without("Deployment/b")),
         edit(
             "the same name in two namespaces",
@@ -73,7 +95,9 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         edit("a program that ignores its stop signal", one().change("web", |app| app.image = "slow:1"), one()),
         meddle("engine restarted", writer(), |sim| sim.engine.external_restart_daemon(DaemonRestart::StopsAll)),
         meddle("engine restarted live", joined(), |sim| sim.engine.external_restart_daemon(DaemonRestart::KeepsAll)),
-        meddle("container removed", joined(), |sim| on_first(sim, "web", |sim, id| drop(sim.engine.external_remove(id)))),
+        meddle("container removed", joined(), |sim| {
+            on_first(sim, "web", |sim, id| drop(sim.engine.external_remove(id)))
+        }),
         meddle("container stopped", one(), |sim| on_first(sim, "web", |sim, id| drop(sim.engine.external_stop(id, 1)))),
         meddle("container renamed", one(), |sim| {
             on_first(sim, "web", |sim, id| drop(sim.engine.external_rename(id, "somebody-elses")));
@@ -90,9 +114,9 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 
 fn on_first(sim: &mut Sim, name: &str, act: impl FnOnce(&mut Sim, &str)) {
     let is_it = |id: &String| {
-        sim.engine.peek(id).is_some_and(|container| {
-            container.config.labels.get("evenkeel.dev/name").map(String::as_str) == Some(name)
-        })
+        sim.engine
+            .peek(id)
+            .is_some_and(|container| container.config.labels.get("evenkeel.dev/name").map(String::as_str) == Some(name))
     };
     let id = sim.engine.all_container_ids().into_iter().find(is_it).expect("it is there");
     act(sim, &id);

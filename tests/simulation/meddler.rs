@@ -138,7 +138,7 @@ impl Meddler {
     }
 
     fn run(&mut self, sim: &Sim, name: &'static str, container: String, config: ContainerConfig) {
-        let create = ContainerCreate { name: container, config, limits: Limits::default(), primary_endpoint: None };
+        let create = ContainerCreate { name: container, config, ..ContainerCreate::default() };
         let made = sim.engine.external_run(create);
         note(sim, name, made.is_ok());
         self.strangers.extend(made);

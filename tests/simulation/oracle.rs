@@ -50,6 +50,8 @@ struct Record {
     serving_since_ms: Option<u64>,
     /// It has served for long enough once.
     is_proved: bool,
+    /// It has served once.
+    has_served: bool,
     is_up: bool,
     /// Its present run was begun by a call of ours, and nobody meddled since.
     is_started_by_us: bool,
@@ -285,8 +287,7 @@ impl State {
             |name: &&str| specs.iter().all(|spec| spec.as_ref().is_some_and(|app| app.depends_on.contains(name)));
         for name in needs.into_iter().filter(is_always_needed) {
             let needed = ObjectKey { name: name.parse().expect("a name"), ..slot.0.clone() };
-            let has_served =
-                self.records.values().any(|record| record.owner == needed && (record.is_up || record.is_proved));
+            let has_served = self.records.values().any(|record| record.owner == needed && record.has_served);
             // One that wants no container that runs has all that it wants.
             let wants_none = self
                 .known
@@ -364,8 +365,15 @@ impl State {
             let (name, env) = (container.name(), &container.config().env);
             self.accuse(format!("S7: `{name}` is created as no manifest says: {} {env:?}", container.config().image));
         }
-        let record =
-            Record { owner, ordinal, serving_since_ms: None, is_proved: false, is_up: false, is_started_by_us: false };
+        let record = Record {
+            owner,
+            ordinal,
+            serving_since_ms: None,
+            is_proved: false,
+            has_served: false,
+            is_up: false,
+            is_started_by_us: false,
+        };
         self.records.insert(Arc::clone(container.id()), record);
     }
 
@@ -385,6 +393,7 @@ impl State {
             }
             record.is_up = is_up;
             let is_serving = container.is_serving();
+            record.has_served |= is_serving;
             if is_serving {
                 let since_ms = *record.serving_since_ms.get_or_insert(now_ms);
                 record.is_proved |= now_ms >= since_ms + MIN_READY_MS;

@@ -6,8 +6,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use controller::engine::docker::READ_DEADLINE;
 use controller::engine::simulated::{CallKind, SimulatedEngine};
-use controller::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
+use controller::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
 use controller::store::memory::MemoryKv;
 use futures_util::stream::BoxStream;
 use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, NetworkDetail, VolumeDetail};
@@ -61,7 +62,9 @@ impl ProcessEngine {
                 return Ok(stale.clone());
             }
         }
-        let answer = ask(self.inner.clone()).await;
+        // As the adapter of a real Engine has it.
+        let answered = tokio::time::timeout(READ_DEADLINE, ask(self.inner.clone())).await;
+        let answer = answered.unwrap_or_else(|_| Err(no_answer(kind, subject)));
         self.life.pass_point().await;
         if let Ok(answer) = &answer {
             let mut answers = self.last_answers.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -251,6 +254,15 @@ impl Engine for ProcessEngine {
             engine.disconnect_network(&subject, &network).await
         })
         .await
+    }
+}
+
+fn no_answer(kind: CallKind, subject: &str) -> EngineError {
+    EngineError {
+        operation: format!("{kind:?} {subject}"),
+        status: None,
+        text: "no answer in time".to_owned(),
+        kind: ErrorKind::Unknown,
     }
 }
 

@@ -275,6 +275,13 @@ impl Run {
         sim.files.set_silent(sim.random.bool());
         sim.files.set_read_time(Duration::ZERO);
         self.meddler.leave(sim);
+        for id in sim.engine.all_container_ids() {
+            if sim.engine.peek(&id).is_some_and(|container| sim.is_lost_to_us(&container)) {
+                // It may hold a port; whoever renamed it sees to it.
+                drop(sim.engine.external_remove(&id));
+                sim.trace.count("gap: renamed before its id was durable");
+            }
+        }
         self.wanted = mended(self.wanted.clone(), &mut sim.random);
         sim.files.write(&self.wanted);
         release(sim);

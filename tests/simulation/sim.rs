@@ -196,10 +196,15 @@ impl Sim {
                 exclusion: start.exclusion,
             },
         };
-        let (told, stopped) = oneshot::channel::<()>();
+        let (told, mut stopped) = oneshot::channel::<()>();
         let (tell_confirm, confirmations) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let controller = Controller::open(parts).await?;
+            // Until it runs, a signal ends it as it ends any program.
+            let controller = tokio::select! {
+                biased;
+                _ = &mut stopped => return Ok(Outcome::Converged),
+                opened = Controller::open(parts) => opened?,
+            };
             // Nobody may want to confirm anything.
             drop(tell_confirm.send(controller.confirmations()));
             controller.run(async { stopped.await.unwrap_or(()) }).await

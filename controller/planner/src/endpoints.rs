@@ -158,6 +158,15 @@ pub(crate) fn gone_network(world: &World, container: &ObservedContainer) -> Opti
         .endpoints
         .iter()
         .filter(|(name, _)| !matches!(&**name, "bridge" | "host" | "none"))
-        .find(|(_, endpoint)| !endpoint.network_id.is_empty() && world.network(&endpoint.network_id).is_none())
+        .find(|(name, endpoint)| {
+            let is_gone = !endpoint.network_id.is_empty() && world.network(&endpoint.network_id).is_none();
+            // Connected before its first start to a network that went at that moment, it is filed under the id that was asked for.
+            let is_filed_by_id = endpoint.network_id.is_empty() && is_full_id(name) && world.network(name).is_none();
+            is_gone || is_filed_by_id
+        })
         .map(|(name, _)| name.to_string())
+}
+
+fn is_full_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,9 +1,11 @@
 //! From a template to the bodies of the create calls.
 
+use std::collections::BTreeMap;
+
 use crds_schema::ObjectKey;
 use crds_schema::primitive::{
-    ContainerSet, ContainerSpec, LiveSpec, MountSource, NetworkAttachment, NetworkMode, NetworkSpec, RestartPolicy,
-    RunState, VolumeSpec,
+    ContainerSet, ContainerSpec, LiveSpec, MountSource, NetworkAttachment, NetworkMode, NetworkSpec, Primitive,
+    RestartPolicy, RunState, VolumeSpec,
 };
 
 use crate::observed::{ContainerConfig, Limits, MountConfig, MountKind};
@@ -80,7 +82,20 @@ pub(crate) fn container_create(
         config: ContainerConfig { labels, network_mode, ..config_of(world, template, set.stop_grace_secs) },
         limits: limits_of(set),
         primary_endpoint,
+        volume_labels: volume_labels_of(world, template),
     }
+}
+
+fn volume_labels_of(world: &World, template: &ContainerSpec) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut labels = BTreeMap::new();
+    for mount in &template.mounts {
+        let MountSource::Volume(key) = &mount.source else { continue };
+        let Some(desired) = world.desired(key) else { continue };
+        let Primitive::Volume(volume) = &desired.lowered.primitive else { continue };
+        let create = volume_create(world.identity(), key, desired, volume);
+        labels.insert(create.name, create.labels);
+    }
+    labels
 }
 
 fn config_of(world: &World, template: &ContainerSpec, stop_grace_secs: u32) -> ContainerConfig {

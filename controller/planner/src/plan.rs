@@ -157,6 +157,9 @@ pub struct ContainerCreate {
     pub limits: Limits,
     /// The endpoint in the primary network, where that is one of ours.
     pub primary_endpoint: Option<EndpointCreate>,
+    /// The labels of each volume that it mounts, by name: the Engine makes one anew that somebody has removed a moment ago, and it
+    /// would be nobody's.
+    pub volume_labels: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// An endpoint to make.
@@ -463,6 +466,20 @@ impl Action {
     /// Whether the call changes the Engine.
     pub const fn is_mutating(&self) -> bool {
         !matches!(self, Self::VerifyContainer { .. })
+    }
+}
+
+impl Plan {
+    /// Whether it stops something because something else stands in its place.
+    pub fn is_replacing(&self) -> bool {
+        self.steps.iter().any(|step| {
+            let is_stop = matches!(step.action, Action::StopContainer { .. });
+            is_stop
+                && matches!(
+                    step.cause,
+                    Cause::ReplacedBy(_) | Cause::Superseded(_) | Cause::StopFirst(_) | Cause::Duplicate
+                )
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::materialise::{container_create, endpoint_of};
 use crate::observed::ContainerState;
 use crate::plan::{Action, Cause, ContainerRef, Outcome, Waiting, container_name};
 use crate::retire::{await_removal, existing, retire, stop};
-use crate::slots::Slot;
+use crate::slots::{Slot, preference};
 
 impl SetPlan<'_> {
     /// Whether a slot forbids that another one's replacement is begun: its old container still runs beside the new one, so that a
@@ -66,12 +66,12 @@ impl SetPlan<'_> {
     /// Of several old containers only the best stays beside a new one: the others were themselves to replace it, and there is never
     /// more than one more than wanted. Where they must all stop first, they do so later, and in order.
     fn retire_superseded(&mut self, slot: &Slot<'_>) {
-        let Some((best, superseded)) = slot.old.split_first() else { return };
+        let Some(best) = slot.old.iter().min_by_key(|old| preference(old.container)) else { return };
         if self.stop_first_reason().is_some() {
             return;
         }
         let cause = Cause::Superseded(best.container.name.to_string());
-        for old in superseded {
+        for old in slot.old.iter().filter(|old| old.container.id != best.container.id) {
             if let Some(step) = retire(old.container, self.set.stop_grace_secs, &[], &cause, self.builder) {
                 self.retired.push((Arc::clone(&old.container.id), step));
                 self.superseded.push(step);
@@ -189,11 +189,19 @@ impl SetPlan<'_> {
         last.extend(self.retired.iter().map(|(_, step)| *step));
         for old in &slot.old {
             let cause = Cause::StopFirst(reason.clone());
-            last = stop(old.container, self.set.stop_grace_secs, &last, &cause, self.builder);
+            if old.container.state == ContainerState::Created {
+                // It never ran, but a start may be under way that the last controller asked for before it was killed.
+                last.extend(retire(old.container, self.set.stop_grace_secs, &last, &cause, self.builder));
+            } else {
+                last = stop(old.container, self.set.stop_grace_secs, &last, &cause, self.builder);
+            }
         }
         let Some(exact_name) = &self.set.template.exact_name else { return last };
-        for old in slot.old.iter().filter(|old| *old.container.name == **exact_name) {
-            let name = container_name(&self.set.base_name, &old.container.hash, old.container.ordinal);
+        let is_there = |old: &&crate::slots::OldContainer<'_>| old.container.state != ContainerState::Created;
+        for old in slot.old.iter().filter(is_there).filter(|old| *old.container.name == **exact_name) {
+            let derived = container_name(&self.set.base_name, &old.container.hash, old.container.ordinal);
+            let is_free = |name: &String| !self.world.containers_of(self.key).any(|other| *other.name == **name);
+            let Some(name) = replacement_names(&derived).find(is_free) else { continue };
             let action = Action::RenameContainer { container: existing(old.container), name };
             last = vec![self.builder.step(&last, action, Cause::ReplacedBy(new_name.to_owned()))];
         }

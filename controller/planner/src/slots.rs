@@ -111,7 +111,7 @@ pub(crate) fn sort<'world>(
 }
 
 /// The best first: what serves, then what runs, then the oldest; the id decides between equals.
-fn preference(container: &ObservedContainer) -> impl Ord + use<> {
+pub(crate) fn preference(container: &ObservedContainer) -> impl Ord + use<> {
     let is_going = matches!(container.state, ContainerState::Removing | ContainerState::Dead);
     let (is_serving, is_up) = (container.is_serving(), container.is_up());
     (is_going, Reverse(is_serving), Reverse(is_up), container.created_ms, container.id.clone())

@@ -16,11 +16,13 @@ use crate::plan::{ContainerCreate, EndpointCreate, FieldChange};
 /// Empty for a container that was made as asked, whatever its image brings along, before its first start and after.
 ///
 /// # Caveats
+/// The name is not compared: the Engine gives the one that was asked for or none, and another one means that somebody has renamed the
+/// container since, which is put right by a rename.
+///
 /// A swap limit that the host's kernel cannot enforce is reported by the Engine as none, and is taken as it is: a create's
 /// warning says so, and refusing the container would help nobody.
 pub fn compare(expected: &ContainerCreate, actual: &ContainerDetail) -> Vec<FieldChange> {
     let mut changes = Changes::default();
-    changes.differ("name", &actual.name, &expected.name);
     compare_process(&mut changes, &expected.config, &actual.config);
     compare_security(&mut changes, &expected.config, &actual.config);
     compare_ports(&mut changes, &expected.config, &actual.config);
@@ -357,6 +359,7 @@ mod tests {
                 ..Default::default()
             },
             limits: Limits { memory: 1 << 26, pids: 100, restart: "unless-stopped".into(), ..Default::default() },
+            volume_labels: std::collections::BTreeMap::new(),
             primary_endpoint: Some(EndpointCreate {
                 network_id: "0123".into(),
                 network_name: "back".into(),

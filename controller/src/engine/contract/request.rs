@@ -84,7 +84,7 @@ impl Names {
         };
         config.mounts.sort();
         config.labels.insert(LABEL_INSTANCE.to_owned(), self.instance().to_owned());
-        ContainerCreate { name, config, limits: limits_of(step), primary_endpoint }
+        ContainerCreate { name, config, limits: limits_of(step), primary_endpoint, ..ContainerCreate::default() }
     }
 
     fn mounts(&self, step: &Step) -> Vec<MountConfig> {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig,
-    HostConfigLogConfig, Ipam, IpamConfig, Mount, MountTmpfsOptions, MountType, NetworkConnectRequest,
-    NetworkCreateRequest, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum, VolumeCreateRequest,
+    HostConfigLogConfig, Ipam, IpamConfig, Mount, MountTmpfsOptions, MountType, MountVolumeOptions,
+    NetworkConnectRequest, NetworkCreateRequest, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
-use planner::observed::{ContainerConfig, Limits, MountConfig, MountKind};
+use planner::observed::{Limits, MountConfig, MountKind};
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 
 /// The body of a container's create.
@@ -37,17 +37,18 @@ pub(super) fn container_body(container: &ContainerCreate) -> ContainerCreateBody
         exposed_ports: some_list(&exposed_ports),
         stop_signal: some_text(&config.stop_signal),
         stop_timeout: config.stop_timeout_secs.map(i64::from),
-        host_config: Some(host_config(config, &container.limits)),
+        host_config: Some(host_config(container)),
         networking_config,
         ..Default::default()
     }
 }
 
-fn host_config(config: &ContainerConfig, limits: &Limits) -> HostConfig {
+fn host_config(container: &ContainerCreate) -> HostConfig {
+    let ContainerCreate { config, limits, .. } = container;
     HostConfig {
         network_mode: some_text(&config.network_mode),
         port_bindings: (!config.port_bindings.is_empty()).then(|| port_map(&config.port_bindings)),
-        mounts: some_mapped(&config.mounts, mount),
+        mounts: some_mapped(&config.mounts, |config| mount(config, &container.volume_labels)),
         shm_size: (config.shm_bytes != 0).then(|| i64::try_from(config.shm_bytes).unwrap_or(i64::MAX)),
         privileged: config.privileged.then_some(true),
         readonly_rootfs: config.read_only_root.then_some(true),
@@ -89,7 +90,13 @@ fn host_config(config: &ContainerConfig, limits: &Limits) -> HostConfig {
 ///
 /// A host path that is to be made when missing is the loader's matter: the Engine can make it only from API 1.44 on
 /// (`CreateMountpoint`), and then as root with the mode of its choice.
-fn mount(mount: &MountConfig) -> Mount {
+fn mount(mount: &MountConfig, volume_labels: &BTreeMap<String, BTreeMap<String, String>>) -> Mount {
+    let labels = match &mount.kind {
+        MountKind::Volume(name) => volume_labels.get(name),
+        MountKind::Bind(_) | MountKind::Tmpfs(_) => None,
+    };
+    let volume_options = labels
+        .map(|labels| MountVolumeOptions { labels: Some(labels.clone().into_iter().collect()), ..Default::default() });
     let (typ, source, tmpfs_options) = match &mount.kind {
         MountKind::Volume(name) => (MountType::VOLUME, Some(name.clone()), None),
         MountKind::Bind(path) => (MountType::BIND, Some(path.clone()), None),
@@ -105,6 +112,7 @@ fn mount(mount: &MountConfig) -> Mount {
         source,
         read_only: mount.read_only.then_some(true),
         tmpfs_options,
+        volume_options,
         ..Default::default()
     }
 }

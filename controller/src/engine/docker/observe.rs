@@ -14,6 +14,9 @@ use planner::observed::{
 /// One entry of the container list; `None` for one in a state that is not known, or without an id.
 pub(super) fn container_summary(summary: models::ContainerSummary) -> Option<ContainerSummary> {
     let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let mut addresses: Vec<std::net::IpAddr> =
+        networks.values().filter_map(|endpoint| endpoint.ip_address.as_deref()?.parse().ok()).collect();
+    addresses.sort_unstable();
     let mut network_ids: Vec<String> =
         networks.into_values().filter_map(|endpoint| endpoint.network_id).filter(|id| !id.is_empty()).collect();
     network_ids.sort();
@@ -25,6 +28,7 @@ pub(super) fn container_summary(summary: models::ContainerSummary) -> Option<Con
         health: health_of_status(&summary.status.unwrap_or_default()),
         labels: sorted(summary.labels),
         network_ids,
+        addresses,
         image_id: summary.image_id.unwrap_or_default(),
         created_ms: summary.created.unwrap_or_default().saturating_mul(1000),
     })

@@ -118,6 +118,9 @@ impl Container {
         let network_ids = self.attachments.iter().filter_map(|attachment| attachment.network_id.as_deref());
         let mut network_ids: Vec<String> = network_ids.map(str::to_owned).collect();
         network_ids.sort();
+        let joined = self.attachments.iter().filter(|attachment| attachment.is_joined);
+        let mut addresses: Vec<IpAddr> = joined.filter_map(|attachment| attachment.address.map(IpAddr::V4)).collect();
+        addresses.sort_unstable();
         ContainerSummary {
             id: self.id.to_string(),
             name: self.name.to_string(),
@@ -126,6 +129,7 @@ impl Container {
             health: if self.state == ContainerState::Running { self.health } else { Health::None },
             labels: self.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             network_ids,
+            addresses,
             image_id: self.image_id.to_string(),
             // The list tells whole seconds.
             created_ms: state.timestamp(self.created_ms) / 1000 * 1000,

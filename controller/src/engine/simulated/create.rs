@@ -26,7 +26,7 @@ impl State {
             let tagged = if reference.contains(':') { reference.clone() } else { format!("{reference}:latest") };
             return Err(Refusal::new(404, format!("No such image: {tagged}")));
         };
-        let ContainerCreate { name, config, limits, primary_endpoint } = create;
+        let ContainerCreate { name, config, limits, primary_endpoint, volume_labels } = create;
         let (config, labels) = merge_image(config, &image.config);
         if config.entrypoint.as_ref().is_none_or(Vec::is_empty) && config.cmd.as_ref().is_none_or(Vec::is_empty) {
             return Err(Refusal::new(400, "No command specified"));
@@ -46,7 +46,7 @@ impl State {
                 Attachment::to(&found.unwrap_or_else(|_| mode.into()))
             }
         };
-        let anonymous_volumes = self.add_volumes(&config, &image.config)?;
+        let anonymous_volumes = self.add_volumes(&config, &image.config, &volume_labels)?;
         let container = Container {
             name: name.as_str().into(),
             image_id: Arc::clone(&image.id),
@@ -112,11 +112,17 @@ impl State {
     }
 
     /// Makes the volumes that are named and not there, and the anonymous ones that the image declares.
-    fn add_volumes(&mut self, config: &ContainerConfig, image: &ImageConfig) -> Answer<SharedPairs> {
+    fn add_volumes(
+        &mut self,
+        config: &ContainerConfig,
+        image: &ImageConfig,
+        labels: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Answer<SharedPairs> {
         for mount in &config.mounts {
             // One that exists is created again, which changes nothing and makes an event.
             if let MountKind::Volume(name) = &mount.kind {
-                self.create_volume(&VolumeCreate { name: name.clone(), ..VolumeCreate::default() })?;
+                let labels = labels.get(name).cloned().unwrap_or_default();
+                self.create_volume(&VolumeCreate { name: name.clone(), labels, ..VolumeCreate::default() })?;
             }
         }
         let mut anonymous = Vec::new();

@@ -94,6 +94,7 @@ impl Stage {
                 ..Default::default()
             },
             limits: Limits::default(),
+            volume_labels: BTreeMap::new(),
             primary_endpoint: None,
         }
     }
