@@ -178,6 +178,20 @@ async fn lazy_changes_are_seen_at_once_and_reach_the_disk_by_themselves() {
 }
 
 #[tokio::test]
+async fn numbering_goes_on_from_what_counting_can_have_reached() {
+    let kv = MemoryKv::default();
+    let store = Store::over_memory(kv.clone()).unwrap();
+    let first = store.begin_pass(&key("Deployment/web"), Vec::new(), 0).await.unwrap();
+    kv.corrupt("intent/18446744073709551615", b"damaged");
+    // Its text is after that of every number with leading zeros.
+    kv.corrupt("intent/1", b"damaged");
+    let store = Store::over_memory(kv.crash()).unwrap();
+    let second = store.begin_pass(&key("Deployment/web"), Vec::new(), 0).await.unwrap();
+    assert_eq!(second.0, first.0 + 1);
+    assert_eq!(store.open_intents().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn an_unchanged_record_is_not_written_again() {
     let kv = MemoryKv::default();
     let store = Store::over_memory(kv.clone()).unwrap();
