@@ -32,3 +32,5 @@ mod prune;
 mod crash;
 // The store's recovery ladder, through the program.
 mod recovery;
+// Hostile bytes at every border.
+mod fuzz;
