@@ -447,7 +447,7 @@ impl Reconciler {
         {
             message = format!("{message}; the port is held by {holder}");
         }
-        if error.kind == ErrorKind::NameConflict {
+        if error.kind == ErrorKind::NameConflict && !matches!(step.action, Action::ConnectNetwork { .. }) {
             message = format!("{message}; it is not ours, so it is left alone");
         }
         if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action)

@@ -1,4 +1,4 @@
-//! The simulated Engine, but with a fault of ours in it: whoever creates the containers of one object panics.
+//! The simulated Engine, but with more wrong than it can do itself: creations that panic, and creations that warn.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,18 +10,20 @@ use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate
 use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
 
-/// An Engine that panics.
+/// An Engine whose creations go wrong.
 #[derive(Debug)]
-pub(super) struct PanickingEngine {
+pub(super) struct FaultyEngine {
     pub(super) inner: SimulatedEngine,
     /// What the names of the containers begin with whose creation panics.
     pub(super) victim: &'static str,
     /// Whether it does so now.
     pub(super) is_panicking: AtomicBool,
+    /// What it says that it will not do, at each creation.
+    pub(super) warnings: Vec<String>,
 }
 
 #[async_trait]
-impl Engine for PanickingEngine {
+impl Engine for FaultyEngine {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
         self.inner.info().await
     }
@@ -93,7 +95,8 @@ impl Engine for PanickingEngine {
     async fn create_container(&self, container: &ContainerCreate) -> Result<CreatedContainer, EngineError> {
         let is_bad = self.is_panicking.load(Ordering::Relaxed) && container.name.starts_with(self.victim);
         assert!(!is_bad, "a fault of ours, made on purpose");
-        self.inner.create_container(container).await
+        let created = self.inner.create_container(container).await?;
+        Ok(CreatedContainer { warnings: self.warnings.clone(), ..created })
     }
 
     async fn start_container(&self, id: &str) -> Result<(), EngineError> {

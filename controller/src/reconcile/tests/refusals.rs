@@ -1,13 +1,15 @@
 //! What the Engine refuses is told in its own words, tried again less and less often, and keeps nobody else waiting.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::faulty_engine::FaultyEngine;
 use super::stage::{Stage, deployment, key};
 use crate::engine::Engine;
-use crate::engine::simulated::{CallKind, RequestFault, SimulatedEngine};
+use crate::engine::simulated::{CallKind, CallOutcome, CallRecord, RequestFault, SimulatedEngine};
 
 /// A call that the Engine refuses for a while.
 struct Refusal {
@@ -52,6 +54,7 @@ const REFUSALS: &[Refusal] = &[
         "could not find an available, non-overlapping IPv4 address pool among the defaults",
         "AddressConflict",
     ),
+    refusal(CallKind::ConnectNetwork, 403, "endpoint with name web-0 already exists in network front", "NameConflict"),
     refusal(CallKind::CreateVolume, 404, "plugin \"nosuch\" not found", "NotFound"),
     refusal(CallKind::PullImage, 500, "Head \"x\": no basic auth credentials", "RegistryDenied"),
     refusal(CallKind::PullImage, 500, "denied: requested access to the resource is denied", "RegistryDenied"),
@@ -62,25 +65,27 @@ const REFUSALS: &[Refusal] = &[
 ];
 
 /// How many tries there are in the first hour: at 1 s, 3 s, 7 s … then every five minutes, each a fifth sooner or later.
-const TRIES_IN_AN_HOUR: u64 = 24;
+const TRIES_IN_AN_HOUR: usize = 24;
 /// The same where a registry asked to be left alone for a while.
-const TRIES_WHERE_THROTTLED: u64 = 6;
+const TRIES_WHERE_THROTTLED: usize = 6;
 
 fn manifests() -> String {
-    let network = "apiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: { name: back }\n";
+    let network = |name| format!("---\napiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: {{ name: {name} }}\n");
     let volume = "---\napiVersion: evenkeel.dev/v1\nkind: Volume\nmetadata: { name: data }\n";
-    let fields =
-        ", networks: [back], mounts: [{ volume: data, path: /data }], ports: [{ name: http, port: 80, publish: 8080 }]";
-    format!("{network}{volume}{}", deployment("web", "web:1", fields))
+    let fields = ", networks: [back, front], mounts: [{ volume: data, path: /data }], ports: [{ name: http, port: 80, publish: 8080 }]";
+    [network("back"), network("front"), volume.to_owned(), deployment("web", "web:1", fields)].concat()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_told_verbatim_tried_ever_less_often_and_done_once_it_can_be() {
+async fn what_is_refused_is_told_tried_ever_less_often_and_done_at_last() {
     for refusal in REFUSALS {
         let engine = Arc::new(SimulatedEngine::default());
         let fault = RequestFault::Fail { status: refusal.status, text: refusal.text.to_owned() };
         let call = refusal.call;
-        engine.set_request_faults(move |asked| if asked.kind == call { fault.clone() } else { RequestFault::None });
+        engine.set_request_faults(move |asked| {
+            let is_meant = asked.kind == call && asked.subject != "front";
+            if is_meant { fault.clone() } else { RequestFault::None }
+        });
         let stage = Stage::start(Arc::clone(&engine) as Arc<dyn Engine>, &manifests());
         sleep(Duration::from_hours(1)).await;
 
@@ -98,7 +103,7 @@ async fn what_is_refused_is_told_verbatim_tried_ever_less_often_and_done_once_it
         let events = stage.core.board.events(Some(&key(victim)), 0);
         assert!(events.iter().any(|event| event.reason == refusal.reason && event.message.contains(&shown)), "{shown}");
         let most = if refusal.reason == "RegistryThrottled" { TRIES_WHERE_THROTTLED } else { TRIES_IN_AN_HOUR };
-        let tries = engine.call_counts().of(call);
+        let tries = refused(&engine);
         assert!((2..=most).contains(&tries), "{tries} tries in an hour: {shown}");
 
         engine.clear_faults();
@@ -109,6 +114,12 @@ async fn what_is_refused_is_told_verbatim_tried_ever_less_often_and_done_once_it
         }
         assert_eq!(engine.all_container_ids().len(), 1, "{shown}");
     }
+}
+
+/// How many calls were refused.
+fn refused(engine: &SimulatedEngine) -> usize {
+    let is_refused = |record: &CallRecord| matches!(record.outcome, CallOutcome::Refused { .. });
+    engine.calls().iter().filter(|record| is_refused(record)).count()
 }
 
 /// What an Engine says of a container that does not want to go.
@@ -130,7 +141,7 @@ const REFUSED_REMOVALS: &[Refusal] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_container_that_does_not_go_is_tried_ever_less_often_and_its_replacement_serves() {
+async fn a_container_that_does_not_go_is_tried_ever_less_often() {
     for refusal in REFUSED_REMOVALS {
         let engine = Arc::new(SimulatedEngine::default());
         let stage = Stage::start(Arc::clone(&engine) as Arc<dyn Engine>, &deployment("web", "web:1", ""));
@@ -144,7 +155,7 @@ async fn a_container_that_does_not_go_is_tried_ever_less_often_and_its_replaceme
         assert_eq!(stage.reason("Deployment/other"), "Converged", "{}", refusal.text);
         let events = stage.core.board.events(Some(&key("Deployment/web")), 0);
         assert!(events.iter().any(|event| event.reason == refusal.reason), "{}: {events:?}", refusal.text);
-        let tries = engine.call_counts().of(call);
+        let tries = refused(&engine);
         assert!((2..=TRIES_IN_AN_HOUR).contains(&tries), "{tries} tries in an hour: {}", refusal.text);
         let serving = |id: &String| engine.peek(id).is_some_and(|detail| detail.config.image == "web:2");
         assert!(engine.all_container_ids().iter().any(serving), "{}", refusal.text);
@@ -157,7 +168,7 @@ async fn a_container_that_does_not_go_is_tried_ever_less_often_and_its_replaceme
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_went_between_the_look_and_the_create_is_fetched_again() {
+async fn an_image_that_went_before_the_create_is_fetched_again() {
     let engine = Arc::new(SimulatedEngine::default());
     let stage = Stage::start(Arc::clone(&engine) as Arc<dyn Engine>, &deployment("web", "web:1", ""));
     stage.until("it serves", |stage| stage.reason("Deployment/web") == "Converged").await;
@@ -175,4 +186,20 @@ async fn an_image_that_went_between_the_look_and_the_create_is_fetched_again() {
     stage.until("it serves again", |stage| stage.reason("Deployment/web") == "Converged").await;
     assert_eq!(engine.call_counts().of(CallKind::CreateContainer), 3);
     assert!(stage.core.clock.now_ms() - begun < 10_000, "it was backed off from, though nothing had failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_warns_of_is_told() {
+    let warning = "Published ports are discarded when using host network mode";
+    let engine = FaultyEngine {
+        inner: SimulatedEngine::default(),
+        victim: "nobody",
+        is_panicking: AtomicBool::new(false),
+        warnings: vec![warning.to_owned()],
+    };
+    let stage = Stage::start(Arc::new(engine), &deployment("web", "web:1", ""));
+    stage.until("it serves", |stage| stage.reason("Deployment/web") == "Converged").await;
+    let events = stage.core.board.events(Some(&key("Deployment/web")), 0);
+    let told = events.iter().find(|event| event.reason == "EngineWarning").map(|event| event.message.as_str());
+    assert_eq!(told, Some(warning));
 }
