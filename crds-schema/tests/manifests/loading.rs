@@ -65,6 +65,20 @@ fn a_carriage_return_alone_ends_a_line_as_it_does_for_yaml() {
 }
 
 #[test]
+fn the_names_of_the_engines_own_networks_are_refused() {
+    for name in ["bridge", "host", "none", "default"] {
+        for (named, spec) in [(name, String::new()), ("back", format!("engineName: {name}"))] {
+            let text = format!(
+                "apiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: {{ name: {named} }}\nspec: {{ {spec} }}\n"
+            );
+            let file = load_text(&text);
+            assert_eq!(file.diagnostics.first().map(|fault| fault.code.as_str()), Some("E0201"), "{text}");
+            assert!(file.objects.is_empty(), "{text}");
+        }
+    }
+}
+
+#[test]
 fn json_is_yaml_and_a_byte_order_mark_is_accepted() {
     let json = "\u{feff}{\n\t\"apiVersion\": \"evenkeel.dev/v1\",\n\t\"kind\": \"Volume\",\n\t\"metadata\": { \"name\": \"data\" }\n}\n";
     let file = load_text(json);
