@@ -34,3 +34,5 @@ mod crash;
 mod recovery;
 // Hostile bytes at every border.
 mod fuzz;
+// Which tests show what becomes of which fault.
+mod reliability;

@@ -167,6 +167,22 @@ fn claimed(world: &World, key: &ObjectKey, detail: &ContainerDetail) -> Containe
     ours
 }
 
+#[test]
+fn a_label_of_eight_megabytes_is_read_like_any_other() {
+    let huge = "x".repeat(8 << 20);
+    let wire = Wire::open();
+    let labels = serde_json::json!({ "evenkeel.dev/instance": "main", "team": huge });
+    let inspected = serde_json::json!({ "Id": "01", "State": { "Status": "running" }, "Config": { "Labels": labels } });
+    let taken = ask_everything(&wire, inspected.to_string().as_bytes());
+    assert_eq!(taken.containers[0].config.labels["team"].len(), 8 << 20);
+    plan_for(&taken);
+    let list =
+        serde_json::json!([{ "Id": "01", "State": "running", "Labels": labels }, { "Id": "02", "State": "dead" }]);
+    wire.answer_with(response(list.to_string().as_bytes(), 64 * 1024));
+    let listed = wire.talk(wire.engine.list_containers("main")).unwrap();
+    assert_eq!((listed.len(), listed[0].labels["team"].len()), (2, 8 << 20));
+}
+
 fn wanted() -> AnyObject {
     let text = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  image: web:1\n  \
                 ports: [{ name: http, port: 80, publish: 8080 }]\n  networks: [back]\n  mounts: [{ volume: data, path: /data }]\n";
