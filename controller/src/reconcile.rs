@@ -30,6 +30,8 @@ const WORKERS: usize = 64;
 const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
 /// How often a key is planned even if nothing is heard and nothing is due.
 const IDLE_LOOK: Duration = Duration::from_mins(5);
+/// How soon it is looked again whether the Engine is the right one.
+const ENGINE_LOOK: Duration = Duration::from_secs(1);
 /// The reason of the condition and the event of a container that ends again and again.
 const CRASH_LOOP: &str = "CrashLoopBackOff";
 /// How many lines of output are kept of a container that failed.
@@ -115,6 +117,10 @@ impl Reconciler {
 
     /// One pass over one object.
     async fn pass(&self, key: &ObjectKey) -> ReconcileResult {
+        if !self.reflector.is_engine_known() {
+            self.core.queue.add(key, ENGINE_LOOK);
+            return ReconcileResult::Waiting;
+        }
         if let Err(error) = self.look_after_unknown(key).await {
             tracing::debug!(object = %key, error = %error, "what became of an unanswered call is not known yet");
             self.core.queue.add(key, LATE_EFFECT_GRACE);

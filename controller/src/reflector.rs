@@ -54,6 +54,8 @@ pub struct Reflector {
     /// When each container was last asked for; also which are known at all.
     inspected: std::sync::Mutex<BTreeMap<String, Instant>>,
     has_volumes: AtomicBool,
+    /// What answers now was asked who it is, and is the engine that the store belongs to.
+    is_engine_known: AtomicBool,
 }
 
 /// Things that an event said something about.
@@ -96,7 +98,15 @@ impl Reflector {
             relist_asked: Notify::new(),
             inspected: std::sync::Mutex::default(),
             has_volumes: AtomicBool::new(true),
+            // The first one was asked when the controller was built.
+            is_engine_known: AtomicBool::new(true),
         }
+    }
+
+    /// Whether what answers at the Engine's address is the engine that the store belongs to, as far as can be told: after a
+    /// connection has ended, not before it was asked.
+    pub fn is_engine_known(&self) -> bool {
+        self.is_engine_known.load(Ordering::Relaxed)
     }
 
     /// Asks for a full list soon.
@@ -109,6 +119,7 @@ impl Reflector {
         let mut attempts = 0;
         loop {
             let ended = self.follow(&on_relisted, &mut attempts).await;
+            self.is_engine_known.store(false, Ordering::Relaxed);
             let delay = RECONNECT_DELAYS.get(attempts).or(RECONNECT_DELAYS.last()).copied().unwrap_or_default();
             attempts += 1;
             if attempts == 2 {
@@ -134,6 +145,7 @@ impl Reflector {
                 Err(error) => return error,
             }
         }
+        self.is_engine_known.store(true, Ordering::Relaxed);
         let mut stream = match engine.events().await {
             Ok(stream) => stream,
             Err(error) => return error,
