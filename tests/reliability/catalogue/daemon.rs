@@ -16,7 +16,13 @@ pub(super) const FAULTS: &[Fault] = &[
         "the host has no process, descriptor or cgroup left",
         By(&["controller::reconcile::tests::refusals::what_is_refused_is_told_tried_ever_less_often_and_done_at_last"]),
     ),
-    fault("D09", "another Engine answers at the address", Planned(Ring::Open)),
+    fault(
+        "D09",
+        "another Engine answers at the address",
+        By(&[
+            "controller::reconcile::tests::another_engine::nothing_is_changed_on_another_engine_whatever_is_asked_for",
+        ]),
+    ),
     fault(
         "D10",
         "things of other tools with names like ours",
