@@ -36,3 +36,5 @@ mod recovery;
 mod fuzz;
 // Which tests show what becomes of which fault.
 mod reliability;
+// A log that nobody reads.
+mod blocked_log;

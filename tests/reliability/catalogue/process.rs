@@ -48,5 +48,12 @@ pub(super) const FAULTS: &[Fault] = &[
         ]),
     ),
     fault("P13", "it runs in a container that it keeps", NotYet("self-update")),
-    fault("P14", "nobody reads its log", Planned(Ring::Open)),
+    fault(
+        "P14",
+        "nobody reads its log",
+        By(&[
+            "blocked_log::a_controller_whose_log_nobody_reads_goes_on_and_ends_in_time",
+            "controller::log_sink::tests::lines_that_nobody_reads_are_counted_and_hold_nobody_up",
+        ]),
+    ),
 ];
