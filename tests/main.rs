@@ -34,3 +34,9 @@ mod crash;
 mod recovery;
 // The controller in a simulated world, by seeds.
 mod simulation;
+// Hostile bytes at every border.
+mod fuzz;
+// Which tests show what becomes of which fault.
+mod reliability;
+// A log that nobody reads.
+mod blocked_log;

@@ -122,6 +122,16 @@ fn only_the_executor_changes_the_engine_and_only_the_reflector_lists_it() {
 }
 
 #[test]
+fn no_call_of_the_engine_is_about_many_things() {
+    // They remove what is not ours, and hang where one thing does.
+    let bulk = ["prune_containers(", "prune_networks(", "prune_volumes(", "prune_images(", "prune_build("];
+    for (file, text) in sources(&["controller/src"]) {
+        let call = bulk.iter().find(|call| text.contains(**call));
+        assert!(call.is_none(), "{file} calls {}", call.unwrap_or(&""));
+    }
+}
+
+#[test]
 fn the_pure_crates_depend_on_nothing_that_waits() {
     for manifest in ["crds-schema/Cargo.toml", "controller/planner/Cargo.toml"] {
         let text = fs::read_to_string(root().join(manifest)).unwrap();

@@ -22,6 +22,7 @@ pub mod intake;
 pub mod lease;
 pub mod lease_keeper;
 pub mod lock;
+pub mod log_sink;
 pub mod metrics;
 pub mod once;
 pub mod prune;

@@ -34,6 +34,8 @@ const IDLE_LOOK: Duration = Duration::from_mins(5);
 const SEE_AGAIN: Duration = Duration::from_secs(2);
 /// How old a look may be by which something is stopped that serves.
 const FRESH: Duration = Duration::from_millis(500);
+/// How soon it is looked again whether the Engine is the right one.
+const ENGINE_LOOK: Duration = Duration::from_secs(1);
 /// The reason of the condition and the event of a container that ends again and again.
 const CRASH_LOOP: &str = "CrashLoopBackOff";
 /// How many lines of output are kept of a container that failed.
@@ -76,22 +78,53 @@ impl Reconciler {
     /// One pass, from which no panic escapes.
     async fn pass_guarded(&self, key: &ObjectKey) {
         let caught = AssertUnwindSafe(self.pass(key)).catch_unwind().await;
-        let result = if let Ok(result) = caught {
-            result
-        } else {
-            self.core.metrics.panics_caught.inc();
-            let message = "the reconcile panicked; this is a fault of Evenkeel";
-            tracing::error!(object = %key, "{message}");
-            self.core.record(NewEvent::warning(key, "InternalError", message));
-            let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
-            self.back_off(key, failure, false);
+        let result = caught.unwrap_or_else(|_| {
+            self.take_panic(key);
             ReconcileResult::Failed
-        };
+        });
         self.core.metrics.count_reconcile(result);
+    }
+
+    /// Puts in order what a pass that panicked has left, and backs off.
+    fn take_panic(&self, key: &ObjectKey) {
+        self.core.metrics.panics_caught.inc();
+        let message = "the reconcile panicked; this is a fault of Evenkeel";
+        tracing::error!(object = %key, "{message}");
+        self.core.record(NewEvent::warning(key, "InternalError", message));
+        self.close_intents(key);
+        // Calls that were under way have lost their caller, and may still be done.
+        self.reflector.ask_relist();
+        let failure = Failure { reason: "InternalError", message: message.to_owned(), is_permanent: false };
+        // The key is due again before the status is told, where the same fault may wait.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.back_off(key, failure, false))).is_err() {
+            tracing::error!(object = %key, "the status of the object cannot be told either");
+        }
+    }
+
+    /// A pass that was cut short is over: no object has two at a time, so what is open of this one was its own.
+    fn close_intents(&self, key: &ObjectKey) {
+        let intents = match self.core.store.open_intents() {
+            Ok(intents) => intents,
+            Err(error) => {
+                tracing::debug!(error = %error, "the next start tells what was begun");
+                return;
+            }
+        };
+        let mut write = self.core.store.write();
+        for intent in intents.iter().filter(|intent| intent.key == *key) {
+            write.finish_pass(intent.id, vec!["interrupted".to_owned()], self.core.clock.now_ms());
+        }
+        if let Err(error) = write.commit_lazily() {
+            tracing::debug!(error = %error, "an outcome is held until the store is back");
+        }
     }
 
     /// One pass over one object.
     async fn pass(&self, key: &ObjectKey) -> ReconcileResult {
+        if !self.reflector.is_engine_known() {
+            self.core.queue.add(key, ENGINE_LOOK);
+            return ReconcileResult::Waiting;
+        }
         if let Err(error) = self.look_after_unknown(key).await {
             tracing::debug!(object = %key, error = %error, "what became of an unanswered call is not known yet");
             self.core.queue.add(key, LATE_EFFECT_GRACE);
@@ -462,7 +495,7 @@ impl Reconciler {
         {
             message = format!("{message}; the port is held by {holder}");
         }
-        if error.kind == ErrorKind::NameConflict {
+        if error.kind == ErrorKind::NameConflict && !matches!(step.action, Action::ConnectNetwork { .. }) {
             message = format!("{message}; it is not ours, so it is left alone");
         }
         if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action)
@@ -616,3 +649,6 @@ fn to_duration(ms: i64) -> Duration {
 fn to_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

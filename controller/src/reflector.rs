@@ -56,6 +56,8 @@ pub struct Reflector {
     has_volumes: AtomicBool,
     /// Containers that were changed and not looked at since, by id, and whose they are.
     doubted: std::sync::Mutex<BTreeMap<String, ObjectKey>>,
+    /// What answers now was asked who it is, and is the engine that the store belongs to.
+    is_engine_known: AtomicBool,
 }
 
 /// Things that an event said something about.
@@ -99,7 +101,15 @@ impl Reflector {
             inspected: std::sync::Mutex::default(),
             has_volumes: AtomicBool::new(true),
             doubted: std::sync::Mutex::default(),
+            // The first one was asked when the controller was built.
+            is_engine_known: AtomicBool::new(true),
         }
+    }
+
+    /// Whether what answers at the Engine's address is the engine that the store belongs to, as far as can be told: after a
+    /// connection has ended, not before it was asked.
+    pub fn is_engine_known(&self) -> bool {
+        self.is_engine_known.load(Ordering::Relaxed)
     }
 
     /// Asks for a full list soon.
@@ -112,6 +122,7 @@ impl Reflector {
         let mut attempts = 0;
         loop {
             let ended = self.follow(&on_relisted, &mut attempts).await;
+            self.is_engine_known.store(false, Ordering::Relaxed);
             let delay = RECONNECT_DELAYS.get(attempts).or(RECONNECT_DELAYS.last()).copied().unwrap_or_default();
             attempts += 1;
             if attempts == 2 {
@@ -137,6 +148,7 @@ impl Reflector {
                 Err(error) => return error,
             }
         }
+        self.is_engine_known.store(true, Ordering::Relaxed);
         let mut stream = match engine.events().await {
             Ok(stream) => stream,
             Err(error) => return error,

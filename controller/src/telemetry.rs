@@ -11,6 +11,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 use crate::config::LogFormat;
+use crate::log_sink::{LogDrain, LogSink};
 
 /// The fields that log lines may carry, in one spelling each.
 ///
@@ -111,12 +112,20 @@ impl LogFilter {
     }
 }
 
-/// Sets the process up to log to stderr. Call once.
+/// Sets the process up to log to stderr, without ever waiting for its reader. Call once; the last lines are written when what it
+/// returns is dropped.
 ///
 /// # Errors
-/// When the process logs already.
-pub fn start_logging(format: LogFormat, filter: &LogFilter, use_color: bool) -> Result<(), LoggingError> {
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+/// When the process logs already, or the system gives no thread.
+pub fn start_logging(format: LogFormat, filter: &LogFilter, use_color: bool) -> Result<LogDrain, LoggingError> {
+    let describe_lost = match format {
+        LogFormat::Text => |count| format!("{count} log lines were lost: nobody read them\n"),
+        LogFormat::Json => |count| {
+            format!("{{\"level\":\"WARN\",\"message\":\"log lines were lost: nobody read them\",\"count\":{count}}}\n")
+        },
+    };
+    let (sink, drain) = LogSink::start(std::io::stderr(), describe_lost).map_err(LoggingError::Thread)?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(sink);
     let layer = match format {
         LogFormat::Text => layer.with_ansi(use_color).with_target(false).boxed(),
         LogFormat::Json => {
@@ -124,13 +133,19 @@ pub fn start_logging(format: LogFormat, filter: &LogFilter, use_color: bool) -> 
         }
     };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter.as_targets()));
-    tracing::subscriber::set_global_default(subscriber).map_err(LoggingError)
+    tracing::subscriber::set_global_default(subscriber).map_err(LoggingError::Twice)?;
+    Ok(drain)
 }
 
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up logging")]
-pub struct LoggingError(#[source] SetGlobalDefaultError);
+pub enum LoggingError {
+    /// The process logs already.
+    Twice(#[source] SetGlobalDefaultError),
+    /// The system gives no thread.
+    Thread(#[source] std::io::Error),
+}
 
 #[cfg(test)]
 mod tests {

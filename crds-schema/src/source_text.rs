@@ -28,6 +28,7 @@ pub(crate) struct SourceText<'a> {
     pub(crate) file: &'a str,
     /// Its text, without a byte-order mark.
     pub(crate) text: &'a str,
+    /// As YAML counts them, without a line feed at their end, but with a carriage return.
     lines: Vec<&'a str>,
 }
 
@@ -59,29 +60,38 @@ impl<'a> SourceText<'a> {
             Ok(text) => text,
             Err(error) => {
                 let offset = error.valid_up_to();
-                let before = String::from_utf8_lossy(&bytes[..offset]).into_owned();
+                let before = String::from_utf8_lossy(&bytes[..offset]);
+                let mut lines = split_lines(before.strip_prefix('\u{feff}').unwrap_or(&before));
+                // What ends a line at the end of this part begins another one.
+                if before.ends_with('\r') {
+                    lines.push("");
+                }
                 let mut span = whole_file();
-                span.line = saturating(before.matches('\n').count() + 1);
-                span.column = saturating(before.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
+                span.line = saturating(lines.len());
+                span.column = saturating(lines.last().map_or(0, |line| line.chars().count()) + 1);
                 return Err(Diagnostic::error("E0103", format!("not UTF-8 at byte {offset}"))
                     .hint("save the file as UTF-8")
                     .span(span));
             }
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let source = Self { file, text, lines: text.split('\n').collect() };
+        let source = Self { file, text, lines: split_lines(text) };
         let faults = source.check_characters();
         Ok((source, faults))
     }
 
     fn check_characters(&self) -> Vec<Diagnostic> {
         let mut faults = Vec::new();
+        let mut end = 0;
         for (index, line) in self.lines.iter().enumerate() {
+            end += line.len();
+            let is_ended_well = self.text.as_bytes().get(end).is_none_or(|byte| *byte == b'\n');
+            end += usize::from(is_ended_well);
             if line.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
                 continue;
             }
             for (column, character) in line.chars().enumerate() {
-                let is_line_end = character == '\r' && column + 1 == line.chars().count();
+                let is_line_end = is_ended_well && character == '\r' && column + 1 == line.chars().count();
                 let fault = if character.is_control() && character != '\t' && !is_line_end {
                     Diagnostic::error("E0104", format!("control character U+{:04X}", u32::from(character)))
                         .hint("remove it, or write it as an escape in a double-quoted string")
@@ -123,6 +133,21 @@ impl<'a> SourceText<'a> {
             label: label.to_owned(),
         }
     }
+}
+
+/// Lines as YAML ends them: at a line feed, or at a carriage return with or without one.
+fn split_lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    for part in text.split('\n') {
+        let mut rest = part;
+        while let Some(at) = rest.find('\r').filter(|at| at + 1 < rest.len()) {
+            let (line, after) = rest.split_at(at + 1);
+            lines.push(line);
+            rest = after;
+        }
+        lines.push(rest);
+    }
+    lines
 }
 
 /// A count as a line or column number.

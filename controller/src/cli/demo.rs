@@ -19,6 +19,7 @@ use crate::app::connect;
 use crate::config::{Config, EngineAddress, Setting};
 use crate::engine::{Engine, EngineError};
 use crate::lease::LEASE_IMAGE;
+use crate::log_sink::LogDrain;
 use crate::telemetry::start_logging;
 
 /// The instance of the demo: nothing of any other is touched.
@@ -60,7 +61,8 @@ pub(super) fn run(args: &DemoArgs, global: &GlobalArgs, console: &mut Console) -
         (Setting::Once, Some("true")),
         (Setting::LogLevel, Some("warn")),
     ])?;
-    start_logging(config.log_format, &config.log_level, console.use_color()).map_err(|error| failed("log", error))?;
+    let logging = start_logging(config.log_format, &config.log_level, console.use_color());
+    let _last_lines = logging.map_err(|error| failed("log", error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     end_background(&data_dir);
     if args.clean {
@@ -279,19 +281,19 @@ pub(super) struct WorkerArgs {
 }
 
 pub(super) async fn run_web(args: &WebArgs) -> Result<ExitStatus, CliError> {
-    start_program_log()?;
+    let _last_lines = start_program_log()?;
     super::demo_programs::run_web(args.listen).await.map_err(|error| failed("serve", error))?;
     Ok(ExitStatus::Success)
 }
 
 pub(super) async fn run_worker(args: &WorkerArgs) -> Result<ExitStatus, CliError> {
-    start_program_log()?;
+    let _last_lines = start_program_log()?;
     let work = super::demo_programs::run_worker(&args.url, args.every.0, &args.data);
     work.await.map_err(|error| failed("work", error))?;
     Ok(ExitStatus::Success)
 }
 
-fn start_program_log() -> Result<(), CliError> {
+fn start_program_log() -> Result<LogDrain, CliError> {
     let format = crate::config::LogFormat::Text;
     start_logging(format, &crate::telemetry::LogFilter::info(), false).map_err(|error| failed("log", error))
 }

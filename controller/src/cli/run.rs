@@ -72,7 +72,8 @@ pub(super) fn run(args: &RunArgs, global: &GlobalArgs, console: &mut Console) ->
     if config.manifests.is_none() {
         return Err(CliError::usage("no manifests", "name their directory with `--manifests DIR`"));
     }
-    start_logging(config.log_format, &config.log_level, console.use_color()).map_err(|error| CliError::Failed {
+    let logging = start_logging(config.log_format, &config.log_level, console.use_color());
+    let _last_lines = logging.map_err(|error| CliError::Failed {
         context: "cannot run".into(),
         source: error.into(),
         hint: String::new(),

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_debouncer_full::notify::{RecommendedWatcher, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
+use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, RecommendedCache, new_debouncer};
 use tokio::sync::mpsc;
 
 use super::{FileProblem, FileReading, Reading, Source, Watch};
+use crds_schema::escape::is_invisible;
 
 /// How long the directory must be quiet before it is read.
 const QUIET_TIME: Duration = Duration::from_millis(150);
@@ -145,10 +146,7 @@ impl DirectoryWatch {
         let Some(identity) = identity else { return };
         let tx = self.tx.clone();
         let on_events = move |result: DebounceEventResult| {
-            let is_read_only = |events: &Vec<notify_debouncer_full::DebouncedEvent>| {
-                events.iter().all(|event| event.kind.is_access() && !event.need_rescan())
-            };
-            if !result.as_ref().is_ok_and(is_read_only) {
+            if is_worth_a_look(&result) {
                 // Full means that a look is due already; closed means that nobody looks any more.
                 let _is_due_already = tx.try_send(()).is_err();
             }
@@ -161,6 +159,12 @@ impl DirectoryWatch {
             tracing::warn!(directory = %self.root.display(), "cannot watch the manifests; they are read every 30 s");
         }
     }
+}
+
+/// Whether what was heard may mean a change: all but reading does, and so do errors and events that were lost.
+fn is_worth_a_look(heard: &DebounceEventResult) -> bool {
+    let is_reading = |event: &DebouncedEvent| event.kind.is_access() && !event.need_rescan();
+    heard.as_ref().map_or(true, |events| !events.iter().all(is_reading))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Reading {
@@ -194,9 +198,23 @@ fn is_manifest(path: &Path) -> bool {
 }
 
 fn read_file(root: &Path, path: &Path) -> FileReading {
-    let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+    let relative = path.strip_prefix(root).unwrap_or(path);
     let directory = path.parent().unwrap_or(root).to_string_lossy().into_owned();
-    FileReading { name, directory, content: read_stable(root, path) }
+    match relative.to_str() {
+        Some(name) if name.chars().all(is_plain) => {
+            FileReading { name: name.to_owned(), directory, content: read_stable(root, path) }
+        }
+        // The bytes, escaped: no two files have one name, and none drives a terminal.
+        Some(_) | None => {
+            let name = relative.as_os_str().as_encoded_bytes().escape_ascii().to_string();
+            FileReading { name, directory, content: Err(FileProblem::Name) }
+        }
+    }
+}
+
+/// Whether a character of a name can be shown as it is.
+fn is_plain(character: char) -> bool {
+    !character.is_control() && !is_invisible(character)
 }
 
 /// What a file holds, read between two looks at it that agree.
@@ -233,11 +251,20 @@ fn stamp(metadata: &Metadata) -> (u64, u64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::ffi::OsStr;
+    use std::fs::{self, Permissions};
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::time::Instant;
 
-    use super::Directory;
+    use notify_debouncer_full::DebouncedEvent;
+    use notify_debouncer_full::notify::event::{AccessKind, Flag};
+    use notify_debouncer_full::notify::{Error, Event, EventKind};
+    use tokio::sync::mpsc;
+
+    use super::{Directory, DirectoryWatch, POLL_TIME, is_worth_a_look};
     use crate::source::FileProblem;
+    use crate::source::Watch as _;
 
     fn names(directory: &Directory) -> Vec<String> {
         directory.read_now().files.into_iter().map(|file| file.name).collect()
@@ -259,6 +286,89 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         assert!(Directory::new(root.path().join("gone")).read_now().problem.is_some());
         assert!(Directory::new(root.path().into()).read_now().problem.is_none());
+    }
+
+    #[test]
+    fn a_file_of_the_same_time_and_size_with_another_content_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.yaml");
+        let directory = Directory::new(root.path().into());
+        let content = |directory: &Directory| directory.read_now().files[0].content.clone();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let far_off = std::time::SystemTime::now() + std::time::Duration::from_hours(24 * 365);
+        for time in [long_ago, far_off] {
+            for text in ["one", "two"] {
+                fs::write(&path, text).unwrap();
+                fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+                assert_eq!(content(&directory), Ok(text.as_bytes().to_vec()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_refused_and_hides_no_other_file() {
+        let root = tempfile::tempdir().unwrap();
+        let names: [&[u8]; 5] =
+            [b"\xfe.yaml", b"\xff.yaml", b"a\n.yaml", b"a\x1b[31m.yaml", "\u{202e}a.yaml".as_bytes()];
+        for name in names {
+            fs::write(root.path().join(OsStr::from_bytes(name)), "x").unwrap();
+        }
+        fs::write(root.path().join("é.yaml"), "x").unwrap();
+        let reading = Directory::new(root.path().into()).read_now();
+        let contents: Vec<_> = reading.files.iter().map(|file| (file.name.as_str(), file.content.clone())).collect();
+        let refused = |name| (name, Err(FileProblem::Name));
+        assert_eq!(
+            contents,
+            [
+                refused(r"a\n.yaml"),
+                refused(r"a\x1b[31m.yaml"),
+                ("é.yaml", Ok(b"x".to_vec())),
+                refused(r"\xe2\x80\xaea.yaml"),
+                refused(r"\xfe.yaml"),
+                refused(r"\xff.yaml"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_reported_beside_those_that_can() {
+        let root = tempfile::tempdir().unwrap();
+        symlink("nowhere", root.path().join("gone.yaml")).unwrap();
+        fs::write(root.path().join("closed.yaml"), "x").unwrap();
+        fs::write(root.path().join("web.yaml"), "x").unwrap();
+        fs::set_permissions(root.path().join("closed.yaml"), Permissions::from_mode(0o000)).unwrap();
+        let reading = Directory::new(root.path().into()).read_now();
+        assert_eq!(reading.problem, None);
+        let is_read = |name: &str| reading.files.iter().find(|file| file.name == name).unwrap().content.is_ok();
+        assert!(is_read("web.yaml") && !is_read("gone.yaml"));
+        // The superuser reads what is closed to everybody.
+        let is_superuser = fs::metadata("/proc/self").unwrap().uid() == 0;
+        assert_eq!(is_read("closed.yaml"), is_superuser);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nothing_can_be_watched_the_poll_goes_on() {
+        let root = tempfile::tempdir().unwrap();
+        let metadata = fs::metadata(root.path()).unwrap();
+        let (tx, rx) = mpsc::channel(1);
+        // As on a file system that tells nothing: it counts as watched, and nothing is ever heard.
+        let watched = Some((metadata.dev(), metadata.ino()));
+        let mut watch = DirectoryWatch { root: root.path().into(), debouncer: None, watched, tx, rx };
+        for _ in 0..3 {
+            let begun = tokio::time::Instant::now();
+            watch.changed().await;
+            assert_eq!(begun.elapsed(), POLL_TIME);
+        }
+    }
+
+    #[test]
+    fn lost_events_and_errors_ask_for_a_look_and_reading_does_not() {
+        let heard = |event| vec![DebouncedEvent::new(event, Instant::now())];
+        let reading = Event::new(EventKind::Access(AccessKind::Any));
+        assert!(!is_worth_a_look(&Ok(heard(reading.clone()))));
+        assert!(is_worth_a_look(&Ok(heard(reading.set_flag(Flag::Rescan)))));
+        assert!(is_worth_a_look(&Ok(heard(Event::new(EventKind::Other).set_flag(Flag::Rescan)))));
+        assert!(is_worth_a_look(&Err(vec![Error::generic("the queue overflowed")])));
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub enum FileProblem {
     /// It is a link out of the directory, a FIFO, a device, a socket or a directory.
     #[error("not a regular file inside the manifest directory")]
     NotRegular,
+    /// Its name is no text, or one that cannot be shown.
+    #[error("its name is not UTF-8, or has characters that cannot be shown: rename it")]
+    Name,
     /// It changed each time it was read.
     #[error("it keeps changing while it is read")]
     Unstable,

@@ -268,7 +268,7 @@ impl Shared {
         let written = std::mem::take(&mut state.in_flight);
         let outcome = match result {
             Ok(()) => {
-                state.commits += 1;
+                state.commits = state.commits.saturating_add(1);
                 Ok(())
             }
             Err(source) => {
@@ -288,7 +288,7 @@ impl Shared {
     }
 
     fn commit_counted(&self, batch: &Batch, mode: CommitMode) -> Result<(), KvError> {
-        let commits = self.lock().commits + 1;
+        let commits = self.lock().commits.saturating_add(1);
         let mut counted = batch.clone();
         // A number is always valid JSON; without the counter the commit would still be whole.
         counted.extend(codec::encode(COMMITS, &commits).ok().map(|value| (COMMITS.to_owned(), Some(value))));

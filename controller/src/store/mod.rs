@@ -448,7 +448,7 @@ impl Store {
         let last = |prefix: &str| -> Result<u64, StoreError> {
             let mut last = 0;
             let scanned = self.inner.committer.scan_prefix(prefix, &mut |key, _| {
-                last = number_of(prefix, key).unwrap_or(last);
+                last = last.max(number_of(prefix, key).unwrap_or(0));
             });
             read_failed(prefix, scanned)?;
             Ok(last)

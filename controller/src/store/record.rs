@@ -112,10 +112,13 @@ pub(super) fn numbered(prefix: &str, number: u64) -> String {
     format!("{prefix}{number:020}")
 }
 
-/// The number of a numbered key.
+/// The number of a numbered key. One that counting never comes to is damage, and no number to go on from.
 pub(super) fn number_of(prefix: &str, key: &str) -> Option<u64> {
-    key.strip_prefix(prefix)?.parse().ok()
+    key.strip_prefix(prefix)?.parse().ok().filter(|number| *number <= LAST_NUMBER)
 }
+
+/// The last number that is believed.
+const LAST_NUMBER: u64 = u64::MAX / 2;
 
 /// The key of an inventory entry. An object's key holds no `|`, so the last one divides.
 pub(super) fn inventory_key(source: &str, object: &ObjectKey) -> String {

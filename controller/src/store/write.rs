@@ -89,7 +89,7 @@ impl Write {
         let known: Option<GenerationRecord> = self.get(&record_key);
         let generation = match known {
             Some(known) if known.spec_hash == spec_hash => return known.generation,
-            Some(known) => known.generation + 1,
+            Some(known) => known.generation.saturating_add(1),
             None => 1,
         };
         self.put(record_key, &GenerationRecord { generation, spec_hash });

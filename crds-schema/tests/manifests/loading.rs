@@ -48,6 +48,37 @@ fn a_fault_between_objects_is_located_at_its_field() {
 }
 
 #[test]
+fn a_carriage_return_alone_ends_a_line_as_it_does_for_yaml() {
+    let file = load_text("a: b\rc d: [\nimage: nginx\n");
+    let shown: Vec<_> = file.diagnostics.iter().flat_map(|fault| &fault.spans).collect();
+    assert!(shown.iter().any(|span| (span.line, span.column) == (1, 5)), "the character itself: {shown:?}");
+    let lines = ["a: b", "c d: [", "image: nginx", ""];
+    for span in shown {
+        let line = usize::try_from(span.line).unwrap();
+        assert_eq!(span.snippet, lines[line - 1], "line {line}");
+    }
+    let file = load_text("\u{feff}a: b\rc: d\r\n");
+    assert_eq!(file.diagnostics.iter().filter(|fault| fault.code == "E0104").count(), 1);
+    let bytes = b"\xef\xbb\xbfa\rbc\xff";
+    let file = load(&ManifestFile { name: "a.yaml", directory: "/srv", bytes });
+    assert_eq!((file.diagnostics[0].spans[0].line, file.diagnostics[0].spans[0].column), (2, 3));
+}
+
+#[test]
+fn the_names_of_the_engines_own_networks_are_refused() {
+    for name in ["bridge", "host", "none", "default"] {
+        for (named, spec) in [(name, String::new()), ("back", format!("engineName: {name}"))] {
+            let text = format!(
+                "apiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: {{ name: {named} }}\nspec: {{ {spec} }}\n"
+            );
+            let file = load_text(&text);
+            assert_eq!(file.diagnostics.first().map(|fault| fault.code.as_str()), Some("E0201"), "{text}");
+            assert!(file.objects.is_empty(), "{text}");
+        }
+    }
+}
+
+#[test]
 fn json_is_yaml_and_a_byte_order_mark_is_accepted() {
     let json = "\u{feff}{\n\t\"apiVersion\": \"evenkeel.dev/v1\",\n\t\"kind\": \"Volume\",\n\t\"metadata\": { \"name\": \"data\" }\n}\n";
     let file = load_text(json);

@@ -297,6 +297,23 @@ fn changed_limits_are_set_while_the_container_runs() {
 }
 
 #[test]
+fn what_an_update_ignores_replaces_the_container() {
+    for field in [
+        json!({"labels": {"team": "b"}}),
+        json!({"env": {"LOG_LEVEL": "debug"}}),
+        json!({"ulimits": {"nofile": {"soft": 2048}}}),
+    ] {
+        let mut scene = web(json!({"image": "web:1"}));
+        let mut spec = field.clone();
+        spec["image"] = json!("web:1");
+        scene.want("Deployment/web", spec);
+        let plan = scene.text("Deployment/web");
+        assert!(plan.contains("Create") && plan.contains("spec changed"), "{field}: {plan}");
+        assert!(!plan.contains("Update"), "{field}: {plan}");
+    }
+}
+
+#[test]
 fn a_limit_that_is_taken_away_replaces_the_containers_one_by_one() {
     let mut scene = web(json!({"image": "web:1", "replicas": 2, "resources": {"memory": "64MiB"}}));
     scene.want("Deployment/web", json!({"image": "web:1", "replicas": 2}));

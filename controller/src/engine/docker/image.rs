@@ -65,7 +65,29 @@ const SILENCE_DEADLINE: Duration = Duration::from_mins(5);
 
 #[cfg(test)]
 mod tests {
-    use super::split_reference;
+    use std::time::Duration;
+
+    use bollard::errors::Error;
+    use bollard::models::CreateImageInfo;
+    use futures_util::stream::{self, StreamExt};
+
+    use super::{SILENCE_DEADLINE, follow_progress, split_reference};
+    use crate::engine::ErrorKind;
+    use crate::engine::classify::Operation;
+    use crate::engine::docker::failure::Call;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pull_without_progress_is_given_up() {
+        let begun = tokio::time::Instant::now();
+        let slow = stream::iter(0..10).then(|_| async {
+            tokio::time::sleep(Duration::from_mins(4)).await;
+            Ok::<_, Error>(CreateImageInfo::default())
+        });
+        let call = Call::on(Operation::PullImage, "pull image", "web:1");
+        let error = follow_progress(slow.chain(stream::pending()), &call).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::RegistryUnavailable);
+        assert_eq!(begun.elapsed(), Duration::from_mins(40) + SILENCE_DEADLINE, "slow is not silent");
+    }
 
     #[test]
     fn references_fall_into_repository_and_tag_or_digest() {

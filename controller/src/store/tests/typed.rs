@@ -1,6 +1,7 @@
 //! What the typed store promises, on the database in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -9,10 +10,10 @@ use super::{event, key, object};
 use crate::store::codec::{CodecError, wrap};
 use crate::store::committer::Pace;
 use crate::store::event_log::{EVENTS_IN_ALL, EVENTS_PER_OBJECT};
-use crate::store::kv::KvErrorKind;
+use crate::store::kv::{Batch, CommitMode, Kv, KvError, KvErrorKind, Value};
 use crate::store::memory::{Fault, MemoryKv};
 use crate::store::record::{ArchivedManifest, GoodFile, InventoryEntry};
-use crate::store::{ARCHIVED_MANIFESTS, Store, StoreError};
+use crate::store::{ARCHIVED_MANIFESTS, COMMIT_DEADLINE, FINISHED_PASSES, Store, StoreError};
 
 #[tokio::test]
 async fn everything_that_is_put_is_there_after_a_restart() {
@@ -175,6 +176,82 @@ async fn lazy_changes_are_seen_at_once_and_reach_the_disk_by_themselves() {
         assert!(Instant::now() < deadline, "lazy changes were not written");
         std::thread::yield_now();
     }
+}
+
+#[tokio::test]
+async fn numbering_goes_on_from_what_counting_can_have_reached() {
+    let kv = MemoryKv::default();
+    let store = Store::over_memory(kv.clone()).unwrap();
+    let first = store.begin_pass(&key("Deployment/web"), Vec::new(), 0).await.unwrap();
+    kv.corrupt("intent/18446744073709551615", b"damaged");
+    // Its text is after that of every number with leading zeros.
+    kv.corrupt("intent/1", b"damaged");
+    let store = Store::over_memory(kv.crash()).unwrap();
+    let second = store.begin_pass(&key("Deployment/web"), Vec::new(), 0).await.unwrap();
+    assert_eq!(second.0, first.0 + 1);
+    assert_eq!(store.open_intents().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn finished_passes_are_capped() {
+    let store = Store::in_memory().unwrap();
+    for number in 0..FINISHED_PASSES + 10 {
+        let id = store.begin_pass(&key("Deployment/web"), vec![format!("step {number}")], 0).await.unwrap();
+        let mut write = store.write();
+        write.finish_pass(id, vec!["done".into()], 1);
+        write.commit_lazily().unwrap();
+    }
+    let passes = store.finished_passes().unwrap();
+    assert_eq!(passes.len() as u64, FINISHED_PASSES);
+    assert_eq!(passes[0].intent.steps, ["step 10"]);
+    assert_eq!(store.open_intents().unwrap(), []);
+}
+
+/// A disk that takes what is written and never says that it has.
+#[derive(Debug, Default)]
+struct SilentDisk {
+    kv: MemoryKv,
+    is_silent: Arc<AtomicBool>,
+}
+
+impl Kv for SilentDisk {
+    fn get(&self, key: &str) -> Result<Option<Value>, KvError> {
+        self.kv.get(key)
+    }
+
+    fn scan_prefix(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8])) -> Result<(), KvError> {
+        self.kv.scan_prefix(prefix, visit)
+    }
+
+    fn commit(&self, batch: &Batch, mode: CommitMode) -> Result<(), KvError> {
+        while self.is_silent.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.kv.commit(batch, mode)
+    }
+
+    fn reopen(&self) -> Result<(), KvError> {
+        self.kv.reopen()
+    }
+
+    fn close(&self) {
+        self.kv.close();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_does_not_answer_is_given_up_on() {
+    let is_silent = Arc::new(AtomicBool::new(true));
+    let disk = SilentDisk { kv: MemoryKv::default(), is_silent: Arc::clone(&is_silent) };
+    let pace = Pace::Thread { lazy_delay: Duration::from_millis(5) };
+    let store = Store::over(Arc::new(disk), pace, None).unwrap();
+    let begun = tokio::time::Instant::now();
+    let outcome = store.begin_pass(&key("Deployment/web"), vec!["step".into()], 0).await;
+    assert!(matches!(outcome, Err(StoreError::TimedOut)), "{outcome:?}");
+    assert_eq!(begun.elapsed(), COMMIT_DEADLINE);
+    assert!(store.is_failed(), "nothing may be changed any more");
+    assert_eq!(store.open_intents().unwrap().len(), 1, "what was to be written is held, and seen");
+    is_silent.store(false, Ordering::Relaxed);
 }
 
 #[tokio::test]

@@ -94,6 +94,18 @@ async fn an_error_inside_a_good_answer_fails_a_pull() {
 }
 
 #[tokio::test]
+async fn a_pull_that_is_cut_off_is_no_success() {
+    let line = "{\"status\":\"Downloading\",\"id\":\"1\"}\r\n";
+    let chunked =
+        |body: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len());
+    // In the middle of a line, between two lines, and before the first one.
+    for answer in [chunked(&line[..9]), chunked(line), chunked(line) + "ff\r\n"] {
+        let error = engine_that_answers(answer).await.pull_image("x:1").await.unwrap_err();
+        assert!(matches!(error.kind, ErrorKind::Unknown | ErrorKind::RegistryUnavailable), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_is_dropped_closes_its_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = Address::Tcp(listener.local_addr().unwrap().to_string());

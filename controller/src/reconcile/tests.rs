@@ -1,0 +1,7 @@
+//! The loop on an Engine that fails, and with faults of our own in it.
+
+mod another_engine;
+mod faulty_engine;
+mod panics;
+mod refusals;
+mod stage;

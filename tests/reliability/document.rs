@@ -1,0 +1,63 @@
+//! The table in `docs/reliability.md`, between two marks. With `UPDATE_DOCS=1` it is written anew.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::catalogue::{Covered, Fault, Ring, Section};
+use super::sources::root;
+
+const BEGIN: &str = "<!-- catalogue:begin -->\n";
+const END: &str = "<!-- catalogue:end -->\n";
+
+/// The catalogue as Markdown.
+pub(super) fn table(sections: &[Section]) -> String {
+    let all: Vec<&Fault> = sections.iter().flat_map(|section| section.faults).collect();
+    let count = |is_counted: fn(&Covered) -> bool| all.iter().filter(|fault| is_counted(&fault.covered)).count();
+    let covered = count(|covered| matches!(covered, Covered::By(_)));
+    let not_yet = count(|covered| matches!(covered, Covered::NotYet(_)));
+    let planned = count(|covered| matches!(covered, Covered::Planned(_)));
+    let mut text = format!(
+        "Of {} faults, {covered} are covered by tests, {not_yet} wait for a capability that Evenkeel does not have",
+        all.len()
+    );
+    if planned > 0 {
+        write!(text, ", and {planned} are still to be written").unwrap();
+    }
+    text.push_str(
+        ". Generated from `tests/reliability/catalogue`; a test checks that each test that is named is there.\n",
+    );
+    for section in sections {
+        write!(text, "\n### {}\n\n| | Fault | Covered by |\n|---|---|---|\n", section.title).unwrap();
+        for fault in section.faults {
+            writeln!(text, "| {} | {} | {} |", fault.id, fault.text, coverage(&fault.covered)).unwrap();
+        }
+    }
+    text
+}
+
+fn coverage(covered: &Covered) -> String {
+    match covered {
+        Covered::By(tests) => tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join("<br>"),
+        Covered::NotYet(capability) => format!("*not yet: {capability}*"),
+        Covered::Planned(Ring::Simulation) => "*to be written: simulation*".to_owned(),
+        Covered::Planned(Ring::RealEngine) => "*to be written: real faults*".to_owned(),
+        Covered::Planned(Ring::Supervision) => "*to be written: supervision of tasks*".to_owned(),
+        Covered::Planned(Ring::Open) => "*to be written*".to_owned(),
+    }
+}
+
+/// Fails unless the table stands between the marks, or puts it there.
+pub(super) fn check(table: &str) {
+    let path = root().join("docs/reliability.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the mark where the table begins");
+    let (found, after) = rest.split_once(END).expect("the mark where the table ends");
+    if found == table {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        panic!("docs/reliability.md is stale: run `UPDATE_DOCS=1 cargo test --test it reliability::`");
+    }
+}
