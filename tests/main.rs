@@ -32,3 +32,5 @@ mod prune;
 mod crash;
 // The store's recovery ladder, through the program.
 mod recovery;
+// Faults between the controller and the Engine, of the Engine, of its containers' processes and of the disk.
+mod faults;

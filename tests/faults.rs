@@ -1,0 +1,8 @@
+//! Real faults on a real Engine: what the user gets when calls, events, processes, the Engine itself or the disk fail.
+//!
+//! Each scenario asks Docker, not the controller, what there is, and ends with a world that is as the manifests say.
+
+mod answers;
+mod events;
+mod outage;
+mod replies;
