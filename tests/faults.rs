@@ -6,3 +6,4 @@ mod answers;
 mod events;
 mod outage;
 mod replies;
+mod shim;
