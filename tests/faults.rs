@@ -3,7 +3,9 @@
 //! Each scenario asks Docker, not the controller, what there is, and ends with a world that is as the manifests say.
 
 mod answers;
+mod disk;
 mod events;
 mod outage;
 mod replies;
 mod shim;
+mod store;

@@ -263,6 +263,11 @@ impl TestBed {
         }
     }
 
+    /// Whether the controller that was started has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.controller.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// The controller's process, while it runs.
     pub(crate) fn controller_pid(&self) -> Option<u32> {
         self.controller.as_ref().map(Child::id)
