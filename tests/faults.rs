@@ -3,9 +3,12 @@
 //! Each scenario asks Docker, not the controller, what there is, and ends with a world that is as the manifests say.
 
 mod answers;
+mod daemon;
 mod disk;
 mod events;
 mod outage;
+// What they change and look at.
+mod platform;
 mod replies;
 mod shim;
 mod store;

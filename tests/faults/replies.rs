@@ -34,10 +34,11 @@ fn check_each_made_once(bed: &TestBed, events: &EngineEvents, objects: &[&str]) 
 }
 
 #[test]
-fn a_container_whose_creates_reply_was_lost_is_found_and_not_made_again() {
-    let Some((mut bed, proxy)) = proxied_scene("create_reply_lost") else { return };
+fn a_create_that_was_not_answered_is_done_once_whether_the_engine_got_it_or_not() {
+    let Some((mut bed, proxy)) = proxied_scene("create_not_answered") else { return };
     let events = EngineEvents::record(&bed);
     let faults = [
+        ("not-sent", Fault::LoseRequest),
         ("before-head", Fault::LoseReply),
         ("after-head", Fault::CutReply),
         (
@@ -95,17 +96,6 @@ fn a_create_that_the_engine_does_after_its_caller_has_gone_makes_no_second_conta
         proxy.await_taken(rule, 1);
     }
     check_each_made_once(&bed, &events, &objects.map(|(object, _)| object));
-}
-
-#[test]
-fn a_request_that_never_reached_the_engine_is_made_again() {
-    let Some((mut bed, proxy)) = proxied_scene("request_lost") else { return };
-    let events = EngineEvents::record(&bed);
-    bed.write("web.yaml", &sleeper("web", ""));
-    let rule = proxy.fault(creates_of(&bed, "web").first(1), Fault::LoseRequest);
-    bed.start();
-    proxy.await_taken(rule, 1);
-    check_each_made_once(&bed, &events, &["web"]);
 }
 
 #[test]

@@ -50,6 +50,30 @@ pub(crate) fn shim_of(test_name: &str, container_id: &str) -> Option<u32> {
     found
 }
 
+/// The processes that have a text in their arguments, and those that they started.
+pub(crate) fn processes_with(text: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let all: Vec<u32> = entries.filter(|pid| *pid != std::process::id()).collect();
+    let has_text = |pid: u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    };
+    let mut found: Vec<u32> = all.iter().copied().filter(|pid| has_text(*pid)).collect();
+    // Those with the text first, then their children, theirs, and so on.
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        let children = all.iter().copied().filter(|pid| parent_of(*pid) == Some(parent) && !found.contains(pid));
+        found.extend(children.collect::<Vec<u32>>());
+        next += 1;
+    }
+    found
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
 /// The first process of a container, as the host numbers it.
 pub(crate) fn pid_of(bed: &TestBed, container_id: &str) -> u32 {
     let pid = bed.inspect("container", container_id)["State"]["Pid"].as_u64().unwrap_or_default();
