@@ -22,6 +22,14 @@ fn has_version(bed: &TestBed, id: &str, version: u32) -> bool {
     bed.inspect("container", id)["Config"]["Env"].to_string().contains(&format!("\"VERSION={version}\""))
 }
 
+/// Restarts the engine and waits until the controller has found it again, which looks less and less often.
+fn restart(engine: &mut OwnEngine, bed: &TestBed, end: End) {
+    engine.restart(end);
+    eventually("the engine is found again", PATIENCE, || {
+        (bed.controller_view()["isEngineReachable"] == true).then_some(())
+    });
+}
+
 /// Since when each container of the platform runs.
 fn runs_since(bed: &TestBed) -> BTreeMap<String, String> {
     let ids = DEPLOYMENTS.iter().flat_map(|name| bed.ids(Which::Running, name));
@@ -36,12 +44,12 @@ fn an_engine_that_restarts_in_the_midst_of_a_pass_ends_as_the_manifests_say() {
     write_all(&bed, 1);
     bed.start();
     await_begun(&bed, 1);
-    engine.restart(End::Asked);
+    restart(&mut engine, &bed, End::Asked);
     check_all(&bed, 1);
     for (version, end) in [(2, End::Killed), (3, End::PowerCut)] {
         write_all(&bed, version);
         await_begun(&bed, version);
-        engine.restart(end);
+        restart(&mut engine, &bed, end);
         check_all(&bed, version);
     }
 }
@@ -81,7 +89,7 @@ fn with_live_restore_no_container_is_touched_by_a_restart_of_the_engine() {
         // Something else is in the midst of being made and changed.
         bed.write("other.yaml", &sleeper("other", &format!("replicas: 3\nenv: {{ ROUND: \"{round}\" }}")));
         eventually("the pass has begun", PATIENCE, || (!bed.ids(Which::All, "other").is_empty()).then_some(()));
-        engine.restart(end);
+        restart(&mut engine, &bed, end);
         bed.await_running("other", 3);
         bed.await_ready("Deployment", "other");
         check_all(&bed, 1);
