@@ -40,3 +40,5 @@ mod fuzz;
 mod reliability;
 // A log that nobody reads.
 mod blocked_log;
+// Faults between the controller and the Engine, of the Engine, of its containers' processes and of the disk.
+mod faults;

@@ -17,6 +17,7 @@ use crate::reconcile::Reconciler;
 use crate::source::Reading;
 use crate::status::{ObjectRecord, ObjectStatus};
 use crate::store::record::{ArchivedManifest, GoodFile, InventoryEntry};
+use crate::wording::with_causes;
 
 /// How prune is set.
 #[derive(Debug, Clone, Copy)]
@@ -184,6 +185,7 @@ impl Intake {
         }
         state.wanted = merged.wanted;
         if let Err(error) = write.commit_lazily() {
+            let error = with_causes(&error);
             tracing::warn!(error = %error, "the store does not take what is wanted; it is held until it does");
         }
         for key in &woken {

@@ -22,7 +22,7 @@ use crate::metrics::ReconcileResult;
 use crate::reflector::Reflector;
 use crate::status::{ObjectRecord, is_same_but_for_time, new_status};
 use crate::store::record::IntentId;
-use crate::wording::{describe, describe_outcome, describe_short, event_reason};
+use crate::wording::{describe, describe_outcome, describe_short, event_reason, with_causes};
 
 /// How many keys are reconciled at once. Most only wait; what loads the Engine is bounded by the executor.
 const WORKERS: usize = 64;
@@ -262,10 +262,11 @@ impl Reconciler {
     async fn begin(&self, key: &ObjectKey, plan: &Plan) -> Result<IntentId, String> {
         if self.core.store.is_failed() {
             // Without a store there is no audit, so nothing is changed.
-            self.core.store.reopen().await.map_err(|error| error.to_string())?;
+            self.core.store.reopen().await.map_err(|error| with_causes(&error))?;
         }
         let steps = plan.steps.iter().map(describe).collect();
-        self.core.store.begin_pass(key, steps, self.core.clock.now_ms()).await.map_err(|error| error.to_string())
+        let begun = self.core.store.begin_pass(key, steps, self.core.clock.now_ms()).await;
+        begun.map_err(|error| with_causes(&error))
     }
 
     fn announce_removals(&self, plan: &Plan) {

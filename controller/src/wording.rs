@@ -1,8 +1,22 @@
-//! Steps and their outcomes in words: for intents, events and logs.
+//! Steps, their outcomes and errors in words: for intents, events, statuses and logs.
+
+use std::error::Error;
 
 use planner::plan::{Action, Step};
 
 use crate::executor::StepOutcome;
+
+/// An error and what is below it, in one line: an error alone says what was tried, and its source why that failed.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
 
 /// A step as the plan's text says it, without its number.
 pub(crate) fn describe(step: &Step) -> String {
@@ -37,5 +51,23 @@ pub(crate) fn event_reason(action: &Action) -> Option<&'static str> {
         Action::ConnectNetwork { .. } => Some("Connected"),
         Action::DisconnectNetwork { .. } => Some("Disconnected"),
         Action::VerifyContainer { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_causes;
+    use crate::store::StoreError;
+    use crate::store::kv::{KvError, KvErrorKind};
+
+    #[test]
+    fn an_error_is_told_with_what_is_below_it() {
+        let source = KvError {
+            operation: "commit 3 changes".into(),
+            kind: KvErrorKind::NoSpace,
+            text: "no space left on device".into(),
+        };
+        let told = with_causes(&StoreError::Failed { source });
+        assert_eq!(told, "cannot write the store: cannot commit 3 changes: no space left on device");
     }
 }

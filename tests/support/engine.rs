@@ -146,6 +146,10 @@ pub(crate) struct TestBed {
     root: TempDir,
     status_address: SocketAddr,
     controller: Option<Child>,
+    /// Where the controller looks for the Engine, where that is not the Engine itself.
+    detour: Option<EngineAddress>,
+    /// The command that starts the controller, where it does not start by itself.
+    launcher: Vec<String>,
 }
 
 impl TestBed {
@@ -164,7 +168,17 @@ impl TestBed {
         fs::DirBuilder::new().mode(0o700).create(root.path().join("data")).unwrap();
         fs::write(root.path().join("config.yaml"), "logLevel: info\n").unwrap();
         let status_address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        Self { engine, instance, root, status_address, controller: None }
+        Self { engine, instance, root, status_address, controller: None, detour: None, launcher: Vec::new() }
+    }
+
+    /// Lets the controller reach the Engine at another address, as through a proxy. The test itself goes on to ask the Engine.
+    pub(crate) fn reach_engine_at(&mut self, address: EngineAddress) {
+        self.detour = Some(address);
+    }
+
+    /// Lets every controller from now on be started by another command, which must become the program: its own process, with its id.
+    pub(crate) fn launch_with(&mut self, launcher: &[String]) {
+        self.launcher = launcher.to_vec();
     }
 
     /// The instance's name.
@@ -249,6 +263,11 @@ impl TestBed {
         }
     }
 
+    /// Whether the controller that was started has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.controller.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// The controller's process, while it runs.
     pub(crate) fn controller_pid(&self) -> Option<u32> {
         self.controller.as_ref().map(Child::id)
@@ -266,8 +285,13 @@ impl TestBed {
     }
 
     fn evenkeel_command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        command.args(["--engine", self.engine.as_str(), "--instance", &self.instance, "--data-dir"]);
+        let program = env!("CARGO_BIN_EXE_evenkeel");
+        let mut command = Command::new(self.launcher.first().map_or(program, String::as_str));
+        if let Some(arguments) = self.launcher.get(1..) {
+            command.args(arguments).arg(program);
+        }
+        let engine = self.detour.as_ref().unwrap_or(&self.engine);
+        command.args(["--engine", engine.as_str(), "--instance", &self.instance, "--data-dir"]);
         command.arg(self.data()).args(arguments).stdin(Stdio::null());
         // Neither the developer's settings nor the machine's config file may decide what a test sees.
         let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVENKEEL_"));

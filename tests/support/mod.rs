@@ -2,7 +2,12 @@
 
 pub(crate) mod engine;
 pub(crate) mod engine_events;
+pub(crate) mod event_proxy;
+pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod look;
+pub(crate) mod own_engine;
+pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod scene;
 pub(crate) mod stranger;

@@ -237,6 +237,8 @@ pub enum Cause {
     Paused,
     /// A removal failed half-way.
     Dead,
+    /// The Engine ended in the middle of its start, and cannot start it any more.
+    HalfStarted,
     /// Somebody gave it this name.
     Renamed(String),
     /// It lost its endpoint in this network.

@@ -51,6 +51,9 @@ impl SetPlan<'_> {
         if container.is_up() {
             return None;
         }
+        if is_half_started(&container.error) {
+            return Some(Cause::HalfStarted);
+        }
         let unusable = crate::slots::unusable_cause(self.world, container, self.desired, self.set, &self.limits);
         unusable.or_else(|| endpoints::gone_network(self.world, container).map(Cause::NetworkGone))
     }
@@ -254,6 +257,12 @@ impl SetPlan<'_> {
         let action = Action::VerifyContainer { container: existing(container), expected: Box::new(expected) };
         self.builder.step(after, action, Cause::VerifyCreated)
     }
+}
+
+/// Whether the last start failed because containerd has a task of the container that the Engine does not know: so it is after the Engine
+/// was killed in the middle of a start. No start succeeds after that, and another container does.
+fn is_half_started(error: &str) -> bool {
+    error.contains("task ") && error.contains(": already exists")
 }
 
 fn is_restart_only(changes: &LimitChanges) -> bool {

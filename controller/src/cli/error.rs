@@ -64,13 +64,6 @@ impl CliError {
 
     /// The error and what is below it, in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
+        crate::wording::with_causes(self)
     }
 }

@@ -35,6 +35,7 @@ impl fmt::Display for Cause {
             Self::NotStarted(error) => write!(f, "start failed: {error}"),
             Self::Paused => write!(f, "paused by somebody else"),
             Self::Dead => write!(f, "a removal failed half-way"),
+            Self::HalfStarted => write!(f, "the Engine ended in the middle of its start"),
             Self::Renamed(name) => write!(f, "renamed to {name} by somebody else"),
             Self::Disconnected(network) => {
                 write!(f, "disconnected from {network} by somebody else")

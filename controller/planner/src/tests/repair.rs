@@ -71,6 +71,39 @@ fn a_container_in_any_state_is_brought_back_or_waited_for() {
 }
 
 #[test]
+fn a_container_that_the_engine_was_killed_in_the_midst_of_starting_is_made_anew() {
+    let mut scene = web(json!({"image": "web:1"}));
+    for (state, expect) in [
+        (
+            ContainerState::Created,
+            expect![[r#"
+            []  -> #1 container/web-AAAAAAAA-0  Remove  the Engine ended in the middle of its start
+            [1] -> #2 container/web-AAAAAAAA-0  Create  the Engine ended in the middle of its start
+            [2] -> #3 container/web-AAAAAAAA-0  Verify  compare with what was asked for
+            [3] -> #4 container/web-AAAAAAAA-0  Start   created
+            found: container/web-AAAAAAAA-0 ContainerUnusable: the Engine ended in the middle of its start
+        "#]],
+        ),
+        (
+            ContainerState::Exited,
+            expect![[r#"
+            []  -> #1 container/web-AAAAAAAA-0  Remove  the Engine ended in the middle of its start
+            [1] -> #2 container/web-AAAAAAAA-0  Create  the Engine ended in the middle of its start
+            [2] -> #3 container/web-AAAAAAAA-0  Verify  compare with what was asked for
+            [3] -> #4 container/web-AAAAAAAA-0  Start   created
+            found: container/web-AAAAAAAA-0 ContainerUnusable: the Engine ended in the middle of its start
+        "#]],
+        ),
+    ] {
+        scene.change_only("Deployment/web", |detail| {
+            detail.status.state = state;
+            detail.status.error = "task 98bdaee0f6bf9f5684dcb49c1779bb51: already exists".into();
+        });
+        check(&scene, "Deployment/web", &expect);
+    }
+}
+
+#[test]
 fn a_container_that_does_not_pass_its_health_check_is_waited_for() {
     let mut scene = web(json!({"image": "web:1"}));
     scene.change_only("Deployment/web", |detail| detail.status.health = Health::Unhealthy);
