@@ -5,3 +5,4 @@ mod combined;
 mod containers;
 mod networks;
 mod orphans;
+mod remembered;

@@ -337,7 +337,7 @@ impl Reconciler {
                 core.world().remember_ids([id.clone()]);
                 let mut write = core.store.write();
                 write.put_known_container(id, key);
-                if let Err(error) = write.commit_lazily() {
+                if let Err(error) = write.commit_soon() {
                     tracing::debug!(error = %error, "a container's id is held until the store is back");
                 }
                 for warning in warnings {
@@ -352,6 +352,7 @@ impl Reconciler {
                 core.world().expect_gone(id);
                 core.world().container_gone(id);
                 core.world().no_longer_expect_gone(id);
+                core.world().forget_id(id);
                 let mut write = core.store.write();
                 write.remove_known_container(id);
                 if let Err(error) = write.commit_lazily() {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::core::Core;
 use crate::engine::{EngineError, EngineEvent, EngineInfo, EventSubject};
 use crate::event::NewEvent;
+use crate::store::write::Write;
 
 /// How many events wait to be looked at before a full list takes their place.
 const EVENT_CAPACITY: usize = 4_096;
@@ -319,8 +320,11 @@ impl Reflector {
     /// # Errors
     /// When a list fails; what was listed before it is kept.
     pub async fn relist(&self) -> Result<(), EngineError> {
-        let known_before: BTreeSet<String> =
-            self.core.world().containers().map(|container| container.id.to_string()).collect();
+        let (known_before, remembered_before): (BTreeSet<String>, BTreeSet<String>) = {
+            let world = self.core.world();
+            let known = world.containers().map(|container| container.id.to_string());
+            (known.collect(), world.remembered_ids().map(str::to_owned).collect())
+        };
         let instance = self.core.world().identity().instance.clone();
         self.list_networks().await?;
         if self.has_volumes.load(Ordering::Relaxed) || self.wants_volumes() {
@@ -331,6 +335,7 @@ impl Reflector {
         for gone in known_before.iter().filter(|id| !listed.contains(id.as_str())) {
             self.container_gone(gone);
         }
+        self.forget_gone(remembered_before.iter().filter(|id| !listed.contains(id.as_str()))).await?;
         let changed: Vec<String> =
             summaries.iter().filter(|summary| self.is_changed(summary)).map(|summary| summary.id.clone()).collect();
         self.inspect_all(changed).await;
@@ -457,7 +462,17 @@ impl Reflector {
         let owner = world.observe_container(detail, now_ms);
         let is_news = before.as_ref() != world.container(&detail.id);
         let is_new_impostor = !was_impostor && world.is_impostor(&detail.id);
+        let not_remembered = owner.as_ref().filter(|_| !world.remembers(&detail.id));
+        if not_remembered.is_some() {
+            world.remember_ids([detail.id.clone()]);
+        }
         drop(world);
+        if let Some(owner) = not_remembered {
+            // A crash, or the loss of the store, took away that we made it: under another name it would be nobody's.
+            let mut write = self.core.store.write();
+            write.put_known_container(&detail.id, owner);
+            hold_until_the_store_is_back(write);
+        }
         if is_new_impostor {
             let name = &detail.name;
             let message = format!("container `{name}` bears our labels without their proof; it is left alone");
@@ -466,6 +481,20 @@ impl Reflector {
         if let Some(owner) = owner.filter(|_| is_news) {
             self.core.wake(&owner);
         }
+    }
+
+    /// Forgets containers that were remembered as ours and are gone, whoever removed them. A list alone does not decide: under another
+    /// name, one that was forgotten would be nobody's for ever.
+    async fn forget_gone(&self, ids: impl Iterator<Item = &String>) -> Result<(), EngineError> {
+        let mut write = self.core.store.write();
+        for id in ids {
+            if self.core.engine.inspect_container(id).await?.is_none() {
+                self.core.world().forget_id(id);
+                write.remove_known_container(id);
+            }
+        }
+        hold_until_the_store_is_back(write);
+        Ok(())
     }
 
     fn container_gone(&self, id: &str) {
@@ -612,6 +641,16 @@ impl Reflector {
                 Err(error) => tracing::debug!(error = %error, "an image cannot be inspected; the pull will tell"),
             }
         }
+    }
+}
+
+/// Commits what is to be remembered of containers. Where the store has failed, it holds the changes until it is back.
+fn hold_until_the_store_is_back(write: Write) {
+    if write.is_empty() {
+        return;
+    }
+    if let Err(error) = write.commit_lazily() {
+        tracing::debug!(error = %error, "a container's id is held until the store is back");
     }
 }
 

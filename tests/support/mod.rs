@@ -10,4 +10,6 @@ pub(crate) mod own_engine;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod scene;
+pub(crate) mod seen;
+pub(crate) mod setting;
 pub(crate) mod stranger;

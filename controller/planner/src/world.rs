@@ -33,6 +33,7 @@ pub struct World {
     owned: BTreeMap<ObjectKey, OwnedIds>,
     network_names: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     strangers: BTreeMap<Arc<str>, Stranger>,
+    /// Ids of containers that the store remembers as ours.
     known_ids: BTreeSet<Arc<str>>,
     /// Ids (of volumes: names) that we are removing: their going is no loss.
     expected_gone: BTreeSet<Arc<str>>,

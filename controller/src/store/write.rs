@@ -60,6 +60,15 @@ impl Write {
         store.submit(self, CommitMode::Lazy).map(|_nothing_to_wait_for| ())
     }
 
+    /// Commits durably and at once, but does not wait for it: for what a crash should take back as rarely as can be, and may.
+    ///
+    /// # Errors
+    /// As of [`Self::commit_lazily`].
+    pub fn commit_soon(self) -> Result<(), StoreError> {
+        let store = self.store.clone();
+        store.submit(self, CommitMode::Durable).map(|_not_waited_for| ())
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty() && self.events.is_empty()

@@ -36,6 +36,21 @@ impl World {
         self.known_ids.extend(ids.into_iter().map(Arc::from));
     }
 
+    /// Whether a container is remembered as ours.
+    pub fn remembers(&self, id: &str) -> bool {
+        self.known_ids.contains(id)
+    }
+
+    /// The ids that are remembered as ours, of containers that are gone too.
+    pub fn remembered_ids(&self) -> impl Iterator<Item = &str> {
+        self.known_ids.iter().map(|id| &**id)
+    }
+
+    /// Forgets a container that is gone for good.
+    pub fn forget_id(&mut self, id: &str) {
+        self.known_ids.remove(id);
+    }
+
     /// Announces that we are about to remove something, by its id (a volume by its name).
     pub fn expect_gone(&mut self, id: &str) {
         self.expected_gone.insert(Arc::from(id));

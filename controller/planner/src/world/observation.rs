@@ -46,7 +46,6 @@ impl World {
         let by_us = self.expected_gone.remove(id);
         self.strangers.remove(id);
         let container = self.containers.remove(id)?;
-        self.known_ids.remove(id);
         self.users.update(Some(&container), None);
         self.forget_template(&container);
         self.disown(&container.owner, |owned| owned.containers.remove(id));
