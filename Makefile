@@ -1,7 +1,7 @@
 # Everything that is done with this repository, by name. `make` alone lists it. The work itself is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-engines soak-engine bench fmt lint schemas release ci
+.PHONY: help demo demo-clean test test-engines soak replay soak-engine bench fmt lint schemas release ci
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -17,6 +17,13 @@ test: ## All tests; those that need an Engine are skipped where there is none, a
 
 test-engines: ## The Engine tests on Docker 20.10 and 28, with both image stores (root, Debian)
 	@scripts/test-engines.sh
+
+soak: ## SEEDS= random simulated runs, 200000 if not said; a failing seed leaves its trace
+	@EVENKEEL_SEEDS=$(or $(SEEDS),200000) EVENKEEL_TWICE_EVERY=$(or $(TWICE_EVERY),1) EVENKEEL_FIRST_SEED=$(or $(FIRST),1) \
+		cargo test --quiet --profile soak --package evenkeel --test it simulation::seeds:: -- --nocapture
+
+replay: ## The simulated run of SEED=, line by line
+	@EVENKEEL_SEED=$(SEED) cargo test --quiet --package evenkeel --test it simulation::seeds:: -- --nocapture
 
 soak-engine: ## A real Engine meddled with for an hour, or for MINUTES=, with SEED= of the meddler's; a table at the end
 	EVENKEEL_SOAK_MINUTES=$(or $(MINUTES),60) $(if $(SEED),EVENKEEL_SOAK_SEED=$(SEED)) cargo test --package evenkeel --test it soak:: -- --nocapture

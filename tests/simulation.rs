@@ -17,6 +17,7 @@ mod trace;
 mod wanted;
 // What must be true.
 mod convergence;
+mod coverage;
 mod known;
 mod oracle;
 // What is done in it.

@@ -78,7 +78,9 @@ impl Intake {
         for (key, entry) in &state.inventory {
             state.desired.restore_object(key, &entry.manifest);
         }
-        state.missing_since = core.store.tombstones()?;
+        // How long they have been missing by a wall clock that may have been set since says nothing: the time begins anew.
+        let now_ms = core.clock.now_ms();
+        state.missing_since = core.store.tombstones()?.into_keys().map(|key| (key, now_ms)).collect();
         let state = Mutex::new(state);
         Ok(Self { core, reconciler, loader: Loader::new(), prune, state })
     }

@@ -32,8 +32,6 @@ const LATE_EFFECT_GRACE: Duration = Duration::from_secs(30);
 const IDLE_LOOK: Duration = Duration::from_mins(5);
 /// How soon it is tried again to look at what could not be looked at.
 const SEE_AGAIN: Duration = Duration::from_secs(2);
-/// How old a look may be by which something is stopped that serves.
-const FRESH: Duration = Duration::from_millis(500);
 /// How soon it is looked again whether the Engine is the right one.
 const ENGINE_LOOK: Duration = Duration::from_secs(1);
 /// The reason of the condition and the event of a container that ends again and again.
@@ -232,7 +230,7 @@ impl Reconciler {
         if !plan.is_replacing() {
             return Ok(plan);
         }
-        self.reflector.look_again(key, FRESH).await?;
+        self.reflector.look_again(key).await?;
         Ok(self.plan(key))
     }
 

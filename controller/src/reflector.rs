@@ -34,6 +34,8 @@ const PASS_PATIENCE: Duration = Duration::from_secs(2);
 const INSPECTION_AGE: Duration = Duration::from_mins(5);
 /// The pause before a list that contradicts what is known is asked for again.
 const SECOND_LOOK_TIME: Duration = Duration::from_millis(100);
+/// How long an inspection is waited for beside others.
+const INSPECT_PATIENCE: Duration = Duration::from_secs(3);
 /// How many inspections run at once.
 const INSPECT_CONCURRENCY: usize = 8;
 /// The delays between attempts to reach the Engine.
@@ -332,13 +334,19 @@ impl Reflector {
         }
         let summaries = self.core.engine.list_containers(instance.as_str()).await?;
         let listed: BTreeSet<&str> = summaries.iter().map(|summary| summary.id.as_str()).collect();
-        for gone in known_before.iter().filter(|id| !listed.contains(id.as_str())) {
-            self.container_gone(gone);
-        }
+        // A list may be older than what is known by now: what it lacks is asked for by its id before it counts as gone.
+        let lacking = known_before.iter().filter(|id| !listed.contains(id.as_str())).cloned();
+        let mut asked_for: Vec<String> = lacking.collect();
+        asked_for.extend(summaries.iter().filter(|summary| self.is_changed(summary)).map(|summary| summary.id.clone()));
+        let unseen = self.inspect_all(asked_for).await;
         self.forget_gone(remembered_before.iter().filter(|id| !listed.contains(id.as_str()))).await?;
-        let changed: Vec<String> =
-            summaries.iter().filter(|summary| self.is_changed(summary)).map(|summary| summary.id.clone()).collect();
-        self.inspect_all(changed).await;
+        for summary in summaries.iter().filter(|summary| unseen.contains(&summary.id)) {
+            let ownership = self.core.world().identity().read(&summary.labels);
+            if let planner::Ownership::Ours(claim) = ownership {
+                // What it is cannot be told, but that its object has it can.
+                self.doubt(&claim.owner, &summary.id);
+            }
+        }
         self.inspect_images().await;
         Ok(())
     }
@@ -380,15 +388,23 @@ impl Reflector {
             || ids != listed
     }
 
-    /// Asks what containers are now, several at a time.
-    pub async fn inspect_all(&self, ids: Vec<String>) {
-        futures_util::stream::iter(ids)
-            .for_each_concurrent(INSPECT_CONCURRENCY, |id| async move {
-                if let Err(error) = self.inspect(&id).await {
-                    tracing::debug!(error = %error, "an inspection failed; the next list repeats it");
-                }
-            })
-            .await;
+    /// Asks what containers are now, several at a time. Returns those of which nothing could be learnt in time; nothing is decided
+    /// about the owner of one that is known before it has been looked at.
+    pub async fn inspect_all(&self, ids: Vec<String>) -> BTreeSet<String> {
+        let inspections = futures_util::stream::iter(ids).map(|id| async move {
+            // One that hangs must not hold up what is told of the others.
+            match tokio::time::timeout(INSPECT_PATIENCE, self.inspect(&id)).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(error)) => tracing::debug!(error = %error, "an inspection failed; it is repeated"),
+                Err(_) => tracing::debug!(container = %id, "an inspection takes long; it is repeated"),
+            }
+            let owner = self.core.world().container(&id).map(|container| container.owner.clone());
+            if let Some(owner) = owner {
+                self.doubt(&owner, &id);
+            }
+            Some(id)
+        });
+        inspections.buffer_unordered(INSPECT_CONCURRENCY).filter_map(async |unseen| unseen).collect().await
     }
 
     /// Asks what a container is now, and wakes its owner.
@@ -422,21 +438,15 @@ impl Reflector {
         Ok(())
     }
 
-    /// Looks at everything of an object that was not looked at for `age`.
+    /// Looks at everything of an object once more, whatever was seen of it before.
     ///
     /// # Errors
     /// When the Engine does not answer.
-    pub async fn look_again(&self, owner: &ObjectKey, age: Duration) -> Result<(), EngineError> {
+    pub async fn look_again(&self, owner: &ObjectKey) -> Result<(), EngineError> {
         let ids: Vec<String> =
             self.core.world().containers_of(owner).map(|container| container.id.to_string()).collect();
         for id in ids {
-            let is_recent = {
-                let inspected = self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                inspected.get(&id).is_some_and(|at| at.elapsed() < age)
-            };
-            if !is_recent {
-                self.inspect(&id).await?;
-            }
+            self.inspect(&id).await?;
         }
         Ok(())
     }

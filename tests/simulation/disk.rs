@@ -5,6 +5,7 @@ use std::sync::Arc;
 use controller::store::kv::{Batch, CommitMode, Kv, KvError, KvErrorKind, Value};
 use controller::store::memory::MemoryKv;
 
+use super::coverage::recovery_of;
 use super::life::Life;
 use super::trace::Trace;
 
@@ -47,6 +48,10 @@ impl Kv for ProcessKv {
                 let text = value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
                 format!("  {key} = {}", text.unwrap_or_default())
             });
+        }
+        let events = batch.iter().filter(|(key, _)| key.starts_with("event/"));
+        for recovery in events.filter_map(|(_, event)| recovery_of(event.as_ref()?)) {
+            self.trace.count(recovery);
         }
         self.trace.count("store: commit");
         self.life.pass_point_now();

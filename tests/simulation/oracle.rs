@@ -172,6 +172,10 @@ impl State {
 
     /// Whether a call is allowed, at the moment when it takes effect.
     fn before(&mut self, call: &Call, view: &View<'_>) {
+        let name = view.container(&call.subject).map_or(call.subject.as_str(), |container| container.name());
+        if !name.starts_with("evenkeel-lease") && call.kind != CallKind::ImportImage {
+            self.trace.count("engine: change");
+        }
         match call.kind {
             CallKind::CreateNetwork => self.before = view.networks().map(|(id, _)| id.to_string()).collect(),
             CallKind::CreateVolume => self.before = view.volumes().map(ToString::to_string).collect(),

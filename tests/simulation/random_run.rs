@@ -142,7 +142,7 @@ impl Run {
             }
             _ => {
                 if sim.random.u8(0..4) == 0 {
-                    sim.confirm_prune().await;
+                    sim.confirm_prune();
                 }
                 let silent = sim.random.bool();
                 sim.files.set_silent(silent);

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::coverage::never_happened;
 use super::random_run::{Report, run_seed};
 use super::trace::Counts;
 
@@ -21,7 +22,6 @@ struct Sum {
 
 #[test]
 fn random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("EVENKEEL_SEED") {
         let report = run_seed(seed, true);
         println!("{}\n{:#?}\nseed {seed}: {:?}", report.trace, report.counts, report.failures);
@@ -34,11 +34,27 @@ fn random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed() {
     for (what, times) in &sum.counts {
         println!("{times:>12}  {what}");
     }
+    let never = if count >= SEEDS { never_happened(&sum.counts) } else { Vec::new() };
+    assert!(never.is_empty(), "these never happened in {count} seeds: {never:?}");
     assert!(sum.failed.is_empty(), "{} seeds fail: {:#?}", sum.failed.len(), sum.failed);
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+impl Sum {
+    /// How many faults fired, meddling included.
+    fn faults(&self) -> u64 {
+        let is_fault = |what: &str| what.starts_with("fault: ") || what.starts_with("meddle: ");
+        self.counts.iter().filter(|(what, _)| is_fault(what)).map(|(_, times)| times).sum()
+    }
 }
 
 fn run_seeds(first: u64, count: u64) -> Sum {
     let next = AtomicU64::new(first);
+    let runs = AtomicU64::new(0);
+    let twice_every = number("EVENKEEL_TWICE_EVERY").unwrap_or(1).max(1);
     let sum = Mutex::new(Sum::default());
     let begun = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -50,25 +66,40 @@ fn run_seeds(first: u64, count: u64) -> Sum {
                     if seed >= first + count || sum.lock().unwrap().failed.len() >= FAILURES_TOLD {
                         return;
                     }
-                    let report = run_twice(seed);
+                    let report = if seed.is_multiple_of(twice_every) { run_twice(seed) } else { run_seed(seed, false) };
+                    runs.fetch_add(1 + u64::from(seed.is_multiple_of(twice_every)), Ordering::Relaxed);
                     let mut sum = sum.lock().unwrap();
                     for (what, times) in report.counts {
                         *sum.counts.entry(what).or_default() += times;
                     }
                     if !report.failures.is_empty() {
-                        println!("seed {seed} fails: {:?}", report.failures);
+                        println!("seed {seed} fails: {:?}\nits trace: {}", report.failures, keep_trace(seed));
                         sum.failed.push((seed, report.failures));
                     }
                     let done = seed + 1 - first;
                     if done.is_multiple_of(1_000) {
-                        let (rate, failed) = (done * 2 * 60 / begun.elapsed().as_secs().max(1), sum.failed.len());
-                        println!("{done} of {count} seeds, {rate} runs a minute, {failed} failed");
+                        let rate = runs.load(Ordering::Relaxed) * 60 / begun.elapsed().as_secs().max(1);
+                        let (faults, failed) = (sum.faults(), sum.failed.len());
+                        println!(
+                            "{done} of {count} seeds, {rate} runs a minute, {faults} faults fired, {failed} failed"
+                        );
                     }
                 }
             });
         }
     });
     sum.into_inner().unwrap()
+}
+
+/// Runs a seed once more with its trace kept, in a file; returns its path.
+fn keep_trace(seed: u64) -> String {
+    let report = run_seed(seed, true);
+    let path = format!("{}/seed-{seed}.txt", env!("CARGO_TARGET_TMPDIR"));
+    let text = format!("{}\n{:#?}\nseed {seed}: {:#?}\n", report.trace, report.counts, report.failures);
+    match std::fs::write(&path, text) {
+        Ok(()) => path,
+        Err(error) => format!("cannot write `{path}`: {error}"),
+    }
 }
 
 /// Runs a seed twice; that the two differ is a failure of its own.

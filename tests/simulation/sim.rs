@@ -260,12 +260,12 @@ impl Sim {
     }
 
     /// Does what a user does who is asked whether prune may go on.
-    pub(crate) async fn confirm_prune(&mut self) {
+    pub(crate) fn confirm_prune(&mut self) {
         let Some(process) = &mut self.running else { return };
         let Some(held) = process.board.controller().prune_held else { return };
         self.oracle.confirm();
         self.trace.count("user: confirm prune");
-        process.confirm(held.token).await;
+        process.confirm(held.token);
     }
 
     /// Lets time pass.
@@ -287,14 +287,15 @@ impl Process {
     }
 
     /// Sends a user's confirmation.
-    pub(crate) async fn confirm(&mut self, token: String) {
+    pub(crate) fn confirm(&mut self, token: String) {
         if self.confirm.is_none()
             && let Some(mut confirmations) = self.confirmations.take()
         {
             self.confirm = confirmations.try_recv().ok();
         }
         if let Some(confirm) = &self.confirm {
-            drop(confirm.send(token).await);
+            // One that waits already says as much, and a process that has ended wants none.
+            drop(confirm.try_send(token));
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct ContainerSummary {
     /// Ids of the networks that it has an endpoint in; empty ids are left out.
     pub network_ids: Vec<String>,
     /// Its addresses in them, sorted: one that restarted unnoticed often has others.
-    pub addresses: Vec<std::net::IpAddr>,
+    pub addresses: Vec<IpAddr>,
     /// The id of its image.
     pub image_id: String,
     /// When it was created.
