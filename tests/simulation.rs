@@ -26,4 +26,5 @@ mod golden;
 mod meddler;
 mod random_run;
 mod random_wanted;
+mod regressions;
 mod seeds;

@@ -1,0 +1,99 @@
+//! Seeds that failed once, by what was wrong. They are few of what a change of the random runs leaves as they were: the cheap rings hold
+//! the exact cases, and `docs/reliability.md` lists all.
+
+use super::random_run::run_seed;
+
+fn check(seed: u64) {
+    let report = run_seed(seed, true);
+    assert!(report.failures.is_empty(), "seed {seed}: {:?}\n{}", report.failures, report.trace);
+}
+
+#[test]
+fn seed_29_an_address_that_changed_while_nobody_listened_is_told() {
+    check(29);
+}
+
+#[test]
+fn seed_34_never_more_than_two_generations_run_at_once() {
+    check(34);
+}
+
+#[test]
+fn seed_72_a_container_renamed_before_its_id_was_durable_does_no_harm() {
+    check(72);
+}
+
+#[test]
+fn seed_143_a_tombstone_does_not_wait_for_a_wall_clock_that_was_set_back() {
+    check(143);
+}
+
+#[test]
+fn seed_331_a_lease_whose_create_hangs_does_not_keep_the_controller_from_ending() {
+    check(331);
+}
+
+#[test]
+fn seed_337_a_replacement_that_died_unheard_replaces_nothing() {
+    check(337);
+}
+
+#[test]
+fn seed_403_a_container_connected_to_a_network_as_it_went_is_made_anew() {
+    check(403);
+}
+
+#[test]
+fn seed_520_nothing_is_decided_by_what_was_seen_before_our_own_change() {
+    check(520);
+}
+
+#[test]
+fn seed_569_of_several_old_containers_the_one_that_serves_stays() {
+    check(569);
+}
+
+#[test]
+fn seed_597_a_volume_that_a_create_makes_anew_is_ours() {
+    check(597);
+}
+
+#[test]
+fn seed_672_a_rename_between_create_and_verify_is_no_fault_of_the_engine() {
+    check(672);
+}
+
+#[test]
+fn seed_954_a_start_that_a_killed_controller_asked_for_finds_no_container() {
+    check(954);
+}
+
+#[test]
+fn seed_1109_what_is_told_of_and_nowhere_else_goes() {
+    check(1109);
+}
+
+#[test]
+fn seed_1197_the_first_pass_after_a_lost_store_ends() {
+    check(1197);
+}
+
+#[test]
+fn seed_1530_a_name_is_handed_over_to_a_free_one() {
+    check(1530);
+}
+
+#[test]
+fn seed_1628_what_came_of_an_earlier_version_does_not_hold_back_the_next() {
+    check(1628);
+}
+
+#[test]
+fn seed_1654_what_one_list_lacks_is_asked_for() {
+    check(1654);
+}
+
+#[test]
+fn seed_2219_what_cannot_be_inspected_at_the_start_is_not_forgotten() {
+    check(2219);
+}
