@@ -73,7 +73,9 @@ impl Sim {
     /// Whether somebody renamed it before its id was on the disk, or the disk was lost since: it cannot be told from a copy of ours under
     /// a name of its own, and is left alone. See `docs/reliability.md`.
     pub(crate) fn is_lost_to_us(&self, container: &ContainerDetail) -> bool {
-        let is_known = matches!(self.disk.get(&format!("container/{}", container.id)), Ok(Some(_)));
+        let record = self.disk.get(&format!("container/{}", container.id)).ok().flatten();
+        // A record that was damaged is as good as none.
+        let is_known = record.is_some_and(|record| record.ends_with(b"}"));
         container.name.starts_with(MEDDLED) && !is_known
     }
 

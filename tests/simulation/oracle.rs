@@ -38,6 +38,10 @@ struct State {
     /// Objects that are missing from the manifests and may go.
     removable: BTreeSet<ObjectKey>,
     is_confirmed: bool,
+    /// Every file of the last reading was good.
+    is_last_whole: bool,
+    /// When each process made its first call.
+    first_calls: BTreeMap<u32, u64>,
     /// What was there before the call that is being made.
     before: BTreeSet<String>,
 }
@@ -55,6 +59,8 @@ struct Record {
     is_up: bool,
     /// Its present run was begun by a call of ours, and nobody meddled since.
     is_started_by_us: bool,
+    /// Which process began it, and when.
+    started: Option<(u32, u64)>,
 }
 
 impl Oracle {
@@ -69,6 +75,8 @@ impl Oracle {
             good_files: BTreeMap::new(),
             removable: BTreeSet::new(),
             is_confirmed: false,
+            is_last_whole: false,
+            first_calls: BTreeMap::new(),
             before: BTreeSet::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -97,6 +105,11 @@ impl Oracle {
     /// A user confirms every prune from now on.
     pub(crate) fn confirm(&self) {
         self.lock().is_confirmed = true;
+    }
+
+    /// Whether the controller read nothing last that is at fault: a user who confirms prune otherwise gets what he asked for.
+    pub(crate) fn is_last_reading_whole(&self) -> bool {
+        self.lock().is_last_whole
     }
 
     /// A process has read these files.
@@ -159,6 +172,7 @@ impl State {
         }
         let now = self.good_files.values().flatten().cloned().collect();
         let is_whole = files.values().all(|file| file.meaning.is_some());
+        self.is_last_whole = is_whole;
         self.known.take(now);
         let missing = self.known.missing();
         self.removable.retain(|key| missing.contains(key));
@@ -172,6 +186,7 @@ impl State {
 
     /// Whether a call is allowed, at the moment when it takes effect.
     fn before(&mut self, call: &Call, view: &View<'_>) {
+        self.first_calls.entry(call.actor).or_insert(call.sent_ms);
         let name = view.container(&call.subject).map_or(call.subject.as_str(), |container| container.name());
         if !name.starts_with("evenkeel-lease") && call.kind != CallKind::ImportImage {
             self.trace.count("engine: change");
@@ -275,7 +290,17 @@ impl State {
                     && !other.name().starts_with(MEDDLED)
                     && self.records.get(other.id()).is_some_and(|record| record.is_started_by_us)
             };
-            if let Some(rival) = view.containers().find(is_rival) {
+            // A process that was killed had asked for its start, and it came after the next one had looked: see the gaps in
+            // `docs/reliability.md`.
+            let first_ms = self.first_calls.get(&call.actor).copied().unwrap_or(0);
+            let is_late = |rival: &ContainerView<'_>| {
+                let started = self.records.get(rival.id()).and_then(|record| record.started);
+                started.is_some_and(|(actor, at_ms)| actor != call.actor && at_ms >= first_ms)
+            };
+            let rival = view.containers().find(is_rival);
+            if rival.as_ref().is_some_and(is_late) {
+                self.trace.count("gap: a start of a killed controller came late");
+            } else if let Some(rival) = rival {
                 let (name, rival) = (container.name(), rival.name());
                 self.accuse(format!("S5: `{name}` is started while `{rival}` runs, which excludes it"));
             }
@@ -347,6 +372,7 @@ impl State {
                 {
                     record.is_started_by_us = true;
                     record.is_up = true;
+                    record.started = Some((call.actor, view.now_ms()));
                 }
             }
             _ => {}
@@ -377,6 +403,7 @@ impl State {
             has_served: false,
             is_up: false,
             is_started_by_us: false,
+            started: None,
         };
         self.records.insert(Arc::clone(container.id()), record);
     }
