@@ -2,6 +2,7 @@
 
 mod another_engine;
 mod faulty_engine;
+mod own_faults;
 mod panics;
 mod refusals;
 mod stage;

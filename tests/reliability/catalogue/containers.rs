@@ -19,13 +19,17 @@ pub(super) const FAULTS: &[Fault] = &[
         By(&["lifecycle::a_container_that_ends_again_and_again_is_told_as_a_crash_loop_and_mended_by_a_change"]),
     ),
     fault("C03", "the first process is killed for want of memory", Planned(Ring::Open)),
-    fault("C04", "another process of the container is killed for want of memory", Planned(Ring::Open)),
+    fault("C04", "another process of the container is killed for want of memory", NotYet("telling of killed children")),
     fault(
         "C05",
         "the shim is killed: event and inspect tell different codes, and inspect is late",
-        Planned(Ring::RealEngine),
+        By(&["faults::shim::a_container_whose_shim_is_killed_runs_again_as_the_same_one"]),
     ),
-    fault("C06", "the shim is stopped: reads go on until the first write", Planned(Ring::RealEngine)),
+    fault(
+        "C06",
+        "the shim is stopped: reads go on until the first write",
+        By(&["faults::shim::a_container_whose_shim_hangs_holds_up_nobody_else_and_is_replaced_when_it_wakes"]),
+    ),
     fault(
         "C07",
         "somebody pauses a container",
@@ -84,7 +88,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "an unhealthy container, which the Engine does not restart",
         By(&["planner::tests::repair::a_container_that_does_not_pass_its_health_check_is_waited_for"]),
     ),
-    fault("C15", "health checks stop with a restart of the daemon", Planned(Ring::RealEngine)),
+    fault("C15", "health checks stop with a restart of the daemon", NotYet("ages of health checks")),
     fault("C16", "the first process ignores the stop signal", NotYet("telling of forced kills")),
     fault(
         "C17",
@@ -130,6 +134,13 @@ pub(super) const FAULTS: &[Fault] = &[
         ]),
     ),
     fault("C24", "a container in the network of another that was made anew", NotYet("containers that share a network")),
-    fault("C25", "a limit of one process, under which no probe can start", Planned(Ring::Open)),
-    fault("C26", "a process that cannot be killed", Planned(Ring::Simulation)),
+    fault("C25", "a limit of one process, under which no probe can start", NotYet("ages of health checks")),
+    fault(
+        "C26",
+        "a process that cannot be killed",
+        By(&[
+            "faults::shim::a_container_whose_shim_hangs_holds_up_nobody_else_and_is_replaced_when_it_wakes",
+            "simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed",
+        ]),
+    ),
 ];

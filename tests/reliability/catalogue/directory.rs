@@ -1,7 +1,7 @@
 //! Manifests in a directory.
 
-use super::Covered::{By, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::By;
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -57,7 +57,11 @@ pub(super) const FAULTS: &[Fault] = &[
             "controller::source::directory::tests::links_may_lead_about_inside_but_not_out",
         ]),
     ),
-    fault("F12", "a change of many files is seen half done", Planned(Ring::Simulation)),
+    fault(
+        "F12",
+        "a change of many files is seen half done",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
     fault(
         "F13",
         "another content with the same time of change",

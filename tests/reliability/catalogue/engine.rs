@@ -1,13 +1,16 @@
 //! Requests to the Engine, and its answers.
 
-use super::Covered::{By, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
         "E01",
         "a create finds its name taken by our own container, since the answer to an earlier create was lost",
-        Planned(Ring::Simulation),
+        By(&[
+            "faults::replies::a_create_that_was_not_answered_is_done_once_whether_the_engine_got_it_or_not",
+            "simulation::enumeration::every_call_may_fail_in_each_of_four_ways",
+        ]),
     ),
     fault(
         "E02",
@@ -20,7 +23,11 @@ pub(super) const FAULTS: &[Fault] = &[
     fault(
         "E03",
         "the connection of a create breaks, and the Engine creates the container all the same",
-        Planned(Ring::Simulation),
+        By(&[
+            "faults::replies::a_create_that_the_engine_does_after_its_caller_has_gone_makes_no_second_container",
+            "simulation::enumeration::every_call_may_fail_in_each_of_four_ways",
+            "simulation::enumeration::the_controller_may_die_at_every_point_of_every_scenario",
+        ]),
     ),
     fault(
         "E04",
@@ -77,8 +84,19 @@ pub(super) const FAULTS: &[Fault] = &[
         "the runtime cannot start the container, as for want of descriptors",
         By(&["controller::reconcile::tests::refusals::what_is_refused_is_told_tried_ever_less_often_and_done_at_last"]),
     ),
-    fault("E12", "the answer to a start is lost and the container runs", Planned(Ring::Simulation)),
-    fault("E13", "a start during a stop has no effect, and the container ends", Planned(Ring::Simulation)),
+    fault(
+        "E12",
+        "the answer to a start is lost and the container runs",
+        By(&[
+            "faults::replies::a_start_whose_reply_was_lost_is_seen_to_have_been_done",
+            "simulation::enumeration::every_call_may_fail_in_each_of_four_ways",
+        ]),
+    ),
+    fault(
+        "E13",
+        "a start during a stop has no effect, and the container ends",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
     fault(
         "E14",
         "a stop of what has stopped or is gone",
@@ -88,7 +106,11 @@ pub(super) const FAULTS: &[Fault] = &[
             "controller::engine::docker::tests::workloads::a_life_from_create_to_remove_and_each_call_twice",
         ]),
     ),
-    fault("E15", "a stop takes far longer than its grace and then fails", Planned(Ring::RealEngine)),
+    fault(
+        "E15",
+        "a stop takes far longer than its grace and then fails",
+        By(&["faults::shim::a_container_whose_shim_hangs_holds_up_nobody_else_and_is_replaced_when_it_wakes"]),
+    ),
     fault(
         "E16",
         "a kill fails since the process does not end",
@@ -112,9 +134,24 @@ pub(super) const FAULTS: &[Fault] = &[
         "a removal fails since the root file system is busy, and the container is left dead",
         By(&["controller::reconcile::tests::refusals::a_container_that_does_not_go_is_tried_ever_less_often"]),
     ),
-    fault("E20", "a name stays taken for a moment after its container was removed", Planned(Ring::Simulation)),
-    fault("E21", "a container goes between the list and the inspect", Planned(Ring::Simulation)),
-    fault("E22", "the inspect of one container hangs while lists go on", Planned(Ring::RealEngine)),
+    fault(
+        "E20",
+        "a name stays taken for a moment after its container was removed",
+        By(&["faults::replies::a_container_removed_by_hand_again_and_again_has_one_successor_each_time"]),
+    ),
+    fault(
+        "E21",
+        "a container goes between the list and the inspect",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
+    fault(
+        "E22",
+        "the inspect of one container hangs while lists go on",
+        By(&[
+            "faults::shim::a_container_whose_shim_hangs_holds_up_nobody_else_and_is_replaced_when_it_wakes",
+            "simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed",
+        ]),
+    ),
     fault(
         "E23",
         "a call over many things hangs because of one",
@@ -157,7 +194,15 @@ pub(super) const FAULTS: &[Fault] = &[
              the_engine_added",
         ]),
     ),
-    fault("E28", "a list that is older than our own last write", Planned(Ring::Simulation)),
+    fault(
+        "E28",
+        "a list that is older than our own last write",
+        By(&[
+            "faults::replies::a_list_from_before_the_create_makes_no_second_container",
+            "simulation::enumeration::every_observation_may_be_one_version_stale",
+            "simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed",
+        ]),
+    ),
     fault(
         "E29",
         "a proxy before the Engine forbids a call",
@@ -166,6 +211,13 @@ pub(super) const FAULTS: &[Fault] = &[
             "controller::engine::docker::tests::answers::a_proxy_that_forbids_is_told_from_an_engine_that_refuses",
         ]),
     ),
-    fault("E30", "the socket is missing, closed to us, or refuses", Planned(Ring::RealEngine)),
-    fault("E31", "the creation of a volume blocks for a driver that is not there", Planned(Ring::Simulation)),
+    fault(
+        "E30",
+        "the socket is missing, closed to us, or refuses",
+        By(&[
+            "faults::outage::what_happened_while_the_engine_was_away_is_put_right_when_it_is_back",
+            "simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed",
+        ]),
+    ),
+    fault("E31", "the creation of a volume blocks for a driver that is not there", NotYet("volume drivers")),
 ];

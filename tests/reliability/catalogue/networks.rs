@@ -1,7 +1,7 @@
 //! Networks and ports.
 
-use super::Covered::{By, NotYet, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -36,7 +36,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "drift::combined::a_stranger_in_our_network_is_left_there",
         ]),
     ),
-    fault("N07", "a network is not removed since somebody was in it", Planned(Ring::Open)),
+    fault("N07", "a network is not removed since somebody was in it", NotYet("forced disconnects")),
     fault(
         "N08",
         "a network was removed under a stopped container, which never starts again",

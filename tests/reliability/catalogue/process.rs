@@ -4,9 +4,21 @@ use super::Covered::{By, NotYet, Planned};
 use super::{Fault, Ring, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
-    fault("P01", "it is killed at any point", Planned(Ring::Simulation)),
-    fault("P02", "it is killed between its intent and the call", Planned(Ring::Simulation)),
-    fault("P03", "it is killed between the call and its outcome", Planned(Ring::Simulation)),
+    fault(
+        "P01",
+        "it is killed at any point",
+        By(&["simulation::enumeration::the_controller_may_die_at_every_point_of_every_scenario"]),
+    ),
+    fault(
+        "P02",
+        "it is killed between its intent and the call",
+        By(&["simulation::enumeration::the_controller_may_die_at_every_point_of_every_scenario"]),
+    ),
+    fault(
+        "P03",
+        "it is killed between the call and its outcome",
+        By(&["simulation::enumeration::the_controller_may_die_at_every_point_of_every_scenario"]),
+    ),
     fault(
         "P04",
         "it is killed in the middle of a replacement",
@@ -29,15 +41,23 @@ pub(super) const FAULTS: &[Fault] = &[
         "it is told to end",
         By(&["conflict::sigterm_ends_the_controller_in_time_and_leaves_the_containers_alone"]),
     ),
-    fault("P08", "it is stopped for a minute and goes on", Planned(Ring::RealEngine)),
+    fault(
+        "P08",
+        "it is stopped for a minute and goes on",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
     fault(
         "P09",
         "it is killed for want of memory",
         By(&["crash::whenever_the_controller_is_killed_the_next_one_converges_without_a_duplicate_an_orphan_or_a_\
              lost_volume"]),
     ),
-    fault("P10", "it has no descriptor left", Planned(Ring::Open)),
-    fault("P11", "manifests change while a pass runs", Planned(Ring::Simulation)),
+    fault("P10", "it has no descriptor left", NotYet("a reserve of descriptors")),
+    fault(
+        "P11",
+        "manifests change while a pass runs",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
     fault(
         "P12",
         "the store of another release",

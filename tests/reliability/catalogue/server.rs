@@ -1,7 +1,7 @@
 //! The API and the gateway.
 
-use super::Covered::{By, NotYet, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -13,7 +13,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "controller::http::tests::connections_above_the_cap_are_closed_and_the_others_go_on",
         ]),
     ),
-    fault("H02", "ten thousand requests a second", Planned(Ring::Open)),
+    fault("H02", "ten thousand requests a second", NotYet("rate limits")),
     fault(
         "H03",
         "requests of a page in a browser",

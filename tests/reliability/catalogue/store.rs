@@ -1,11 +1,22 @@
 //! The store.
 
-use super::Covered::{By, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
-    fault("K01", "the disk is full at a write", Planned(Ring::RealEngine)),
-    fault("K02", "the disk is full at the opening", Planned(Ring::RealEngine)),
+    fault(
+        "K01",
+        "the disk is full at a write",
+        By(&[
+            "faults::disk::on_a_full_disk_nothing_is_changed_until_there_is_space_again",
+            "simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed",
+        ]),
+    ),
+    fault(
+        "K02",
+        "the disk is full at the opening",
+        By(&["faults::disk::a_start_on_a_full_disk_changes_nothing_and_the_next_with_space_goes_on"]),
+    ),
     fault(
         "K03",
         "an index that was never finished",
@@ -64,9 +75,20 @@ pub(super) const FAULTS: &[Fault] = &[
             "controller::store::tests::typed::finished_passes_are_capped",
         ]),
     ),
-    fault("K10", "the disk fails to keep what it has taken", Planned(Ring::RealEngine)),
-    fault("K11", "a file system without locks", Planned(Ring::Open)),
-    fault("K12", "a store that was put back from an old copy", Planned(Ring::Open)),
+    fault(
+        "K10",
+        "the disk fails to keep what it has taken",
+        By(&[
+            "faults::store::an_error_of_any_system_call_of_the_store_costs_nothing_that_runs",
+            "faults::store::death_at_any_system_call_of_the_store_costs_nothing_that_runs",
+        ]),
+    ),
+    fault("K11", "a file system without locks", NotYet("checks of the data directory's file system")),
+    fault(
+        "K12",
+        "a store that was put back from an old copy",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
     fault(
         "K13",
         "the disk does not answer",

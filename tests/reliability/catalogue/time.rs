@@ -1,12 +1,24 @@
 //! Time.
 
-use super::Covered::{By, NotYet, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
-    fault("T01", "the wall clock jumps", Planned(Ring::Simulation)),
-    fault("T02", "the host sleeps", Planned(Ring::Simulation)),
-    fault("T03", "the clock of the Engine is another", Planned(Ring::Simulation)),
+    fault(
+        "T01",
+        "the wall clock jumps",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
+    fault(
+        "T02",
+        "the host sleeps",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
+    fault(
+        "T03",
+        "the clock of the Engine is another",
+        By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
+    ),
     fault(
         "T04",
         "times that are zero, backwards or nonsense",

@@ -1,7 +1,7 @@
 //! Volumes, mounts and disks.
 
-use super::Covered::{By, NotYet, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -15,7 +15,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault(
         "O02",
         "the Engine removes a volume that is in use, after a restart of the daemon",
-        Planned(Ring::RealEngine),
+        NotYet("engines before 20.10.12, which lose the use of volumes"),
     ),
     fault(
         "O03",
