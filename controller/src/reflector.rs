@@ -12,6 +12,7 @@ use std::time::Duration;
 use crds_schema::ObjectKey;
 use futures_util::StreamExt as _;
 use planner::observed::ContainerSummary;
+use planner::ownership::Ownership;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -336,11 +337,27 @@ impl Reflector {
             self.container_gone(gone);
         }
         self.forget_gone(remembered_before.iter().filter(|id| !listed.contains(id.as_str()))).await?;
-        let changed: Vec<String> =
-            summaries.iter().filter(|summary| self.is_changed(summary)).map(|summary| summary.id.clone()).collect();
-        self.inspect_all(changed).await;
+        let changed: Vec<&ContainerSummary> = summaries.iter().filter(|summary| self.is_changed(summary)).collect();
+        let asked = Instant::now();
+        self.inspect_all(changed.iter().map(|summary| summary.id.clone()).collect()).await;
+        self.doubt_unseen(&changed, asked);
         self.inspect_images().await;
         Ok(())
+    }
+
+    /// What was listed and could not be inspected is there all the same: nothing is decided about its owner before it is seen, least of
+    /// all that it is missing.
+    fn doubt_unseen(&self, listed: &[&ContainerSummary], asked: Instant) {
+        let inspected = self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_unseen = |summary: &&&ContainerSummary| inspected.get(&summary.id).is_none_or(|at| *at < asked);
+        let unseen: Vec<&&ContainerSummary> = listed.iter().filter(is_unseen).collect();
+        drop(inspected);
+        for summary in unseen {
+            let ownership = self.core.world().identity().read(&summary.labels);
+            if let Ownership::Ours(claim) = ownership {
+                self.doubt(&claim.owner, &summary.id);
+            }
+        }
     }
 
     /// The next list inspects every container anew.

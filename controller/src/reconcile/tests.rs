@@ -5,3 +5,4 @@ mod faulty_engine;
 mod panics;
 mod refusals;
 mod stage;
+mod unseen;
