@@ -18,8 +18,10 @@ mod wanted;
 // What must be true.
 mod convergence;
 mod known;
+mod leadership;
 mod oracle;
 // What is done in it.
+mod controllers;
 mod enumeration;
 mod golden;
 mod meddler;
