@@ -28,3 +28,4 @@ mod meddler;
 mod random_run;
 mod random_wanted;
 mod seeds;
+mod walks;
