@@ -19,8 +19,10 @@ mod wanted;
 mod convergence;
 mod coverage;
 mod known;
+mod leadership;
 mod oracle;
 // What is done in it.
+mod controllers;
 mod enumeration;
 mod golden;
 mod meddler;
@@ -28,3 +30,4 @@ mod random_run;
 mod random_wanted;
 mod regressions;
 mod seeds;
+mod walks;

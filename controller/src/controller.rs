@@ -154,7 +154,7 @@ pub struct Controller {
     confirm: mpsc::Sender<String>,
     confirmations: mpsc::Receiver<String>,
     mode: Mode,
-    lease: Option<LeaseKeeper>,
+    lease: Option<Arc<LeaseKeeper>>,
     last_seen: LastSeen,
 }
 
@@ -168,11 +168,12 @@ impl Controller {
         let Parts { engine, store, board, metrics, settings, .. } = parts;
         let is_needed_now = settings.mode != Mode::Continuous;
         let is_reachable = check_engine(&*engine, &store, is_needed_now).await?;
-        let mut lease = (settings.exclusion != Exclusion::None).then(|| {
+        let lease = (settings.exclusion != Exclusion::None).then(|| {
             let take_over = settings.exclusion == Exclusion::TakeOver;
-            LeaseKeeper::new(Arc::clone(&engine), store.clone(), parts.me.clone(), parts.data_dir_id, take_over)
+            let (engine, store) = (Arc::clone(&engine), store.clone());
+            Arc::new(LeaseKeeper::new(engine, store, parts.me.clone(), parts.data_dir_id, take_over))
         });
-        if let (Some(lease), true) = (&mut lease, is_reachable)
+        if let (Some(lease), true) = (&lease, is_reachable)
             && let Err(error) = lease.ensure().await
             && (is_needed_now || !error.is_passing())
         {
@@ -190,6 +191,7 @@ impl Controller {
         let core = Arc::new(Core::new(world, engine, store, board, metrics.clone(), parts.clock, seed));
         report_start(&core, parts.recovery.as_deref())?;
         let executor = Executor::new(Arc::clone(&core.engine), metrics, settings.start_concurrency);
+        let executor = executor.guarded_by(lease.clone());
         let reflector = Arc::new(Reflector::new(Arc::clone(&core), settings.resync));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&core), executor, Arc::clone(&reflector)));
         let intake = Intake::restore(Arc::clone(&core), Arc::clone(&reconciler), settings.prune, parts.is_restricted)?;
@@ -237,13 +239,13 @@ impl Controller {
             () = relisted.notified() => None,
             () = &mut told_to_stop => Some(Outcome::Converged),
         };
-        let mut lease = self.lease.take();
+        let lease = self.lease.take();
         let outcome = if let Some(outcome) = outcome {
             Ok(outcome)
         } else if let Some(ended) = tokio::select! {
             biased;
             () = &mut told_to_stop => Some(Ok(Outcome::Converged)),
-            admitted = self.admit_late_engine(&mut lease) => admitted.err().map(Err),
+            admitted = self.admit_late_engine(lease.as_deref()) => admitted.err().map(Err),
         } {
             ended
         } else {
@@ -254,7 +256,7 @@ impl Controller {
                 biased;
                 outcome = self.until_converged(is_clean) => Ok(outcome),
                 () = &mut told_to_stop => Ok(Outcome::Converged),
-                error = keep(&mut lease) => Err(ControllerError::Lease(error)),
+                error = keep(lease.as_deref()) => Err(ControllerError::Lease(error)),
             }
         };
         self.end(tasks, lease).await;
@@ -270,7 +272,7 @@ impl Controller {
     }
 
     /// An Engine that could not be reached at the start is looked at as one that could: whether it is the store's own, and free.
-    async fn admit_late_engine(&self, lease: &mut Option<LeaseKeeper>) -> Result<(), ControllerError> {
+    async fn admit_late_engine(&self, lease: Option<&LeaseKeeper>) -> Result<(), ControllerError> {
         let Some(lease) = lease else { return Ok(()) };
         loop {
             let error = match check_engine(&*self.core.engine, &self.core.store, true).await {
@@ -325,7 +327,7 @@ impl Controller {
     }
 
     /// Ends the tasks, then what outlives them. Calls under way are left to the Engine; what they did is observed at the next start.
-    async fn end(self, mut tasks: JoinSet<()>, lease: Option<LeaseKeeper>) {
+    async fn end(self, mut tasks: JoinSet<()>, lease: Option<Arc<LeaseKeeper>>) {
         tasks.abort_all();
         let ending = async {
             while tasks.join_next().await.is_some() {}
@@ -384,7 +386,7 @@ fn wake_all(core: &Core) {
 }
 
 /// Ends only when the lease is lost; without one, never.
-async fn keep(lease: &mut Option<LeaseKeeper>) -> KeepError {
+async fn keep(lease: Option<&LeaseKeeper>) -> KeepError {
     match lease {
         Some(lease) => lease.keep().await,
         None => std::future::pending().await,

@@ -1,7 +1,8 @@
 //! The executor: walks the steps of a plan in dependency order, one Engine call each, and decides nothing.
 //!
 //! It is the only caller of the Engine's changing methods. Steps that do not depend on each other run at once, as far as the
-//! permits go; the first failure stops what depends on it and nothing else.
+//! permits go; the first failure stops what depends on it and nothing else. Before each changing call it has the lease confirmed:
+//! without it, the call is not made.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use planner::plan::{Action, ContainerRef, FieldChange, Plan, Step};
 use tokio::sync::Semaphore;
 
 use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::{CallOutcome, Metrics};
 
 /// A call that lasts longer gives its permit back: one that hangs must not hold up the others.
@@ -38,6 +40,8 @@ const STOP_CONCURRENCY: usize = 16;
 pub struct Executor {
     engine: Arc<dyn Engine>,
     metrics: Metrics,
+    /// What says whether anything may be changed; nothing where nobody else can reach the Engine.
+    lease: Option<Arc<LeaseKeeper>>,
     starts: Semaphore,
     shorts: Semaphore,
     pulls: Semaphore,
@@ -86,11 +90,18 @@ impl Executor {
         Self {
             engine,
             metrics,
+            lease: None,
             starts: Semaphore::new(start_concurrency.max(1)),
             shorts: Semaphore::new(SHORT_CONCURRENCY),
             pulls: Semaphore::new(PULL_CONCURRENCY),
             stops: Semaphore::new(STOP_CONCURRENCY),
         }
+    }
+
+    /// The same, which changes nothing without this lease.
+    #[must_use]
+    pub(crate) fn guarded_by(self, lease: Option<Arc<LeaseKeeper>>) -> Self {
+        Self { lease, ..self }
     }
 
     /// Walks a plan for as long as it is wanted. `on_outcome` is told of each step as it ends, in the order in which they end; steps
@@ -133,6 +144,10 @@ impl Executor {
     async fn perform(&self, step: &Step, container_id: Option<&str>) -> StepOutcome {
         let (permits, deadline) = self.limits_of(&step.action);
         let Ok(permit) = permits.acquire().await else { return StepOutcome::Skipped };
+        // With the permit in hand: whoever waited for it long would come with an old confirmation.
+        if let Err(error) = self.check_lease(step).await {
+            return StepOutcome::Failed(error);
+        }
         let call = self.call(&step.action, container_id.unwrap_or_default());
         tokio::pin!(call);
         let result = if let Ok(result) = tokio::time::timeout(PERMIT_TIME, &mut call).await {
@@ -160,6 +175,17 @@ impl Executor {
             (Ok(effect), _) => StepOutcome::Done(effect),
             (Err(error), _) => StepOutcome::Failed(error),
         }
+    }
+
+    /// Whether a step may be taken. Nothing waits between this and its call.
+    async fn check_lease(&self, step: &Step) -> Result<(), EngineError> {
+        let Some(lease) = self.lease.as_ref().filter(|_| step.action.is_mutating()) else { return Ok(()) };
+        lease.confirm().await.map_err(|why| EngineError {
+            operation: format!("{} {}", step.action.verb().to_lowercase(), step.action.subject()),
+            status: None,
+            text: why.text,
+            kind: why.kind,
+        })
     }
 
     fn limits_of(&self, action: &Action) -> (&Semaphore, Duration) {

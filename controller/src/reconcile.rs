@@ -36,6 +36,8 @@ const SEE_AGAIN: Duration = Duration::from_secs(2);
 const ENGINE_LOOK: Duration = Duration::from_secs(1);
 /// The reason of the condition and the event of a container that ends again and again.
 const CRASH_LOOP: &str = "CrashLoopBackOff";
+/// How often in a row the same may be done before it is taken to have no effect.
+const SAME_AGAIN: u32 = 3;
 /// How many lines of output are kept of a container that failed.
 const LOG_LINES: u32 = 10;
 
@@ -47,12 +49,14 @@ pub struct Reconciler {
     reflector: Arc<Reflector>,
     /// The last failure of each object, until a pass without one.
     failures: std::sync::Mutex<std::collections::BTreeMap<ObjectKey, Failure>>,
+    /// What the last pass of each object did to the end, and how often in a row that was the same.
+    done: std::sync::Mutex<std::collections::BTreeMap<ObjectKey, (Vec<String>, u32)>>,
 }
 
 impl Reconciler {
     /// A loop over the queue of `core`.
     pub fn new(core: Arc<Core>, executor: Executor, reflector: Arc<Reflector>) -> Self {
-        Self { core, executor, reflector, failures: std::sync::Mutex::default() }
+        Self { core, executor, reflector, failures: std::sync::Mutex::default(), done: std::sync::Mutex::default() }
     }
 
     /// Runs until it is dropped.
@@ -150,6 +154,7 @@ impl Reconciler {
                 return ReconcileResult::Waiting;
             }
             self.core.backoffs().reset(key);
+            self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
             return ReconcileResult::Settled;
         }
         self.tell_status(key, &plan);
@@ -435,6 +440,12 @@ impl Reconciler {
             StepOutcome::Done(_) | StepOutcome::Skipped => None,
         });
         let Some((step, error)) = failed else {
+            if self.count_done(key, plan) > SAME_AGAIN {
+                let message = "the engine says that it is done, and it is to be done again".to_owned();
+                self.core.record(NewEvent::warning(key, "NoEffect", message.clone()));
+                self.back_off(key, Failure { reason: "NoEffect", message, is_permanent: false }, false);
+                return ReconcileResult::Failed;
+            }
             self.forget_failure(key);
             let plan = self.plan(key);
             self.tell_status(key, &plan);
@@ -476,6 +487,16 @@ impl Reconciler {
             self.back_off(key, failure, error.kind == ErrorKind::RegistryThrottled);
         }
         ReconcileResult::Failed
+    }
+
+    /// Counts how often in a row the same was done to the end.
+    fn count_done(&self, key: &ObjectKey, plan: &Plan) -> u32 {
+        let steps: Vec<String> = plan.steps.iter().map(describe).collect();
+        let mut done = self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (last, times) = done.entry(key.clone()).or_default();
+        *times = if *last == steps { *times + 1 } else { 1 };
+        *last = steps;
+        *times
     }
 
     /// After a create that found its name taken: whether the holder is this object's.
@@ -597,6 +618,7 @@ impl Reconciler {
         }
         world.clear_removal(key);
         drop(world);
+        self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.forget_failure(key);
         self.core.backoffs().reset(key);
         self.core.board.remove_object(key);

@@ -10,6 +10,7 @@ use planner::observed::ContainerState;
 
 use super::files::File;
 use super::known::Known;
+use super::leadership::Leadership;
 use super::meddler::MEDDLED;
 use super::trace::Trace;
 use super::wanted::{App, Spec};
@@ -33,6 +34,7 @@ struct State {
     ours: BTreeSet<String>,
     records: BTreeMap<Arc<str>, Record>,
     known: Known,
+    leadership: Leadership,
     /// What the last reading said, file by file, at its last good version.
     good_files: BTreeMap<String, Vec<(ObjectKey, Spec)>>,
     /// Objects that are missing from the manifests and may go.
@@ -72,6 +74,7 @@ impl Oracle {
             ours: BTreeSet::new(),
             records: BTreeMap::new(),
             known: Known::default(),
+            leadership: Leadership::default(),
             good_files: BTreeMap::new(),
             removable: BTreeSet::new(),
             is_confirmed: false,
@@ -100,6 +103,17 @@ impl Oracle {
     /// Whether a call of ours made it: a container or network by full id, a volume by name.
     pub(crate) fn is_ours(&self, id: &str) -> bool {
         self.lock().ours.contains(id)
+    }
+
+    /// S6: a changing call leaves a process while another one leads. One that stood at the border while its process was frozen is
+    /// counted: nothing but the Engine could refuse it.
+    pub(crate) fn check_leader(&self, instance: &str, pid: u32, was_frozen: bool, what: &str) {
+        let mut state = self.lock();
+        match state.leadership.rival_of(instance, pid) {
+            None => {}
+            Some(_) if was_frozen => state.trace.count("gap: call of a thawed process, sent before it was frozen"),
+            Some(rival) => state.accuse(format!("S6: {what} is sent by #{pid} although #{rival} leads")),
+        }
     }
 
     /// A user confirms every prune from now on.
@@ -143,6 +157,7 @@ impl Witness for OracleWitness {
         state.trace.count("engine: call");
         if call.kind.is_mutating() {
             if *outcome == CallOutcome::Done {
+                state.leadership.after(call);
                 state.after(call, view);
             }
             state.look(view);

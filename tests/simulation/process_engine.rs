@@ -32,6 +32,8 @@ pub(crate) struct ProcessEngine {
     /// What the process's store has on the disk.
     pub(crate) disk: MemoryKv,
     pub(crate) last_answers: LastAnswers,
+    pub(crate) pid: u32,
+    pub(crate) instance: &'static str,
     /// The id that the engine says it has.
     pub(crate) engine_id: String,
 }
@@ -73,7 +75,7 @@ impl ProcessEngine {
         answer
     }
 
-    /// Changes something. S9: only after an intent has reached the disk.
+    /// Changes something. S9: only after an intent has reached the disk. S6: only while no other process leads.
     async fn change<T, F>(
         &self,
         verb: &'static str,
@@ -84,8 +86,10 @@ impl ProcessEngine {
         T: Send + 'static,
         F: Future<Output = Result<T, EngineError>> + Send + 'static,
     {
+        let was_frozen = self.life.wait_while_frozen().await;
         self.life.pass_point().await;
         if !verb.is_empty() && !self.is_lease(subject) {
+            self.oracle.check_leader(self.instance, self.pid, was_frozen, &format!("`{}` on `{subject}`", verb.trim()));
             let is_said = |intent: &String| intent.contains(verb);
             if !durable_intents(&self.disk).iter().any(is_said) {
                 self.oracle

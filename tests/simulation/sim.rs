@@ -159,6 +159,8 @@ impl Sim {
             trace: trace.clone(),
             disk: start.disk.clone(),
             last_answers: LastAnswers::default(),
+            pid,
+            instance: start.instance,
             engine_id: "SIMU:LATE:DENG:INE0".to_owned(),
         };
         let engine = match self.doubles.engine {

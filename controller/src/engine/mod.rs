@@ -172,6 +172,8 @@ pub struct EngineError {
 pub enum ErrorKind {
     /// There was no connection, so nothing was done.
     Unreachable,
+    /// This controller does not hold the lease, so the call was not made.
+    NotLeader,
     /// The call ended without an answer: it may have been done, or may still be.
     Unknown,
     /// The thing is not there.
@@ -221,6 +223,7 @@ impl ErrorKind {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Unreachable => "EngineUnreachable",
+            Self::NotLeader => "NotLeader",
             Self::Unknown => "OutcomeUnknown",
             Self::NotFound => "NotFound",
             Self::ImageNotFound => "ImageNotFound",

@@ -6,3 +6,4 @@ mod own_faults;
 mod panics;
 mod refusals;
 mod stage;
+mod unseen;
