@@ -8,6 +8,7 @@ use controller::engine::simulated::{Call, CallKind, CallOutcome, ContainerView, 
 use crds_schema::ObjectKey;
 use planner::observed::ContainerState;
 
+use super::admission::fault_of_first_start;
 use super::files::File;
 use super::known::Known;
 use super::meddler::MEDDLED;
@@ -55,6 +56,8 @@ struct Record {
     is_up: bool,
     /// Its present run was begun by a call of ours, and nobody meddled since.
     is_started_by_us: bool,
+    /// The limit that it was made with.
+    memory: i64,
 }
 
 impl Oracle {
@@ -92,6 +95,11 @@ impl Oracle {
     /// Whether a call of ours made it: a container or network by full id, a volume by name.
     pub(crate) fn is_ours(&self, id: &str) -> bool {
         self.lock().ours.contains(id)
+    }
+
+    /// How many objects there ever were.
+    pub(crate) fn objects_ever(&self) -> usize {
+        self.lock().known.objects_ever()
     }
 
     /// A user confirms every prune from now on.
@@ -279,6 +287,10 @@ impl State {
         if container.started_ms().is_some() {
             return;
         }
+        let made_with = self.records.get(container.id()).map_or(0, |record| record.memory);
+        if let Some(fault) = fault_of_first_start(container, made_with, &specs) {
+            self.accuse(fault);
+        }
         let needs: BTreeSet<&str> = match specs.last() {
             Some(Some(app)) => app.depends_on.iter().copied().collect(),
             Some(None) | None => return,
@@ -362,8 +374,13 @@ impl State {
                 && ordinal < app.replicas
         };
         if !specs.iter().flatten().any(is_meant) {
-            let (name, env) = (container.name(), &container.config().env);
-            self.accuse(format!("S7: `{name}` is created as no manifest says: {} {env:?}", container.config().image));
+            let (name, image, env) = (container.name(), &container.config().image, &container.config().env);
+            let fault = if self.known.is_mixture(&owner, image, env) {
+                format!("S18: `{name}` is created half as one version of its manifest says, half as another")
+            } else {
+                format!("S7: `{name}` is created as no manifest says")
+            };
+            self.accuse(format!("{fault}: {image} {env:?}"));
         }
         let record = Record {
             owner,
@@ -373,6 +390,7 @@ impl State {
             has_served: false,
             is_up: false,
             is_started_by_us: false,
+            memory: container.limits().memory,
         };
         self.records.insert(Arc::clone(container.id()), record);
     }
