@@ -243,7 +243,7 @@ impl Sim {
         let unheard = match stop {
             Some(stop) if self.mutant != Some(Mutant::HearsNoSignal) => {
                 // It may have ended.
-                let _ = stop.send(());
+                stop.send(()).unwrap_or(());
                 None
             }
             other => other,
