@@ -8,7 +8,7 @@ mod disk;
 mod faults;
 mod files;
 mod life;
-mod mutant;
+mod mutants;
 mod process_engine;
 mod stream;
 // The world, and what is wanted of it.
@@ -16,11 +16,17 @@ mod sim;
 mod trace;
 mod wanted;
 // What must be true.
+mod admission;
+mod audit;
+mod conduct;
 mod convergence;
 mod coverage;
+mod invariants;
 mod known;
 mod leadership;
+mod liveness;
 mod oracle;
+mod told;
 // What is done in it.
 mod controllers;
 mod enumeration;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use crds_schema::ObjectKey;
 use futures_util::StreamExt as _;
 use planner::observed::ContainerSummary;
-use planner::ownership::Ownership;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 

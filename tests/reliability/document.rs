@@ -1,13 +1,11 @@
-//! The table in `docs/reliability.md`, between two marks. With `UPDATE_DOCS=1` it is written anew.
+//! The tables in `docs/reliability.md`, each between two marks. With `UPDATE_DOCS=1` it is written anew.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use super::catalogue::{Covered, Fault, Ring, Section};
 use super::sources::root;
-
-const BEGIN: &str = "<!-- catalogue:begin -->\n";
-const END: &str = "<!-- catalogue:end -->\n";
 
 /// The catalogue as Markdown.
 pub(super) fn table(sections: &[Section]) -> String {
@@ -46,18 +44,22 @@ fn coverage(covered: &Covered) -> String {
     }
 }
 
-/// Fails unless the table stands between the marks, or puts it there.
-pub(super) fn check(table: &str) {
+/// Fails unless a table stands between the marks of this name, or puts it there.
+pub(crate) fn check_part(name: &str, table: &str) {
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->\n"));
+    // Two tests may write at once.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = root().join("docs/reliability.md");
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the mark where the table begins");
-    let (found, after) = rest.split_once(END).expect("the mark where the table ends");
+    let (before, rest) = text.split_once(&begin).expect("the mark where the table begins");
+    let (found, after) = rest.split_once(&end).expect("the mark where the table ends");
     if found == table {
         return;
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
     } else {
-        panic!("docs/reliability.md is stale: run `UPDATE_DOCS=1 cargo test --test it reliability::`");
+        panic!("docs/reliability.md is stale: run `UPDATE_DOCS=1 cargo test --test it in_the_document_is_fresh`");
     }
 }

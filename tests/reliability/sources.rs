@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use controller::engine::contract::SEQUENCE_FILES;
 
 /// Whether there is a test with this path, as in [`super::catalogue::Covered::By`].
-pub(super) fn has_test(test: &str) -> bool {
+pub(crate) fn has_test(test: &str) -> bool {
     if let Some(title) = test.strip_prefix("contract: ") {
         let heading = format!("== {title}");
         return SEQUENCE_FILES.iter().any(|(_, text)| text.lines().any(|line| line == heading));

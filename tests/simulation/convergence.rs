@@ -37,7 +37,7 @@ impl Sim {
         }
         let owned: BTreeSet<&ObjectKey> = by_owner.keys().collect();
         for orphan in owned.into_iter().filter(|owner| !matches!(wanted.objects.get(*owner), Some(Spec::App(_)))) {
-            differences.push(format!("{orphan} is not wanted and has containers"));
+            differences.push(format!("L8: {orphan} is not wanted and has containers"));
         }
         let networks = self.engine.peek_networks();
         for (key, spec) in &wanted.objects {
@@ -124,7 +124,7 @@ impl Sim {
             _ => "no",
         };
         if !app.is_stopped && container.limits.restart != restart {
-            return Some(format!("has the restart policy {}", container.limits.restart));
+            return Some(format!("S17: has the restart policy {}", container.limits.restart));
         }
         if !app.is_stopped && restart != "no" && self.engine.is_disarmed(&container.id) {
             return Some("S17: runs without anything that would start it again".to_owned());
@@ -181,13 +181,13 @@ impl Sim {
         for key in wanted.objects.keys() {
             match process.board.object(key) {
                 None => lies.push(format!("{key} is not told of")),
-                Some(record) if !record.status.is_ready() => {
-                    let ready = record.status.condition(crds_schema::ConditionType::Ready).cloned();
-                    lies.push(format!("{key} is told not to be ready: {ready:?}, waiting {:?}", record.status.waiting));
-                }
                 Some(record) if record.status.observed_generation != record.status.generation => {
                     let (seen, latest) = (record.status.observed_generation, record.status.generation);
                     lies.push(format!("L7: {key} is told of generation {seen}, not {latest}"));
+                }
+                Some(record) if !record.status.is_ready() => {
+                    let ready = record.status.condition(crds_schema::ConditionType::Ready).cloned();
+                    lies.push(format!("{key} is told not to be ready: {ready:?}, waiting {:?}", record.status.waiting));
                 }
                 Some(_) => {}
             }
@@ -241,6 +241,7 @@ impl Sim {
         self.pass_time(RESYNC).await;
         let calls = self.changes();
         self.pass_time(RESYNC * resyncs).await;
+        self.look_at_caps();
         // By now everything has been inspected anew, and what lost events hid of it is told.
         let commits = self.commits();
         self.pass_time(RESYNC).await;

@@ -1,12 +1,16 @@
 //! The simulated disk: what of the store survives the death of its process.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use controller::store::kv::{Batch, CommitMode, Kv, KvError, KvErrorKind, Value};
 use controller::store::memory::MemoryKv;
 
+use super::audit::{fault_of_intent, without_cause};
 use super::coverage::recovery_of;
 use super::life::Life;
+use super::mutants::Mutant;
+use super::oracle::Oracle;
 use super::trace::Trace;
 
 /// The store's database, as one process has it.
@@ -15,13 +19,28 @@ pub(crate) struct ProcessKv {
     pub(crate) kv: MemoryKv,
     pub(crate) life: Life,
     pub(crate) trace: Trace,
-    /// A fault of ours, for the checks' own test: what is to be durable is not.
-    pub(crate) is_lying: bool,
+    pub(crate) oracle: Oracle,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 impl ProcessKv {
     fn dead() -> KvError {
         KvError { operation: "commit".to_owned(), kind: KvErrorKind::Io, text: "the process is dead".to_owned() }
+    }
+
+    /// The batch as a broken store writes it.
+    fn broken<'batch>(&self, batch: &'batch Batch) -> Cow<'batch, Batch> {
+        let mut broken = batch.clone();
+        match self.mutant {
+            Some(Mutant::HoardsEvents) => broken.retain(|key, value| !(key.starts_with("event/") && value.is_none())),
+            Some(Mutant::DropsCauses) => {
+                for (_, value) in broken.iter_mut().filter(|(key, _)| key.starts_with("intent/")) {
+                    *value = value.as_ref().map(|value| without_cause(value));
+                }
+            }
+            _ => return Cow::Borrowed(batch),
+        }
+        Cow::Owned(broken)
     }
 }
 
@@ -38,7 +57,14 @@ impl Kv for ProcessKv {
         if !self.life.pass_point_now() {
             return Err(Self::dead());
         }
-        let mode = if self.is_lying { CommitMode::Lazy } else { mode };
+        let mode = if self.mutant == Some(Mutant::MakesNothingDurable) { CommitMode::Lazy } else { mode };
+        let batch = self.broken(batch);
+        let batch = batch.as_ref();
+        for (key, value) in batch.iter().filter(|(key, _)| key.starts_with("intent/")) {
+            if let Some(fault) = value.as_ref().and_then(|value| fault_of_intent(value)) {
+                self.oracle.accuse(format!("A2: `{key}` {fault}"));
+            }
+        }
         let outcome = self.kv.commit(batch, mode);
         let keys: Vec<&str> = batch.keys().map(String::as_str).filter(|key| *key != "meta/commits").collect();
         let word = if outcome.is_ok() { "" } else { " FAILED" };

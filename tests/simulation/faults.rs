@@ -75,6 +75,8 @@ pub(crate) enum Single {
     LoseEvent { at: u64 },
     /// The `at`th observation is as it was the last time.
     Stale { at: u64 },
+    /// Each event of a container is followed by one that tells of a death that there was not.
+    FalseEvents,
 }
 
 /// How a call fails.
@@ -101,6 +103,7 @@ pub(crate) enum EventFault {
     Freeze,
     Cut,
     Garbage,
+    Untrue,
 }
 
 impl Faults {
@@ -184,6 +187,9 @@ impl Faults {
         state.events_seen += 1;
         if let Some(Single::LoseEvent { at }) = state.single {
             return if state.events_seen == at + 1 { EventFault::Lose } else { EventFault::None };
+        }
+        if state.single == Some(Single::FalseEvents) {
+            return EventFault::Untrue;
         }
         let rates = state.rates;
         let (fault, name) = if state.happens(rates.lose_event) {

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::life::Life;
+use super::mutants::broken_source::Distortion;
 use super::oracle::Oracle;
 use super::trace::Trace;
 use super::wanted::{Spec, Wanted};
@@ -128,6 +129,7 @@ pub(crate) struct ProcessSource {
     pub(crate) life: Life,
     pub(crate) oracle: Oracle,
     pub(crate) trace: Trace,
+    pub(crate) distortion: Distortion,
 }
 
 #[async_trait]
@@ -152,16 +154,17 @@ impl Source for ProcessSource {
         self.trace.say(&format!("read {} files, problem {problem:?}", read.len()));
         self.oracle.files_were_read(problem.is_some(), &read);
         let to_reading = |(name, file): (String, File)| FileReading {
-            name,
             directory: "/manifests".to_owned(),
-            content: Ok(file.text.into_bytes()),
+            content: Ok(self.distortion.of_text(&name, file.text).into_bytes()),
+            name,
         };
         let files = if problem.is_some() { Vec::new() } else { read.into_iter().map(to_reading).collect() };
         Reading { files, problem }
     }
 
     fn watch(&self) -> Box<dyn Watch> {
-        Box::new(ProcessWatch { files: self.files.clone(), seen: snapshot(&self.files) })
+        let is_polling = self.distortion.is_polling();
+        Box::new(ProcessWatch { files: self.files.clone(), seen: snapshot(&self.files), is_polling })
     }
 }
 
@@ -170,6 +173,8 @@ struct ProcessWatch {
     files: Files,
     /// What it last saw: what changed while it did not wait is told at once, as the kernel's queue does.
     seen: (BTreeMap<String, File>, Option<String>),
+    /// It does not rely on being told.
+    is_polling: bool,
 }
 
 fn snapshot(files: &Files) -> (BTreeMap<String, File>, Option<String>) {
@@ -182,7 +187,8 @@ impl Watch for ProcessWatch {
     async fn changed(&mut self) {
         let told = self.files.shared.changed.notified();
         let is_news = !self.files.lock().is_silent && snapshot(&self.files) != self.seen;
-        if is_news || timeout(POLL_TIME, told).await.is_ok() {
+        let poll_time = if self.is_polling { POLL_TIME } else { Duration::from_hours(1_000) };
+        if is_news || timeout(poll_time, told).await.is_ok() {
             sleep(QUIET_TIME).await;
         }
         self.seen = snapshot(&self.files);

@@ -55,6 +55,20 @@ impl Known {
         versions.iter().zip(ends).filter(overlaps).map(|(version, _)| version.spec.as_ref()).collect()
     }
 
+    /// Whether one version of a deployment has this image and another this environment, and none has both.
+    pub(crate) fn is_mixture(&self, key: &ObjectKey, image: &str, env: &[String]) -> bool {
+        let versions = self.versions.get(key).into_iter().flatten();
+        let apps: Vec<&App> = versions.filter_map(|version| version.spec.as_ref().and_then(Spec::app)).collect();
+        let has_env = |app: &&App| env.contains(&format!("VERSION={}", app.version));
+        let has_image = |app: &&App| app.image == image;
+        apps.iter().any(has_env) && apps.iter().any(has_image) && !apps.iter().any(|app| has_env(app) && has_image(app))
+    }
+
+    /// How many objects there ever were.
+    pub(crate) fn objects_ever(&self) -> usize {
+        self.versions.len()
+    }
+
     /// Whether an object ever changed.
     pub(crate) fn was_changed(&self, key: &ObjectKey) -> bool {
         self.versions.get(key).is_some_and(|versions| versions.len() > 1)

@@ -8,6 +8,7 @@ use controller::engine::simulated::{Call, CallKind, CallOutcome, ContainerView, 
 use crds_schema::ObjectKey;
 use planner::observed::ContainerState;
 
+use super::admission::fault_of_first_start;
 use super::files::File;
 use super::known::Known;
 use super::leadership::Leadership;
@@ -63,6 +64,8 @@ struct Record {
     is_started_by_us: bool,
     /// Which process began it, and when.
     started: Option<(u32, u64)>,
+    /// The limit that it was made with.
+    memory: i64,
 }
 
 impl Oracle {
@@ -114,6 +117,11 @@ impl Oracle {
             Some(_) if was_frozen => state.trace.count("gap: call of a thawed process, sent before it was frozen"),
             Some(rival) => state.accuse(format!("S6: {what} is sent by #{pid} although #{rival} leads")),
         }
+    }
+
+    /// How many objects there ever were.
+    pub(crate) fn objects_ever(&self) -> usize {
+        self.lock().known.objects_ever()
     }
 
     /// A user confirms every prune from now on.
@@ -323,6 +331,10 @@ impl State {
         if container.started_ms().is_some() {
             return;
         }
+        let made_with = self.records.get(container.id()).map_or(0, |record| record.memory);
+        if let Some(fault) = fault_of_first_start(container, made_with, &specs) {
+            self.accuse(fault);
+        }
         let needs: BTreeSet<&str> = match specs.last() {
             Some(Some(app)) => app.depends_on.iter().copied().collect(),
             Some(None) | None => return,
@@ -407,8 +419,13 @@ impl State {
                 && ordinal < app.replicas
         };
         if !specs.iter().flatten().any(is_meant) {
-            let (name, env) = (container.name(), &container.config().env);
-            self.accuse(format!("S7: `{name}` is created as no manifest says: {} {env:?}", container.config().image));
+            let (name, image, env) = (container.name(), &container.config().image, &container.config().env);
+            let fault = if self.known.is_mixture(&owner, image, env) {
+                format!("S18: `{name}` is created half as one version of its manifest says, half as another")
+            } else {
+                format!("S7: `{name}` is created as no manifest says")
+            };
+            self.accuse(format!("{fault}: {image} {env:?}"));
         }
         let record = Record {
             owner,
@@ -419,6 +436,7 @@ impl State {
             is_up: false,
             is_started_by_us: false,
             started: None,
+            memory: container.limits().memory,
         };
         self.records.insert(Arc::clone(container.id()), record);
     }

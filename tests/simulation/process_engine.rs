@@ -14,6 +14,7 @@ use futures_util::stream::BoxStream;
 use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, NetworkDetail, VolumeDetail};
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 
+use super::conduct::{Conduct, slot_of_create};
 use super::disk::durable_intents;
 use super::faults::Faults;
 use super::life::Life;
@@ -34,6 +35,8 @@ pub(crate) struct ProcessEngine {
     pub(crate) last_answers: LastAnswers,
     pub(crate) pid: u32,
     pub(crate) instance: &'static str,
+    /// What the process has seen.
+    pub(crate) conduct: Conduct,
     /// The id that the engine says it has.
     pub(crate) engine_id: String,
 }
@@ -107,6 +110,29 @@ impl ProcessEngine {
         answer
     }
 
+    /// Changes a container. S10: only one that this process has seen.
+    async fn change_container<F>(
+        &self,
+        verb: &'static str,
+        id: &str,
+        act: impl FnOnce(SimulatedEngine) -> F,
+    ) -> Result<(), EngineError>
+    where
+        F: Future<Output = Result<(), EngineError>> + Send + 'static,
+    {
+        if !self.life.is_dead() && !self.conduct.knows_container(id) && self.inner.peek(id).is_some() {
+            self.oracle.accuse(format!("S10: {verb}on `{id}`, which this process has never seen"));
+        }
+        self.change(verb, id, act).await
+    }
+
+    /// S20: what may have been created is looked for before it is created again.
+    fn check_repetition(&self, what: &str, place: &str) {
+        if !self.life.is_dead() && self.conduct.is_untold(what, place) {
+            self.oracle.accuse(format!("S20: a {what} for {place} is created again before it was looked for"));
+        }
+    }
+
     fn is_lease(&self, subject: &str) -> bool {
         subject.starts_with("evenkeel-lease")
             || self.inner.peek(subject).is_some_and(|container| container.name.starts_with("evenkeel-lease"))
@@ -130,11 +156,22 @@ impl Engine for ProcessEngine {
 
     async fn list_containers(&self, instance: &str) -> Result<Vec<ContainerSummary>, EngineError> {
         let instance = instance.to_owned();
-        self.read(CallKind::ListContainers, "", |engine| async move { engine.list_containers(&instance).await }).await
+        let begun = self.conduct.begin();
+        let ask = |engine: SimulatedEngine| async move { engine.list_containers(&instance).await };
+        let answer = self.read(CallKind::ListContainers, "", ask).await;
+        if let Ok(list) = &answer {
+            self.conduct.saw_containers(begun, list.iter().map(|summary| summary.id.as_str()));
+        }
+        answer
     }
 
     async fn list_networks(&self) -> Result<Vec<NetworkDetail>, EngineError> {
-        self.read(CallKind::ListNetworks, "", |engine| async move { engine.list_networks().await }).await
+        let begun = self.conduct.begin();
+        let answer = self.read(CallKind::ListNetworks, "", |engine| async move { engine.list_networks().await }).await;
+        if answer.is_ok() {
+            self.conduct.saw_networks(begun);
+        }
+        answer
     }
 
     async fn list_volumes(&self) -> Result<Vec<VolumeDetail>, EngineError> {
@@ -143,8 +180,13 @@ impl Engine for ProcessEngine {
 
     async fn inspect_container(&self, id_or_name: &str) -> Result<Option<ContainerDetail>, EngineError> {
         let id = id_or_name.to_owned();
-        self.read(CallKind::InspectContainer, id_or_name, |engine| async move { engine.inspect_container(&id).await })
-            .await
+        let begun = self.conduct.begin();
+        let ask = |engine: SimulatedEngine| async move { engine.inspect_container(&id).await };
+        let answer = self.read(CallKind::InspectContainer, id_or_name, ask).await;
+        if let Ok(detail) = &answer {
+            self.conduct.saw_container(begun, id_or_name, detail.as_ref().map(|detail| detail.id.as_str()));
+        }
+        answer
     }
 
     async fn network_members(&self, id: &str) -> Result<Vec<(String, String)>, EngineError> {
@@ -189,7 +231,13 @@ impl Engine for ProcessEngine {
 
     async fn create_network(&self, network: &NetworkCreate) -> Result<String, EngineError> {
         let create = network.clone();
-        self.change(" Create:", &network.name, |engine| async move { engine.create_network(&create).await }).await
+        self.check_repetition("network", &network.name);
+        let act = |engine: SimulatedEngine| async move { engine.create_network(&create).await };
+        let answer = self.change(" Create:", &network.name, act).await;
+        if answer.as_ref().is_err_and(|error| error.kind.is_outcome_unknown()) {
+            self.conduct.cannot_tell("network", &network.name, &network.name);
+        }
+        answer
     }
 
     async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
@@ -209,52 +257,68 @@ impl Engine for ProcessEngine {
 
     async fn create_container(&self, container: &ContainerCreate) -> Result<CreatedContainer, EngineError> {
         let create = container.clone();
-        self.change(" Create:", &container.name, |engine| async move { engine.create_container(&create).await }).await
+        let slot = slot_of_create(container);
+        self.check_repetition("container", &slot);
+        let act = |engine: SimulatedEngine| async move { engine.create_container(&create).await };
+        let answer = self.change(" Create:", &container.name, act).await;
+        match &answer {
+            Ok(created) => self.conduct.made_container(&created.id),
+            Err(error) if error.kind.is_outcome_unknown() => {
+                self.conduct.cannot_tell("container", &slot, &container.name);
+            }
+            Err(_) => {}
+        }
+        answer
     }
 
     async fn start_container(&self, id: &str) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        self.change(" Start:", id, |engine| async move { engine.start_container(&subject).await }).await
+        self.change_container(" Start:", id, |engine| async move { engine.start_container(&subject).await }).await
     }
 
     async fn stop_container(&self, id: &str, grace_secs: u32) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        self.change(" Stop ", id, move |engine| async move { engine.stop_container(&subject, grace_secs).await }).await
+        self.change_container(
+            " Stop ",
+            id,
+            move |engine| async move { engine.stop_container(&subject, grace_secs).await },
+        )
+        .await
     }
 
     async fn unpause_container(&self, id: &str) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        self.change(" Unpause:", id, |engine| async move { engine.unpause_container(&subject).await }).await
+        self.change_container(" Unpause:", id, |engine| async move { engine.unpause_container(&subject).await }).await
     }
 
     async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
         let (subject, name) = (id.to_owned(), name.to_owned());
-        self.change(" Rename ", id, |engine| async move { engine.rename_container(&subject, &name).await }).await
+        self.change_container(" Rename ", id, |engine| async move { engine.rename_container(&subject, &name).await })
+            .await
     }
 
     async fn update_container(&self, id: &str, limits: &Limits) -> Result<(), EngineError> {
         let (subject, limits) = (id.to_owned(), limits.clone());
-        self.change(" Update:", id, |engine| async move { engine.update_container(&subject, &limits).await }).await
+        self.change_container(" Update:", id, |engine| async move { engine.update_container(&subject, &limits).await })
+            .await
     }
 
     async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
         let subject = id.to_owned();
-        self.change(" Remove:", id, |engine| async move { engine.remove_container(&subject).await }).await
+        self.change_container(" Remove:", id, |engine| async move { engine.remove_container(&subject).await }).await
     }
 
     async fn connect_network(&self, container_id: &str, endpoint: &EndpointCreate) -> Result<(), EngineError> {
         let (subject, endpoint) = (container_id.to_owned(), endpoint.clone());
-        self.change(
-            " Connect ",
-            container_id,
-            |engine| async move { engine.connect_network(&subject, &endpoint).await },
-        )
+        self.change_container(" Connect ", container_id, |engine| async move {
+            engine.connect_network(&subject, &endpoint).await
+        })
         .await
     }
 
     async fn disconnect_network(&self, container_id: &str, network_id: &str) -> Result<(), EngineError> {
         let (subject, network) = (container_id.to_owned(), network_id.to_owned());
-        self.change(" Disconnect ", container_id, |engine| async move {
+        self.change_container(" Disconnect ", container_id, |engine| async move {
             engine.disconnect_network(&subject, &network).await
         })
         .await

@@ -22,12 +22,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::conduct::Conduct;
 use super::disk::{ProcessKv, survivor};
 use super::faults::Faults;
 use super::files::{Files, ProcessSource};
 use super::life::Life;
+use super::mutants::Mutant;
+use super::mutants::broken_engine::BrokenEngine;
+use super::mutants::broken_source::Distortion;
 use super::oracle::Oracle;
 use super::process_engine::{LastAnswers, ProcessEngine};
+use super::told::Told;
 use super::trace::Trace;
 
 /// How often a controller lists everything.
@@ -53,22 +58,11 @@ pub(crate) struct Sim {
     /// By how much the next controller's wall clock differs from the Engine's.
     pub(crate) clock_skew_ms: i64,
     pub(crate) commit_time: Duration,
-    pub(crate) doubles: Doubles,
+    /// What is broken on purpose, to show that a check sees it.
+    pub(crate) mutant: Option<Mutant>,
+    pub(crate) told: Told,
     next_pid: u32,
     origin: Instant,
-}
-
-/// What is broken on purpose, to show that a check sees it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Doubles {
-    /// The disk makes nothing durable.
-    pub(crate) is_disk_lying: bool,
-    /// Prune takes everything at once.
-    pub(crate) is_prune_reckless: bool,
-    /// No list is ever asked for again.
-    pub(crate) is_never_resyncing: bool,
-    /// The Engine that the controller sees does something else than it is asked.
-    pub(crate) engine: Option<super::mutant::Mutant>,
 }
 
 /// A controller process.
@@ -124,7 +118,8 @@ impl Sim {
             running: None,
             clock_skew_ms: 0,
             commit_time,
-            doubles: Doubles::default(),
+            mutant: None,
+            told: Told::default(),
             next_pid: 100,
             origin: Instant::now(),
         }
@@ -133,6 +128,7 @@ impl Sim {
     /// Starts the controller of the first data directory, which must not run.
     pub(crate) fn start(&mut self) {
         assert!(self.running.is_none(), "it runs already");
+        self.told.begin(self.is_restricted);
         let start = Start {
             instance: INSTANCE,
             data_dir_id: "data-dir-1",
@@ -161,23 +157,29 @@ impl Sim {
             last_answers: LastAnswers::default(),
             pid,
             instance: start.instance,
+            conduct: Conduct::default(),
             engine_id: "SIMU:LATE:DENG:INE0".to_owned(),
         };
-        let engine = match self.doubles.engine {
-            None => super::process_engine::shared(engine),
-            Some(mutant) => super::mutant::wrap(mutant, super::process_engine::shared(engine), self.engine.clone()),
+        let now_ms = i64::try_from(self.origin.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let clock = Clock::starting_at(EPOCH_MS + now_ms + self.clock_skew_ms);
+        let engine = super::process_engine::shared(engine);
+        let engine = match self.mutant {
+            None => engine,
+            Some(mutant) => BrokenEngine::shared(mutant, engine, self.engine.clone(), clock),
         };
         let kv = ProcessKv {
             kv: start.disk.clone(),
             life: life.clone(),
             trace: trace.clone(),
-            is_lying: self.doubles.is_disk_lying,
+            oracle: oracle.clone(),
+            mutant: self.mutant,
         };
         let board = Arc::new(Board::default());
         let metrics = Metrics::register(&mut Registry::default());
-        let now_ms = i64::try_from(self.origin.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let source = ProcessSource { files: self.files.clone(), life: life.clone(), oracle, trace };
-        let (limit_percent, delay_ms) = if self.doubles.is_prune_reckless { (100, 0) } else { (30, 10_000) };
+        let distortion = Distortion::of(self.mutant);
+        let source = ProcessSource { files: self.files.clone(), life: life.clone(), oracle, trace, distortion };
+        let is_reckless = self.mutant == Some(Mutant::PrunesUnasked);
+        let (limit_percent, delay_ms) = if is_reckless { (100, 120_000) } else { (30, 10_000) };
         let parts = Parts {
             identity: Identity { instance: start.instance.parse().expect("a name"), key: [7; 32] },
             me: holder(pid, start.instance),
@@ -189,9 +191,9 @@ impl Sim {
             source: Some(Arc::new(source)),
             board: Arc::clone(&board),
             metrics: metrics.clone(),
-            clock: Clock::starting_at(EPOCH_MS + now_ms + self.clock_skew_ms),
+            clock,
             settings: Settings {
-                resync: if self.doubles.is_never_resyncing { RESYNC * 10_000 } else { RESYNC },
+                resync: if self.mutant == Some(Mutant::LooksOnlyOnce) { RESYNC * 10_000 } else { RESYNC },
                 start_concurrency: 4,
                 prune: PruneSettings { limit_percent, delay_ms },
                 mode: Mode::Continuous,
@@ -238,17 +240,28 @@ impl Sim {
         let Some(mut process) = self.running.take() else { return };
         self.trace.say(&format!("stop {}", process.pid));
         self.trace.count("controller: stop");
-        if let Some(stop) = process.stop.take() {
-            drop(stop.send(()));
-        }
+        let stop = process.stop.take();
+        // One that is deaf has the signal for as long as it likes.
+        let unheard = match stop {
+            Some(stop) if self.mutant != Some(Mutant::HearsNoSignal) => {
+                // It may have ended.
+                stop.send(()).unwrap_or(());
+                None
+            }
+            other => other,
+        };
         process.life.set_frozen(false);
         let ended = tokio::time::timeout(Duration::from_secs(10), &mut process.task).await;
         // One that was to die at a point has died there, and waits for nothing any more.
         if ended.is_err() && !process.life.is_dead() {
             self.oracle.accuse("L9: told to end, the controller still runs after 10 s".to_owned());
         }
+        drop(unheard);
         process.end().await;
         self.disk = self.disk.crash_keeping(usize::MAX);
+        if self.mutant == Some(Mutant::BeginsAnew) {
+            self.disk = MemoryKv::default();
+        }
         self.is_restricted = false;
     }
 
@@ -275,8 +288,9 @@ impl Sim {
     }
 
     /// Lets time pass.
-    pub(crate) async fn pass_time(&self, time: Duration) {
+    pub(crate) async fn pass_time(&mut self, time: Duration) {
         sleep(time).await;
+        self.look_at_what_is_told();
     }
 }
 

@@ -74,6 +74,15 @@ impl Faulty {
                         kind: ErrorKind::Unreachable,
                     }));
                 }
+                EventFault::Untrue => {
+                    if let Ok(told) = &event
+                        && told.subject == EventSubject::Container
+                    {
+                        let untrue = EngineEvent { action: "die".to_owned(), exit_code: Some(1), ..told.clone() };
+                        self.waiting.push_back(Ok(untrue));
+                    }
+                    return Some(event);
+                }
                 EventFault::Garbage => {
                     self.waiting.push_back(event);
                     return Some(Ok(EngineEvent {
