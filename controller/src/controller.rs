@@ -464,3 +464,6 @@ async fn export_regularly(store: Store) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,3 +117,42 @@ impl LeaseKeeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{KeepError, LeaseKeeper};
+    use crate::engine::simulated::{Call, CallKind, CallOutcome, FaultPlan, ReplyFault, RequestFault, SimulatedEngine};
+    use crate::holder::Holder;
+    use crate::store::Store;
+
+    /// Creates are not answered.
+    struct HangingCreates;
+
+    impl FaultPlan for HangingCreates {
+        fn before(&mut self, _call: &Call) -> RequestFault {
+            RequestFault::None
+        }
+
+        fn after(&mut self, call: &Call, _outcome: &CallOutcome) -> ReplyFault {
+            let is_create = call.kind == CallKind::CreateContainer;
+            if is_create { ReplyFault::Delay(Duration::from_hours(24)) } else { ReplyFault::None }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_whose_create_hangs_ends_as_an_error_that_may_pass() {
+        let (engine, store) = (SimulatedEngine::default(), Store::in_memory().unwrap());
+        engine.set_faults(HangingCreates);
+        let me = Holder::current(&"main".parse().unwrap()).unwrap();
+        let mut keeper = LeaseKeeper::new(Arc::new(engine.clone()), store, me, "a".to_owned(), false);
+        let error = keeper.ensure().await.unwrap_err();
+        assert!(matches!(error, KeepError::TimedOut), "{error:?}");
+        assert!(error.is_passing());
+
+        engine.clear_faults();
+        keeper.ensure().await.unwrap();
+    }
+}
