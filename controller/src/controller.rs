@@ -466,3 +466,6 @@ async fn export_regularly(store: Store) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

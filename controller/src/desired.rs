@@ -120,6 +120,10 @@ impl DesiredState {
         if file.objects.is_empty() && diagnostics.is_empty() && held_objects > 0 {
             diagnostics.push(became_empty(name, held_objects));
         }
+        if file.objects.is_empty() && bytes.trim_ascii().is_empty() {
+            // Perhaps it is just being written: what is missing may belong into it. Where it is known what it held, that is an error.
+            merged.broken_files.push(name.to_owned());
+        }
         let is_good = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         merged.diagnostics.extend(diagnostics.iter().cloned());
         if is_good {
@@ -128,7 +132,7 @@ impl DesiredState {
             }
             let good = GoodText { bytes: bytes.to_vec(), objects: file.objects, warnings: diagnostics };
             self.good_files.insert(name.to_owned(), good);
-        } else {
+        } else if merged.broken_files.last().map(String::as_str) != Some(name) {
             merged.broken_files.push(name.to_owned());
         }
     }

@@ -534,7 +534,12 @@ impl Reflector {
 
     async fn list_networks(&self) -> Result<(), EngineError> {
         let before: Vec<String> = self.core.world().networks().map(|network| network.id.to_string()).collect();
-        let listed = self.core.engine.list_networks().await?;
+        let mut listed = self.core.engine.list_networks().await?;
+        if self.takes_networks_away(&listed) {
+            // The list may be older than the network, which would then be made twice: names are not unique.
+            tokio::time::sleep(SECOND_LOOK_TIME).await;
+            listed = self.core.engine.list_networks().await?;
+        }
         for id in before.iter().filter(|id| !listed.iter().any(|network| network.id == **id)) {
             self.network_gone(id);
         }
@@ -583,6 +588,13 @@ impl Reflector {
             self.core.wake_with_dependents(&owner);
         }
         Ok(has_any)
+    }
+
+    /// Whether a list lacks a network of ours.
+    fn takes_networks_away(&self, listed: &[planner::observed::NetworkDetail]) -> bool {
+        let world = self.core.world();
+        let mut ours = world.networks().filter(|network| network.owner.is_some());
+        ours.any(|network| !listed.iter().any(|other| *other.id == *network.id))
     }
 
     /// Whether a list says that a volume of ours is not ours.

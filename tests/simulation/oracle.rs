@@ -18,6 +18,8 @@ use super::wanted::{App, Spec};
 
 /// How long a container must have served before what it replaces may go.
 const MIN_READY_MS: u64 = 5_000;
+/// How long a pass may last that has made something.
+const PASS_MS: u64 = 30_000;
 /// The share of all objects, in percent, that may go without a word of a user.
 const PRUNE_LIMIT_PERCENT: usize = 30;
 
@@ -62,6 +64,10 @@ struct Record {
     is_up: bool,
     /// Its present run was begun by a call of ours, and nobody meddled since.
     is_started_by_us: bool,
+    /// When it was created.
+    created_ms: u64,
+    /// A call of ours began some run of it.
+    was_started_by_us: bool,
     /// Which process began it, and when.
     started: Option<(u32, u64)>,
     /// The limit that it was made with.
@@ -258,7 +264,9 @@ impl State {
     fn before_stop(&mut self, call: &Call, view: &View<'_>, container: &ContainerView<'_>, slot: (&ObjectKey, u32)) {
         self.before_remove(call, container, slot.0);
         let id = container.id();
-        if !container.is_serving() {
+        // What somebody else started that never was to run was never relied on.
+        let was_ours_to_run = self.records.get(id).is_some_and(|record| record.was_started_by_us);
+        if !container.is_serving() || !was_ours_to_run {
             return;
         }
         let specs = self.known.during(slot.0, call.sent_ms);
@@ -271,7 +279,13 @@ impl State {
         }
         let is_other =
             |other: &ContainerView<'_>| other.id() != id && slot_of(other).as_ref() == Some(&(slot.0.clone(), slot.1));
-        let has_other = view.containers().any(|other| is_other(&other) && self.ours.contains(&**other.id()));
+        // Somebody may have removed it a moment ago.
+        let is_recent = |record: &Record| record.created_ms + PASS_MS >= call.sent_ms;
+        let has_other = view.containers().any(|other| is_other(&other) && self.ours.contains(&**other.id()))
+            || self
+                .records
+                .iter()
+                .any(|(other, record)| other != id && (&record.owner, record.ordinal) == slot && is_recent(record));
         if has_other && specs.iter().flatten().any(App::is_stop_first) {
             return;
         }
@@ -398,6 +412,7 @@ impl State {
                     && !record.is_up
                 {
                     record.is_started_by_us = true;
+                    record.was_started_by_us = true;
                     record.is_up = true;
                     record.started = Some((call.actor, view.now_ms()));
                 }
@@ -435,6 +450,8 @@ impl State {
             has_served: false,
             is_up: false,
             is_started_by_us: false,
+            created_ms: view.now_ms(),
+            was_started_by_us: false,
             started: None,
             memory: container.limits().memory,
         };

@@ -1,5 +1,7 @@
 //! Networks: created once, selected deterministically, replaced only when nothing of ours is left in them.
 
+use std::cmp::Reverse;
+
 use crds_schema::ObjectKey;
 use crds_schema::primitive::{NetworkSpec, Primitive};
 
@@ -70,11 +72,15 @@ fn name_conflict(world: &World, key: &ObjectKey, network: &NetworkSpec) -> Optio
     is_taken.then(|| Waiting::NameConflict { subject: format!("network/{}", network.engine_name) })
 }
 
-/// The one network of an object that counts: the oldest that is as wanted, else the oldest.
+/// The one network of an object that counts: of those that are as wanted, else of all, the one with most of our containers in it, so that
+/// the others can go, and the oldest of equals. While there are several, the Engine refuses what names one by its name.
 pub(crate) fn selected<'world>(world: &'world World, key: &ObjectKey) -> Option<&'world ObservedNetwork> {
     let desired = world.desired(key);
     let differs = |network: &ObservedNetwork| desired.is_some_and(|desired| !differences(network, desired).is_empty());
-    world.networks_of(key).min_by_key(|network| (differs(network), network.created_ms, network.id.clone()))
+    world.networks_of(key).min_by_key(|network| {
+        let members = world.members_of(&network.id).count();
+        (differs(network), Reverse(members), network.created_ms, network.id.clone())
+    })
 }
 
 fn differences(network: &ObservedNetwork, desired: &DesiredObject) -> Vec<FieldChange> {

@@ -428,6 +428,11 @@ mod tests {
     }
 
     #[test]
+    fn a_container_that_was_renamed_since_its_create_is_as_asked() {
+        check(|_, actual| actual.name = "somebodys-own".into(), &[]);
+    }
+
+    #[test]
     fn what_the_engine_dropped_is_named_with_both_values() {
         check(|_, actual| actual.config.exposed_ports.clear(), &["ports:  -> 80/tcp"]);
         let bindings = [("80/tcp".to_owned(), vec![":8080".to_owned()])];

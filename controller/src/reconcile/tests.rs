@@ -2,6 +2,8 @@
 
 mod another_engine;
 mod faulty_engine;
+mod generations;
+mod out_of_date;
 mod own_faults;
 mod panics;
 mod refusals;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{check, check_passes, settled};
 use crate::observed::VolumeDetail;
+use crate::plan::Action;
 use crate::testing::Scene;
 use crate::world::Removal;
 
@@ -116,4 +117,16 @@ fn a_volume_that_a_stranger_made_anew_is_not_ours_to_remove() {
     );
     scene.world.set_removal(&"Volume/data".parse().unwrap(), Removal::Approved { delete_volumes: true });
     check(&scene, "Volume/data", &expect![[""]]);
+}
+
+#[test]
+fn a_container_takes_the_labels_of_its_volumes_along() {
+    let mounts = json!([{"volume": "data", "path": "/data"}, {"tmpfs": "1MiB", "path": "/scratch"}]);
+    let mut scene = settled(&[("Volume/data", json!({}))]);
+    scene.want("Deployment/web", json!({"image": "web:1", "mounts": mounts}));
+    let steps = scene.plan("Deployment/web").steps;
+    let Action::CreateContainer(create) = &steps[0].action else { panic!("{:?}", steps[0].action) };
+    let labels = scene.engine.volumes["data"].labels.clone();
+    assert!(!labels.is_empty());
+    assert_eq!(create.volume_labels, [("data".to_owned(), labels)].into());
 }

@@ -264,6 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_that_a_create_would_make_anew_gets_its_labels() {
+        let mount = |name: &str| MountConfig {
+            destination: format!("/{name}"),
+            kind: MountKind::Volume(name.to_owned()),
+            read_only: false,
+        };
+        let labels = [("evenkeel.dev/instance".to_owned(), "main".to_owned())];
+        let container = ContainerCreate {
+            config: ContainerConfig { mounts: vec![mount("ours"), mount("anybodys")], ..Default::default() },
+            volume_labels: [("ours".to_owned(), labels.into())].into(),
+            ..Default::default()
+        };
+        let body = serde_json::to_value(container_body(&container)).unwrap();
+        let mounts = &body["HostConfig"]["Mounts"];
+        assert_eq!(mounts[0]["VolumeOptions"], json!({ "Labels": { "evenkeel.dev/instance": "main" } }));
+        assert!(mounts[1].get("VolumeOptions").is_none());
+    }
+
+    #[test]
     fn an_update_leaves_out_what_is_zero_and_sends_memory_with_swap() {
         let body = |limits: Limits| serde_json::to_value(update_body(&limits)).unwrap();
         assert_eq!(body(Limits::default()), json!({}));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use planner::observed::{ContainerConfig, ContainerState, Health, Limits};
+use planner::observed::{ContainerConfig, ContainerState, Health, Limits, MountConfig, MountKind};
 use planner::ownership::LABEL_INSTANCE;
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 use tokio::time::{Instant, sleep};
@@ -386,4 +386,21 @@ fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_makes_a_volume_anew_that_went_and_with_the_labels_that_it_brings() {
+    let engine = SimulatedEngine::default();
+    engine.pull_image("web:1").await.unwrap();
+    let labels: std::collections::BTreeMap<String, String> = [("whose".to_owned(), "ours".to_owned())].into();
+    let volume = VolumeCreate { name: "data".to_owned(), labels: labels.clone(), ..VolumeCreate::default() };
+    engine.create_volume(&volume).await.unwrap();
+    engine.external_remove_volume("data").unwrap();
+    let mut create = container("web", "web:1");
+    let kind = MountKind::Volume("data".to_owned());
+    create.config.mounts.push(MountConfig { destination: "/data".to_owned(), kind, read_only: false });
+    create.volume_labels.insert("data".to_owned(), labels.clone());
+    engine.create_container(&create).await.unwrap();
+    let volumes = engine.peek_volumes();
+    assert_eq!(volumes.iter().map(|volume| &volume.labels).collect::<Vec<_>>(), [&labels]);
 }

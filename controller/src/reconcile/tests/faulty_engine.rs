@@ -1,8 +1,11 @@
-//! The simulated Engine, but with more wrong than it can do itself: creations that panic, and creations that warn.
+//! The simulated Engine, but with more wrong than it can do itself: creations that panic, and creations that warn; events that are
+//! lost, and lists that are out of date.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, NetworkDetail, VolumeDetail};
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
@@ -10,8 +13,8 @@ use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate
 use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
 
-/// An Engine whose creations go wrong.
-#[derive(Debug)]
+/// An Engine of which more goes wrong; nothing, as long as nothing is set.
+#[derive(Debug, Default)]
 pub(super) struct FaultyEngine {
     pub(super) inner: SimulatedEngine,
     /// What the names of the containers begin with whose creation panics.
@@ -20,6 +23,10 @@ pub(super) struct FaultyEngine {
     pub(super) is_panicking: AtomicBool,
     /// What it says that it will not do, at each creation.
     pub(super) warnings: Vec<String>,
+    /// Whether its events are lost.
+    pub(super) is_silent: Arc<AtomicBool>,
+    /// The id of a container that its lists lack.
+    pub(super) unlisted: Mutex<Option<String>>,
 }
 
 #[async_trait]
@@ -29,11 +36,16 @@ impl Engine for FaultyEngine {
     }
 
     async fn events(&self) -> Result<BoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
-        self.inner.events().await
+        let is_silent = Arc::clone(&self.is_silent);
+        let events = self.inner.events().await?;
+        Ok(events.filter(move |_| std::future::ready(!is_silent.load(Ordering::Relaxed))).boxed())
     }
 
     async fn list_containers(&self, instance: &str) -> Result<Vec<ContainerSummary>, EngineError> {
-        self.inner.list_containers(instance).await
+        let mut listed = self.inner.list_containers(instance).await?;
+        let unlisted = self.unlisted.lock().unwrap();
+        listed.retain(|summary| Some(&summary.id) != unlisted.as_ref());
+        Ok(listed)
     }
 
     async fn list_networks(&self) -> Result<Vec<NetworkDetail>, EngineError> {

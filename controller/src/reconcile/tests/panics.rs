@@ -9,14 +9,12 @@ use tokio::time::sleep;
 use super::faulty_engine::FaultyEngine;
 use super::stage::{Stage, deployment, key};
 use crate::engine::Engine;
-use crate::engine::simulated::SimulatedEngine;
 use crate::store::record::FinishedPass;
 
 /// Three deployments, of which the passes over one panic.
 fn start() -> (Stage, Arc<FaultyEngine>) {
     let is_panicking = AtomicBool::new(true);
-    let engine =
-        Arc::new(FaultyEngine { inner: SimulatedEngine::default(), victim: "bad", is_panicking, warnings: Vec::new() });
+    let engine = Arc::new(FaultyEngine { victim: "bad", is_panicking, ..FaultyEngine::default() });
     let manifests = ["bad", "good", "fine"].map(|name| deployment(name, &format!("{name}:1"), "")).concat();
     let shared: Arc<dyn Engine> = Arc::clone(&engine) as Arc<dyn Engine>;
     (Stage::start(shared, &manifests), engine)

@@ -1,7 +1,6 @@
 //! What the Engine refuses is told in its own words, tried again less and less often, and keeps nobody else waiting.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -191,12 +190,7 @@ async fn an_image_that_went_before_the_create_is_fetched_again() {
 #[tokio::test(start_paused = true)]
 async fn what_the_engine_warns_of_is_told() {
     let warning = "Published ports are discarded when using host network mode";
-    let engine = FaultyEngine {
-        inner: SimulatedEngine::default(),
-        victim: "nobody",
-        is_panicking: AtomicBool::new(false),
-        warnings: vec![warning.to_owned()],
-    };
+    let engine = FaultyEngine { warnings: vec![warning.to_owned()], ..FaultyEngine::default() };
     let stage = Stage::start(Arc::new(engine), &deployment("web", "web:1", ""));
     stage.until("it serves", |stage| stage.reason("Deployment/web") == "Converged").await;
     let events = stage.core.board.events(Some(&key("Deployment/web")), 0);

@@ -1,0 +1,6 @@
+//! A whole controller on the simulated Engine, over more than one life.
+
+mod blind_start;
+mod lease;
+mod prune;
+mod stage;
