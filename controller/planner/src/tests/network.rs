@@ -150,36 +150,46 @@ fn a_network_that_was_removed_under_a_stopped_container_comes_back_and_the_conta
     );
 }
 
-#[test]
-fn of_two_networks_the_oldest_stays_and_the_members_of_the_other_move() {
-    let mut scene = web(json!({"image": "web:1", "networks": ["back"]}));
+/// Puts an older twin of a network beside it.
+fn add_older_twin(scene: &mut Scene) -> String {
     let id = scene.network_id("back");
     let mut twin = scene.engine.networks[&id].clone();
     (twin.id, twin.created_ms) = ("a".repeat(64), 5);
+    let twin_id = twin.id.clone();
     scene.world.observe_network(&twin);
     scene.engine.networks.insert(twin.id.clone(), twin);
+    twin_id
+}
+
+#[test]
+fn of_two_networks_the_one_that_is_used_stays_and_nobody_moves() {
+    let mut scene = web(json!({"image": "web:1", "networks": ["back"]}));
+    let used = scene.network_id("back");
+    add_older_twin(&mut scene);
     check_passes(
         &mut scene,
         &expect![[r#"
-            Deployment/web at 0s
-            []  -> #1 container/web-AAAAAAAA-0-next  Create  made for a network back that is gone
-            [1] -> #2 container/web-AAAAAAAA-0-next  Verify  compare with what was asked for
-            [2] -> #3 container/web-AAAAAAAA-0-next  Start   created
-            found: container/web-AAAAAAAA-0 ContainerUnusable: made for a network back that is gone
-            Deployment/web at 5s
-            []  -> #1 container/web-AAAAAAAA-0-next  Disconnect back  ready
-            [1] -> #2 container/web-AAAAAAAA-0-next  Connect back     ready
-            [2] -> #3 container/web-AAAAAAAA-0       Update           not to be started again by the Engine
-            [3] -> #4 container/web-AAAAAAAA-0       Stop 10s         replaced by web-AAAAAAAA-0-next
-            [4] -> #5 container/web-AAAAAAAA-0       Remove           replaced by web-AAAAAAAA-0-next
-            Network/back at 5s
+            Network/back at 0s
             [] -> #1 network/back  Remove  a duplicate
-            found: network/back DuplicateNetwork: network 000000000000 is a duplicate
-            Deployment/web at 5s
-            [] -> #1 container/web-AAAAAAAA-0-next  Rename web-AAAAAAAA-0  created
+            found: network/back DuplicateNetwork: network aaaaaaaaaaaa is a duplicate
         "#]],
     );
-    assert_eq!(scene.engine.networks.len(), 1);
+    assert_eq!(scene.engine.networks.keys().collect::<Vec<_>>(), [&used]);
+}
+
+#[test]
+fn of_two_networks_that_nobody_uses_the_oldest_stays() {
+    let mut scene = web(json!({"image": "web:1", "networks": ["back"], "replicas": 0}));
+    let oldest = add_older_twin(&mut scene);
+    check_passes(
+        &mut scene,
+        &expect![[r#"
+            Network/back at 0s
+            [] -> #1 network/back  Remove  a duplicate
+            found: network/back DuplicateNetwork: network 000000000000 is a duplicate
+        "#]],
+    );
+    assert_eq!(scene.engine.networks.keys().collect::<Vec<_>>(), [&oldest]);
 }
 
 #[test]
