@@ -34,21 +34,6 @@ pub(super) enum Covered {
     By(&'static [&'static str]),
     /// Nothing: Evenkeel cannot do yet what it is a fault of.
     NotYet(&'static str),
-    /// Nothing yet: it is to be written.
-    Planned(Ring),
-}
-
-/// Where a test is to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ring {
-    /// A simulated world.
-    Simulation,
-    /// A real Engine, or a real disk, that fails.
-    RealEngine,
-    /// The tasks of the controller, and who watches them.
-    Supervision,
-    /// Nobody has begun.
-    Open,
 }
 
 /// Faults of one subject.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 
-use super::catalogue::{Covered, Fault, Ring, Section};
+use super::catalogue::{Covered, Fault, Section};
 use super::sources::root;
 
 /// The catalogue as Markdown.
@@ -13,16 +13,10 @@ pub(super) fn table(sections: &[Section]) -> String {
     let count = |is_counted: fn(&Covered) -> bool| all.iter().filter(|fault| is_counted(&fault.covered)).count();
     let covered = count(|covered| matches!(covered, Covered::By(_)));
     let not_yet = count(|covered| matches!(covered, Covered::NotYet(_)));
-    let planned = count(|covered| matches!(covered, Covered::Planned(_)));
     let mut text = format!(
-        "Of {} faults, {covered} are covered by tests, {not_yet} wait for a capability that Evenkeel does not have",
+        "Of {} faults, {covered} are covered by tests and {not_yet} wait for a capability that Evenkeel does not have. Generated \
+         from `tests/reliability/catalogue`; a test checks that each test that is named is there.\n",
         all.len()
-    );
-    if planned > 0 {
-        write!(text, ", and {planned} are still to be written").unwrap();
-    }
-    text.push_str(
-        ". Generated from `tests/reliability/catalogue`; a test checks that each test that is named is there.\n",
     );
     for section in sections {
         write!(text, "\n### {}\n\n| | Fault | Covered by |\n|---|---|---|\n", section.title).unwrap();
@@ -37,18 +31,15 @@ fn coverage(covered: &Covered) -> String {
     match covered {
         Covered::By(tests) => tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join("<br>"),
         Covered::NotYet(capability) => format!("*not yet: {capability}*"),
-        Covered::Planned(Ring::Simulation) => "*to be written: simulation*".to_owned(),
-        Covered::Planned(Ring::RealEngine) => "*to be written: real faults*".to_owned(),
-        Covered::Planned(Ring::Supervision) => "*to be written: supervision of tasks*".to_owned(),
-        Covered::Planned(Ring::Open) => "*to be written*".to_owned(),
     }
 }
+
+/// Two tests may write at once.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Fails unless a table stands between the marks of this name, or puts it there.
 pub(crate) fn check_part(name: &str, table: &str) {
     let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->\n"));
-    // Two tests may write at once.
-    static WRITING: Mutex<()> = Mutex::new(());
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = root().join("docs/reliability.md");
     let text = fs::read_to_string(&path).unwrap();

@@ -35,7 +35,7 @@ impl ProcessKv {
             Some(Mutant::HoardsEvents) => broken.retain(|key, value| !(key.starts_with("event/") && value.is_none())),
             Some(Mutant::DropsCauses) => {
                 for (_, value) in broken.iter_mut().filter(|(key, _)| key.starts_with("intent/")) {
-                    *value = value.as_ref().map(|value| without_cause(value));
+                    *value = value.as_ref().map(without_cause);
                 }
             }
             _ => return Cow::Borrowed(batch),
@@ -61,7 +61,7 @@ impl Kv for ProcessKv {
         let batch = self.broken(batch);
         let batch = batch.as_ref();
         for (key, value) in batch.iter().filter(|(key, _)| key.starts_with("intent/")) {
-            if let Some(fault) = value.as_ref().and_then(|value| fault_of_intent(value)) {
+            if let Some(fault) = value.as_ref().and_then(fault_of_intent) {
                 self.oracle.accuse(format!("A2: `{key}` {fault}"));
             }
         }

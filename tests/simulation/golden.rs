@@ -96,7 +96,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         meddle("engine restarted", writer(), |sim| sim.engine.external_restart_daemon(DaemonRestart::StopsAll)),
         meddle("engine restarted live", joined(), |sim| sim.engine.external_restart_daemon(DaemonRestart::KeepsAll)),
         meddle("container removed", joined(), |sim| {
-            on_first(sim, "web", |sim, id| drop(sim.engine.external_remove(id)))
+            on_first(sim, "web", |sim, id| drop(sim.engine.external_remove(id)));
         }),
         meddle("container stopped", one(), |sim| on_first(sim, "web", |sim, id| drop(sim.engine.external_stop(id, 1)))),
         meddle("container renamed", one(), |sim| {

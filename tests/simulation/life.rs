@@ -89,11 +89,6 @@ impl Life {
         self.lock().is_dead
     }
 
-    /// Whether it is frozen.
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.lock().is_frozen
-    }
-
     /// How many points it has passed.
     pub(crate) fn points(&self) -> u64 {
         self.lock().points

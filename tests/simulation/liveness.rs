@@ -15,7 +15,7 @@ use super::wanted::{App, Spec, Wanted};
 /// How often a directory is read of which nothing is heard.
 const POLL: Duration = Duration::from_secs(30);
 /// How long a controller may take to look at an Engine that is back.
-const ENGINE_BACK: Duration = Duration::from_secs(60);
+const ENGINE_BACK: Duration = Duration::from_mins(1);
 /// For how long objects fail: longer only costs time, since by then each tries as rarely as it ever will.
 const HOURS: u64 = 3;
 /// How many changing calls an hour may be spent on objects that fail for ever: one try in five minutes for each of two, four calls

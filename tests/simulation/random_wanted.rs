@@ -82,7 +82,7 @@ pub(crate) fn mended(mut wanted: Wanted, random: &mut fastrand::Rng) -> Wanted {
                 .apps()
                 .any(|(other, app)| other.namespace == key.namespace && other.name.as_str() == *name && !app.is_stopped)
         };
-        app.depends_on.retain(|name| is_up(&name));
+        app.depends_on.retain(|name| is_up(name));
     }
     wanted
 }

@@ -38,15 +38,13 @@ impl Write {
     pub async fn commit(self) -> Result<(), StoreError> {
         let store = self.store.clone();
         let acknowledgement = store.submit(self, CommitMode::Durable)?;
-        match acknowledgement {
-            Some(acknowledgement) => match tokio::time::timeout(COMMIT_DEADLINE, acknowledgement).await {
-                Ok(outcome) => outcome.unwrap_or(Err(StoreError::Closed)),
-                Err(_elapsed) => Err(store.give_up()),
-            },
-            None => {
-                store.await_commit_time().await;
-                Ok(())
-            }
+        let Some(acknowledgement) = acknowledgement else {
+            store.await_commit_time().await;
+            return Ok(());
+        };
+        match tokio::time::timeout(COMMIT_DEADLINE, acknowledgement).await {
+            Ok(outcome) => outcome.unwrap_or(Err(StoreError::Closed)),
+            Err(_elapsed) => Err(store.give_up()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! States of a container.
 
-use super::Covered::{By, NotYet, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -18,7 +18,13 @@ pub(super) const FAULTS: &[Fault] = &[
         "a program ends again and again",
         By(&["lifecycle::a_container_that_ends_again_and_again_is_told_as_a_crash_loop_and_mended_by_a_change"]),
     ),
-    fault("C03", "the first process is killed for want of memory", Planned(Ring::Open)),
+    fault(
+        "C03",
+        "the first process is killed for want of memory",
+        By(&[
+            "controller::reconcile::tests::own_faults::a_program_that_is_killed_for_want_of_memory_is_told_as_that_and_tried_again",
+        ]),
+    ),
     fault("C04", "another process of the container is killed for want of memory", NotYet("telling of killed children")),
     fault(
         "C05",

@@ -1,7 +1,7 @@
 //! The stream of events.
 
-use super::Covered::{By, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::By;
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -56,7 +56,11 @@ pub(super) const FAULTS: &[Fault] = &[
         "an event is handled when it is no longer true",
         By(&["simulation::seeds::random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed"]),
     ),
-    fault("V09", "a flood of events", Planned(Ring::Simulation)),
+    fault(
+        "V09",
+        "a flood of events",
+        By(&["controller::reconcile::tests::own_faults::a_flood_of_events_loses_nothing_that_matters"]),
+    ),
     fault(
         "V10",
         "an event that cannot be read, of an unknown action, or huge",

@@ -1,7 +1,7 @@
 //! The controller itself.
 
-use super::Covered::{By, NotYet, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -35,7 +35,13 @@ pub(super) const FAULTS: &[Fault] = &[
             "controller::reconcile::tests::panics::a_panic_in_one_pass_is_caught_and_told_and_the_others_converge",
         ]),
     ),
-    fault("P06", "one task panics", Planned(Ring::Supervision)),
+    fault(
+        "P06",
+        "one task panics",
+        By(&[
+            "controller::reconcile::tests::own_faults::a_loop_that_panics_is_told_of_and_begun_anew_and_the_others_go_on",
+        ]),
+    ),
     fault(
         "P07",
         "it is told to end",

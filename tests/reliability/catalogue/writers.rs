@@ -1,7 +1,7 @@
 //! Other writers.
 
-use super::Covered::{By, NotYet, Planned};
-use super::{Fault, Ring, fault};
+use super::Covered::{By, NotYet};
+use super::{Fault, fault};
 
 pub(super) const FAULTS: &[Fault] = &[
     fault(
@@ -20,7 +20,11 @@ pub(super) const FAULTS: &[Fault] = &[
             "controller::lease::tests::a_second_controller_is_told_who_holds_the_lease_until_it_is_released",
         ]),
     ),
-    fault("W03", "a holder of the lease that sleeps beyond its time and goes on", Planned(Ring::Simulation)),
+    fault(
+        "W03",
+        "a holder of the lease that sleeps beyond its time and goes on",
+        By(&["simulation::controllers::a_controller_that_was_followed_while_it_slept_changes_nothing_when_it_wakes"]),
+    ),
     fault("W04", "somebody changes again and again what is put right", NotYet("damping of contested fields")),
     fault(
         "W05",

@@ -124,7 +124,7 @@ impl BrokenEngine {
             }
             Mutant::CreatesAnotherVersion => {
                 let env = create.config.env.iter_mut().filter(|entry| entry.starts_with("VERSION="));
-                env.for_each(|entry| *entry = "VERSION=999".to_owned());
+                env.for_each(|entry| "VERSION=999".clone_into(entry));
             }
             Mutant::BelievesWhatItAsked | Mutant::EngineDropsLimits => {
                 create.limits.memory = 0;
