@@ -404,7 +404,7 @@ impl Reflector {
             }
             Some(id)
         });
-        inspections.buffer_unordered(INSPECT_CONCURRENCY).filter_map(async |unseen| unseen).collect().await
+        inspections.buffer_unordered(INSPECT_CONCURRENCY).filter_map(std::future::ready).collect().await
     }
 
     /// Asks what a container is now, and wakes its owner.
