@@ -434,11 +434,13 @@ impl Reconciler {
 
     /// Decides when the key is looked at again, and tells the status.
     async fn conclude(&self, key: &ObjectKey, plan: &Plan, outcomes: &[StepOutcome]) -> ReconcileResult {
-        let failed = plan.steps.iter().zip(outcomes).find_map(|(step, outcome)| match outcome {
+        let failures = plan.steps.iter().zip(outcomes).filter_map(|(step, outcome)| match outcome {
             StepOutcome::Failed(error) => Some((step, error.clone())),
             StepOutcome::Differs(_, fields) => Some((step, not_as_asked(step, fields))),
             StepOutcome::Done(_) | StepOutcome::Skipped => None,
         });
+        // Of several, one whose outcome nobody knows weighs most: it must be looked for, whatever else failed. Else the first counts.
+        let failed = failures.min_by_key(|(_, error)| !error.kind.is_outcome_unknown());
         let Some((step, error)) = failed else {
             if self.count_done(key, plan) > SAME_AGAIN {
                 let message = "the engine says that it is done, and it is to be done again".to_owned();

@@ -42,6 +42,9 @@ const EPOCH_MS: i64 = 1_700_000_000_000;
 /// The instance of the first controller.
 pub(crate) const INSTANCE: &str = "default";
 
+/// The data directory of the first controller.
+const DATA_DIR: &str = "data-dir-1";
+
 /// The world of one run.
 pub(crate) struct Sim {
     pub(crate) engine: SimulatedEngine,
@@ -131,7 +134,7 @@ impl Sim {
         self.told.begin(self.is_restricted);
         let start = Start {
             instance: INSTANCE,
-            data_dir_id: "data-dir-1",
+            data_dir_id: DATA_DIR,
             disk: self.disk.clone(),
             exclusion: Exclusion::Lease,
             is_restricted: self.is_restricted,
@@ -143,6 +146,10 @@ impl Sim {
     pub(crate) fn start_process(&mut self, start: Start) -> Process {
         self.next_pid += 1;
         let pid = self.next_pid;
+        if start.data_dir_id != DATA_DIR {
+            // Another store counts its own generations.
+            self.told.begin(true);
+        }
         let life = Life::default();
         let (oracle, trace) = (self.oracle.clone(), self.trace.clone());
         trace.say(&format!("start {pid}"));
@@ -232,6 +239,8 @@ impl Sim {
         self.trace.say(&format!("kill {}", process.pid));
         self.trace.count("controller: kill");
         process.end().await;
+        // What was told and not durable may be forgotten.
+        self.told.begin(true);
         self.disk = survivor(&self.disk, &mut self.random, &self.trace);
     }
 

@@ -8,4 +8,5 @@ mod own_faults;
 mod panics;
 mod refusals;
 mod stage;
+mod two_failures;
 mod unseen;
