@@ -1,7 +1,7 @@
 # Everything that is done with this repository, by name. `make` alone lists it. The work itself is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-engines bench fmt lint schemas release ci
+.PHONY: help demo demo-clean test test-engines soak-engine bench fmt lint schemas release ci
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -17,6 +17,9 @@ test: ## All tests; those that need an Engine are skipped where there is none, a
 
 test-engines: ## The Engine tests on Docker 20.10 and 28, with both image stores (root, Debian)
 	@scripts/test-engines.sh
+
+soak-engine: ## A real Engine meddled with for an hour, or for MINUTES=, with SEED= of the meddler's; a table at the end
+	EVENKEEL_SOAK_MINUTES=$(or $(MINUTES),60) $(if $(SEED),EVENKEEL_SOAK_SEED=$(SEED)) cargo test --package evenkeel --test it soak:: -- --nocapture
 
 bench: ## The benchmarks, as ratios (some minutes; alone: bench-cold, -repair, -steady, -simulated, -start, -load, -plan)
 	@scripts/bench.sh

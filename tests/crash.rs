@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::engine::{TestBed, Which, eventually};
 use crate::support::scene::{NOTHING, PATIENCE, object, scene, sleeper};
+use crate::support::seen::Seen;
+use crate::support::setting;
 
 /// How often the controller is killed, where `EVENKEEL_CRASHES` does not say otherwise.
 const CRASHES: u32 = 100;
@@ -86,20 +88,20 @@ impl Wanted {
         let mut differences = Vec::new();
         let deployments = self.deployments();
         let wanted: usize = deployments.values().sum();
-        let all = containers(bed);
+        let all = bed.seen();
         if all.len() != wanted {
             differences.push(format!("{} containers instead of {wanted}", all.len()));
         }
         for (name, replicas) in deployments {
             let version = if name == SCALED { String::new() } else { self.version.to_string() };
             let of_name = all.iter().filter(|container| container.object == name);
-            let good = of_name.filter(|container| container.is_running && container.version == version).count();
+            let is_good = |container: &&Seen| container.status == "running" && container.variable("VERSION") == version;
+            let good = of_name.filter(is_good).count();
             if good != replicas {
                 differences.push(format!("{name}: {good} of {replicas} run as wanted"));
             }
         }
-        let instance = format!("label=evenkeel.dev/instance={}", bed.instance());
-        let networks = bed.docker(&["network", "ls", "--quiet", "--filter", &instance]).lines().count();
+        let networks = bed.network_names().len();
         if networks != usize::from(!self.is_reduced) {
             differences.push(format!("{networks} networks"));
         }
@@ -107,39 +109,9 @@ impl Wanted {
     }
 }
 
-struct Seen {
-    object: String,
-    version: String,
-    is_running: bool,
-}
-
-fn containers(bed: &TestBed) -> Vec<Seen> {
-    let instance = format!("label=evenkeel.dev/instance={}", bed.instance());
-    let named = "label=evenkeel.dev/name";
-    let listed = bed.docker(&["ps", "--all", "--no-trunc", "--quiet", "--filter", &instance, "--filter", named]);
-    let ids: Vec<&str> = listed.lines().collect();
-    if ids.is_empty() {
-        return Vec::new();
-    }
-    // One that goes between the two calls makes the client fail, but the others are printed all the same.
-    let inspected = bed.engine().docker(&[["inspect", "--type", "container"].as_slice(), &ids].concat());
-    let inspected: Vec<serde_json::Value> = serde_json::from_slice(&inspected.stdout).unwrap_or_default();
-    let to_seen = |container: &serde_json::Value| {
-        let env = container["Config"]["Env"].as_array().cloned().unwrap_or_default();
-        let version = env.iter().find_map(|line| line.as_str()?.strip_prefix("VERSION=")).unwrap_or_default();
-        Seen {
-            object: container["Config"]["Labels"]["evenkeel.dev/name"].as_str().unwrap_or_default().to_owned(),
-            version: version.to_owned(),
-            is_running: container["State"]["Running"] == true,
-        }
-    };
-    inspected.iter().map(to_seen).collect()
-}
-
 /// The names of the volumes.
 fn volumes(bed: &TestBed) -> BTreeSet<String> {
-    let instance = format!("label=evenkeel.dev/instance={}", bed.instance());
-    bed.docker(&["volume", "ls", "--quiet", "--filter", &instance]).lines().map(str::to_owned).collect()
+    bed.volume_names().into_iter().collect()
 }
 
 /// Adds a line to what each writer that is wanted has in its volume, and fails the test where one of an earlier round is gone.
@@ -170,9 +142,9 @@ fn await_step(bed: &TestBed, before: usize) {
 #[test]
 fn whenever_the_controller_is_killed_the_next_one_converges_without_a_duplicate_an_orphan_or_a_lost_volume() {
     let Some(mut bed) = scene("whenever_the_controller_is_killed") else { return };
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let crashes = number("EVENKEEL_CRASHES").and_then(|crashes| u32::try_from(crashes).ok()).unwrap_or(CRASHES);
-    let seed = number("EVENKEEL_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let crashes = setting::number("EVENKEEL_CRASHES").and_then(|crashes| u32::try_from(crashes).ok());
+    let crashes = crashes.unwrap_or(CRASHES);
+    let seed = setting::seed("EVENKEEL_SEED");
     let mut random = fastrand::Rng::with_seed(seed);
     let began = Instant::now();
     let arguments = ["--prune-delay", "0s", "--prune-limit", "100%", "--log-level", "info"];

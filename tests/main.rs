@@ -30,5 +30,7 @@ mod lifecycle;
 mod prune;
 // The controller killed at any moment, a hundred times.
 mod crash;
+// A world that is meddled with for as long as one likes, and gauges that stay flat.
+mod soak;
 // The store's recovery ladder, through the program.
 mod recovery;

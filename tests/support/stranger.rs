@@ -11,9 +11,10 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    /// A container that runs and does nothing; `options` are those of `docker run`.
+    /// A container that runs for longer than any test and does nothing; `options` are those of `docker run`.
     pub(crate) fn container(bed: &TestBed, name: &str, options: &[&str]) -> Self {
-        let run = [&["run", "--detach", "--init", "--name", name], options, &[BUSYBOX, "/bin/sleep", "3600"]].concat();
+        let run =
+            [&["run", "--detach", "--init", "--name", name], options, &[BUSYBOX, "/bin/sleep", "604800"]].concat();
         Self::made(bed, &run, &["rm", "--force", "--volumes"])
     }
 
