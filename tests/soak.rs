@@ -85,7 +85,7 @@ fn await_converged(bed: &TestBed, wanted: &Wanted, at: &str) {
     let mut next_word = Instant::now() + WORD_TIME;
     eventually(&format!("{at}: the world is as wanted"), PATIENCE, || {
         let differences = truth::differences(bed, wanted);
-        if Instant::now() > next_word {
+        if Instant::now() > next_word && !differences.is_empty() {
             say(&format!("soak: {at}: not yet: {differences:?}"));
             next_word = Instant::now() + WORD_TIME;
         }

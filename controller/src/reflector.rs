@@ -176,8 +176,7 @@ impl Reflector {
             None
         });
         let _reader_ends_with_us = AbortOnDrop(reader.abort_handle());
-        // What restarted while nobody listened looks the same in a list, but for its address.
-        self.doubt_everything();
+        self.doubt_inspections();
         if let Err(error) = self.relist().await {
             return error;
         }
@@ -227,17 +226,23 @@ impl Reflector {
                 self.take_hint(&event, &mut hints);
             }
             if is_overrun.swap(false, Ordering::Relaxed) {
+                self.doubt_inspections();
                 next_resync = Instant::now();
             }
             if next_resync <= Instant::now() {
-                hints = Hints::default();
+                (hints.networks, hints.volumes) = (false, false);
                 self.relist().await?;
                 on_relisted();
                 next_resync = Instant::now() + self.resync;
-            } else {
-                self.look(&mut hints).await?;
             }
+            // After a full list as well: it does not show everything that events tell of, such as a container's limits.
+            self.look(&mut hints).await?;
         }
+    }
+
+    /// Events were missed, and lists show only a part of what they told: the next list inspects every container.
+    fn doubt_inspections(&self) {
+        self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
     fn take_hint(&self, event: &EngineEvent, hints: &mut Hints) {
@@ -349,11 +354,6 @@ impl Reflector {
         }
         self.inspect_images().await;
         Ok(())
-    }
-
-    /// The next list inspects every container anew.
-    fn doubt_everything(&self) {
-        self.inspected.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
     fn wants_volumes(&self) -> bool {

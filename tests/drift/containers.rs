@@ -201,3 +201,33 @@ fn a_suspended_object_stays_as_it_was_left() {
     bed.write("web.yaml", &deployment("web", ""));
     assert_eq!(await_running(&bed, "web")["Id"], before.as_str());
 }
+
+#[test]
+fn a_limit_that_is_changed_while_another_replica_is_being_stopped_is_put_back_soon() {
+    let test_name = "a_limit_changed_during_a_stop";
+    let Some(engine) = engine_or_skip(test_name) else { return };
+    let mut bed = TestBed::new(engine, test_name);
+    // Without an init, the program does not end before the grace is over: a pass that lasts longer than a resync.
+    let slow = |replicas: u32| {
+        let more = format!("replicas: {replicas}, resources: {{ memory: 64MiB }}");
+        let text = deployment("web", &more);
+        assert!(text.contains("init: true, stop: { grace: 1s }"), "{text}");
+        text.replace("init: true, stop: { grace: 1s }", "stop: { grace: 6s }")
+    };
+    bed.write("web.yaml", &slow(2));
+    bed.start_with(&["--resync", "1s"]);
+    bed.wait_until_ready();
+    await_ready(&bed, "Deployment", "web");
+    let names = names_of(&bed, Which::Running, "web");
+    bed.write("web.yaml", &slow(1));
+    let stopping = eventually("one of them is being stopped", PATIENCE, || {
+        let is_disarmed =
+            |name: &&String| bed.inspect("container", name)["HostConfig"]["RestartPolicy"]["Name"] == "no";
+        names.iter().find(is_disarmed)
+    });
+    let kept = names.iter().find(|name| *name != stopping).unwrap();
+    bed.docker(&["update", "--memory", "96m", "--memory-swap", "192m", kept]);
+    assert_eq!(bed.inspect("container", stopping)["State"]["Running"], true, "it is still being stopped");
+    await_warning(&bed, "Deployment", "web", "ContainerUpdated");
+    await_container(&bed, "web", "it has its limit", |container| container["HostConfig"]["Memory"] == 64 << 20);
+}

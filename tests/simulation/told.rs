@@ -22,7 +22,7 @@ const LOOK_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// The latest generation that was said to be observed, by object and when it came to be.
-    generations: BTreeMap<ObjectKey, u64>,
+    generations: BTreeMap<(ObjectKey, i64), u64>,
 }
 
 impl Told {
@@ -41,15 +41,13 @@ impl Sim {
         let records = process.board.objects();
         for record in &records {
             let observed = record.status.observed_generation;
-            let last = self.told.generations.entry(record.key.clone()).or_default();
+            let last = self.told.generations.entry((record.key.clone(), record.created_ms)).or_default();
             if observed < *last && observed > 0 {
                 let text = format!("S19: {} is told to be at generation {observed} after {last}", record.key);
                 self.oracle.accuse(text);
             }
             *last = (*last).max(observed);
         }
-        // One that was forgotten begins anew when it comes back.
-        self.told.generations.retain(|key, _| records.iter().any(|record| record.key == *key));
     }
 
     /// S22: everything that could grow has not. S23: the stream of events was read.
@@ -60,8 +58,13 @@ impl Sim {
         let counts = self.trace.counts();
         let (_, lost) = self.engine.recent_events();
         // Faults of the way keep it from being read.
-        let ways =
-            ["fault: frozen stream", "fault: frozen controller", "fault: delayed event", "fault: reordered event"];
+        let ways = [
+            "fault: frozen stream",
+            "fault: frozen controller",
+            "fault: delayed event",
+            "fault: reordered event",
+            "fault: killed at a point",
+        ];
         if lost > 0 && !ways.iter().any(|way| counts.contains_key(way)) {
             self.oracle.accuse(format!("S23: {lost} events were lost since nobody read them"));
         }
