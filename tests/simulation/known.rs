@@ -74,6 +74,11 @@ impl Known {
         self.versions.get(key).is_some_and(|versions| versions.len() > 1)
     }
 
+    /// Whether an object was in no manifest at some time.
+    pub(crate) fn was_ever_missing(&self, key: &ObjectKey) -> bool {
+        self.versions.get(key).is_some_and(|versions| versions.iter().any(|version| version.spec.is_none()))
+    }
+
     /// How many objects are wanted.
     pub(crate) fn present(&self) -> usize {
         self.versions.values().filter(|versions| versions.last().is_some_and(|last| last.spec.is_some())).count()

@@ -130,6 +130,11 @@ impl Oracle {
         self.lock().known.objects_ever()
     }
 
+    /// Whether an object that was wanted was in no manifest for a while.
+    pub(crate) fn was_ever_missing(&self, key: &ObjectKey) -> bool {
+        self.lock().known.was_ever_missing(key)
+    }
+
     /// A user confirms every prune from now on.
     pub(crate) fn confirm(&self) {
         self.lock().is_confirmed = true;

@@ -271,6 +271,11 @@ impl Sim {
         if self.mutant == Some(Mutant::BeginsAnew) {
             self.disk = MemoryKv::default();
         }
+        let counts = self.trace.counts();
+        if ["fault: disk full", "fault: broken store handle"].iter().any(|fault| counts.contains_key(fault)) {
+            // What it could not write is forgotten.
+            self.told.begin(true);
+        }
         self.is_restricted = false;
     }
 

@@ -22,7 +22,7 @@ const LOOK_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// The latest generation that was said to be observed, by object and when it came to be.
-    generations: BTreeMap<(ObjectKey, i64), u64>,
+    generations: BTreeMap<ObjectKey, u64>,
 }
 
 impl Told {
@@ -41,8 +41,9 @@ impl Sim {
         let records = process.board.objects();
         for record in &records {
             let observed = record.status.observed_generation;
-            let last = self.told.generations.entry((record.key.clone(), record.created_ms)).or_default();
-            if observed < *last && observed > 0 {
+            let last = self.told.generations.entry(record.key.clone()).or_default();
+            // One that was in no manifest for a while begins anew when it comes back.
+            if observed < *last && observed > 0 && !self.oracle.was_ever_missing(&record.key) {
                 let text = format!("S19: {} is told to be at generation {observed} after {last}", record.key);
                 self.oracle.accuse(text);
             }
