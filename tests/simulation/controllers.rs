@@ -157,6 +157,8 @@ async fn follow_up(sim: &mut Sim, second: Process, wanted: &Wanted) -> Result<()
     first.end().await;
     sim.disk = second.disk.clone();
     sim.running = Some(second);
+    // It counts its own generations.
+    sim.told.begin(true);
     sim.converge(wanted).await.map(|_| ())
 }
 
