@@ -63,7 +63,11 @@ impl Meddler {
             4 => ("meddle: docker start", engine.external_start(id)),
             5 => ("meddle: docker rm -f", engine.external_remove(id)),
             6 => ("meddle: docker pause", engine.external_pause(id)),
-            7 => ("meddle: docker unpause", engine.external_unpause(id)),
+            7 => {
+                // One that does not run cannot be paused before.
+                drop(engine.external_pause(id));
+                ("meddle: docker unpause", engine.external_unpause(id))
+            }
             8 => {
                 self.made += 1;
                 ("meddle: docker rename", engine.external_rename(id, &format!("{MEDDLED}{}", self.made)))

@@ -34,7 +34,7 @@ fn random_runs_do_nothing_that_is_not_allowed_and_converge_when_healed() {
     for (what, times) in &sum.counts {
         println!("{times:>12}  {what}");
     }
-    let never = if count >= SEEDS { never_happened(&sum.counts) } else { Vec::new() };
+    let never = if count >= SEEDS { never_happened(&sum.counts, count) } else { Vec::new() };
     assert!(never.is_empty(), "these never happened in {count} seeds: {never:?}");
     assert!(sum.failed.is_empty(), "{} seeds fail: {:#?}", sum.failed.len(), sum.failed);
 }
