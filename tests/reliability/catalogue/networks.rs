@@ -54,7 +54,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "N10",
         "two networks of one name",
         By(&[
-            "planner::tests::network::of_two_networks_the_oldest_stays_and_the_members_of_the_other_move",
+            "planner::tests::network::of_two_networks_the_one_that_is_used_stays_and_nobody_moves",
             "contract: two networks of one name",
         ]),
     ),
