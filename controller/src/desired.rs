@@ -105,6 +105,12 @@ impl DesiredState {
         check: &impl Fn(&AnyObject) -> Vec<Diagnostic>,
         merged: &mut Merged,
     ) {
+        let is_blank = bytes.trim_ascii().is_empty();
+        if is_blank {
+            // Perhaps it is just being written: what is missing may belong into it, for as long as it is blank. Where it is known what
+            // it held, that is an error besides.
+            merged.broken_files.push(name.to_owned());
+        }
         let before = self.good_files.get(name);
         if let Some(before) = before
             && !before.bytes.is_empty()
@@ -120,10 +126,6 @@ impl DesiredState {
         if file.objects.is_empty() && diagnostics.is_empty() && held_objects > 0 {
             diagnostics.push(became_empty(name, held_objects));
         }
-        if file.objects.is_empty() && bytes.trim_ascii().is_empty() {
-            // Perhaps it is just being written: what is missing may belong into it. Where it is known what it held, that is an error.
-            merged.broken_files.push(name.to_owned());
-        }
         let is_good = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         merged.diagnostics.extend(diagnostics.iter().cloned());
         if is_good {
@@ -132,7 +134,7 @@ impl DesiredState {
             }
             let good = GoodText { bytes: bytes.to_vec(), objects: file.objects, warnings: diagnostics };
             self.good_files.insert(name.to_owned(), good);
-        } else if merged.broken_files.last().map(String::as_str) != Some(name) {
+        } else if !is_blank {
             merged.broken_files.push(name.to_owned());
         }
     }
@@ -185,4 +187,27 @@ fn became_empty(name: &str, objects: usize) -> Diagnostic {
 
 fn place(name: &str) -> Span {
     Span { file: name.to_owned(), line: 1, column: 1, length: 0, snippet: String::new(), label: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds_schema::yaml::Loader;
+
+    use super::DesiredState;
+    use crate::source::{FileReading, Reading};
+
+    #[test]
+    fn a_blank_file_may_hold_what_is_missing_for_as_long_as_it_is_blank() {
+        let (mut desired, loader) = (DesiredState::default(), Loader::new());
+        let mut broken = |text: &str| {
+            let content = Ok(text.as_bytes().to_vec());
+            let file = FileReading { name: "a.yaml".to_owned(), directory: "/srv".to_owned(), content };
+            let reading = Reading { files: vec![file], problem: None };
+            desired.merge(&loader, &reading, |_| Vec::new()).broken_files
+        };
+        for blank in ["", "", "\n", "\n", " \n"] {
+            assert_eq!(broken(blank), ["a.yaml"], "{blank:?}");
+        }
+        assert!(broken("# nothing yet\n").is_empty());
+    }
 }
