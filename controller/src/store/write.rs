@@ -97,10 +97,19 @@ impl Write {
         let generation = match known {
             Some(known) if known.spec_hash == spec_hash => return known.generation,
             Some(known) => known.generation.saturating_add(1),
-            None => 1,
+            // It may have been damaged or lost: what was told of the object is not taken back.
+            None => self.generation_after_told(key, &spec_hash),
         };
         self.put(record_key, &GenerationRecord { generation, spec_hash });
         generation
+    }
+
+    /// The generation of a spec by what was told of its object; 1 where nothing was.
+    fn generation_after_told(&mut self, key: &ObjectKey, spec_hash: &str) -> Generation {
+        let told: Option<ObjectRecord> = self.get(&format!("{OBJECT}{key}"));
+        let Some(told) = told else { return 1 };
+        let is_same = hash_spec(&told.manifest) == spec_hash;
+        told.status.generation.saturating_add(u64::from(!is_same)).max(1)
     }
 
     /// Puts an object into a source's inventory.

@@ -74,6 +74,22 @@ async fn a_generation_counts_changes_of_the_spec_and_of_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_damaged_generation_goes_on_from_what_was_told_of_the_object() {
+    let kv = MemoryKv::default();
+    let store = Store::over_memory(kv.clone()).unwrap();
+    let mut record = object("Deployment/web");
+    record.manifest = json!({ "spec": { "a": 1 } });
+    record.status.generation = 7;
+    let mut write = store.write();
+    write.put_object(&record);
+    write.commit().await.unwrap();
+    kv.corrupt(&format!("generation/{}", record.key), b"{");
+    let store = Store::over_memory(kv.crash()).unwrap();
+    assert_eq!(store.write().observe_manifest(&record.key, &record.manifest), 7);
+    assert_eq!(store.write().observe_manifest(&record.key, &json!({ "spec": { "a": 2 } })), 8);
+}
+
+#[tokio::test]
 async fn events_are_capped_per_object_and_in_all_and_repeats_take_their_old_place() {
     let kv = MemoryKv::default();
     let store = Store::over_memory(kv.clone()).unwrap();
