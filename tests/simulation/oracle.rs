@@ -66,6 +66,8 @@ struct Record {
     is_started_by_us: bool,
     /// When it was created.
     created_ms: u64,
+    /// When it was first seen to be gone.
+    gone_ms: Option<u64>,
     /// A call of ours began some run of it.
     was_started_by_us: bool,
     /// Which process began it, and when.
@@ -284,8 +286,10 @@ impl State {
         }
         let is_other =
             |other: &ContainerView<'_>| other.id() != id && slot_of(other).as_ref() == Some(&(slot.0.clone(), slot.1));
-        // Somebody may have removed it a moment ago.
-        let is_recent = |record: &Record| record.created_ms + PASS_MS >= call.sent_ms;
+        // It is judged by when the call was sent: then it was there, or somebody had removed it a moment before.
+        let is_recent = |record: &Record| {
+            record.created_ms <= call.sent_ms && record.gone_ms.is_none_or(|gone_ms| gone_ms + PASS_MS >= call.sent_ms)
+        };
         let has_other = view.containers().any(|other| is_other(&other) && self.ours.contains(&**other.id()))
             || self
                 .records
@@ -456,6 +460,7 @@ impl State {
             is_up: false,
             is_started_by_us: false,
             created_ms: view.now_ms(),
+            gone_ms: None,
             was_started_by_us: false,
             started: None,
             memory: container.limits().memory,
@@ -494,6 +499,7 @@ impl State {
         let gone: Vec<Arc<str>> = self.records.keys().filter(|id| view.container(id).is_none()).cloned().collect();
         for id in gone {
             if let Some(record) = self.records.get_mut(&id) {
+                record.gone_ms.get_or_insert(now_ms);
                 record.is_up = false;
                 record.serving_since_ms = None;
             }
