@@ -114,11 +114,12 @@ impl Intake {
     /// Decides about prune again: time has passed, or a full list has shown what is in the Engine.
     pub async fn reconsider_prune(&self) {
         let mut state = self.state.lock().await;
-        // The restriction is over once the manifests have been read and every object of theirs was looked at, however late that is.
+        self.decide_prune(&mut state);
+        // The restriction is over once the manifests have been read and every object was looked at, however late that is. What is
+        // missing is an object too from the decision above on, so that each is held first, and said to be.
         if state.is_restricted && !state.is_unread && self.core.is_every_object_looked_at() {
             state.is_restricted = false;
         }
-        self.decide_prune(&mut state);
     }
 
     /// A user confirms what prune holds.

@@ -15,14 +15,17 @@ use planner::world::{Hold, Removal};
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::engine::{EngineError, ErrorKind};
+use crate::engine::EngineError;
 use crate::event::NewEvent;
-use crate::executor::{Effect, Executor, StepOutcome, container_of};
+use crate::executor::{Executor, StepOutcome, container_of};
 use crate::metrics::ReconcileResult;
 use crate::reflector::Reflector;
 use crate::status::{ObjectRecord, is_same_but_for_time, new_status};
 use crate::store::record::IntentId;
-use crate::wording::{describe, describe_outcome, describe_short, event_reason, with_causes};
+use crate::wording::{describe, describe_outcome, with_causes};
+
+mod conclusion;
+mod effect;
 
 /// How many keys are reconciled at once. Most only wait; what loads the Engine is bounded by the executor.
 const WORKERS: usize = 64;
@@ -301,127 +304,6 @@ impl Reconciler {
         }
     }
 
-    /// Takes what a step that ended tells into the world; the pass began to execute at `begun`.
-    fn take_outcome(&self, key: &ObjectKey, begun: Instant, step: &Step, outcome: &StepOutcome) {
-        match outcome {
-            StepOutcome::Done(effect) => {
-                tracing::info!(object = %key, step = %describe(step), "step done");
-                self.take_effect(key, begun, step, effect);
-            }
-            StepOutcome::Differs(detail, fields) => {
-                self.reflector.observe(detail, begun);
-                if let Some(container) = self.core.world().container_mut(&detail.id) {
-                    container.mismatch.clone_from(fields);
-                }
-            }
-            StepOutcome::Failed(error) => {
-                tracing::warn!(object = %key, step = %describe(step), error = %error, "step failed");
-                self.take_back_announcement(step);
-            }
-            StepOutcome::Skipped => self.take_back_announcement(step),
-        }
-    }
-
-    fn take_back_announcement(&self, step: &Step) {
-        let mut world = self.core.world();
-        if let Action::RemoveNetwork { id, .. } = &step.action {
-            world.no_longer_expect_gone(id);
-        } else if let Action::RemoveVolume { name } = &step.action {
-            world.no_longer_expect_gone(name);
-        } else if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
-            world.no_longer_expect_gone(id);
-        }
-    }
-
-    fn take_effect(&self, key: &ObjectKey, begun: Instant, step: &Step, effect: &Effect) {
-        let core = &self.core;
-        match effect {
-            Effect::ContainerCreated(id, warnings) => {
-                core.world().remember_ids([id.clone()]);
-                let mut write = core.store.write();
-                write.put_known_container(id, key);
-                if let Err(error) = write.commit_soon() {
-                    tracing::debug!(error = %error, "a container's id is held until the store is back");
-                }
-                for warning in warnings {
-                    core.record(NewEvent::warning(key, "EngineWarning", warning.clone()));
-                }
-            }
-            Effect::ContainerSeen(detail) => self.reflector.observe(detail, begun),
-            Effect::ContainerChanged(_) => {
-                // Asked once, when the pass is over.
-            }
-            Effect::ContainerRemoved(id) => {
-                core.world().expect_gone(id);
-                core.world().container_gone(id);
-                core.world().no_longer_expect_gone(id);
-                core.world().forget_id(id);
-                let mut write = core.store.write();
-                write.remove_known_container(id);
-                if let Err(error) = write.commit_lazily() {
-                    tracing::debug!(error = %error, "a container's id is held until the store is back");
-                }
-            }
-            Effect::NetworkCreated(id) => {
-                if let Action::CreateNetwork(create) = &step.action {
-                    core.world().observe_network(&network_detail(id, create, core.clock.now_ms()));
-                }
-                core.wake_with_dependents(key);
-            }
-            Effect::NetworkRemoved(id) => {
-                core.world().expect_gone(id);
-                core.world().network_gone(id);
-                core.world().no_longer_expect_gone(id);
-            }
-            Effect::VolumeSeen(volume) => {
-                core.world().observe_volume(volume);
-                core.wake_with_dependents(key);
-            }
-            Effect::VolumeRemoved(name) => {
-                core.world().expect_gone(name);
-                core.world().volume_gone(name);
-                core.world().no_longer_expect_gone(name);
-            }
-            Effect::ImageSeen(reference, image) => core.world().observe_image(reference, image.clone()),
-        }
-        if let Some(reason) = event_reason(&step.action) {
-            let message = format!("{}: {}", describe_short(step), step.cause);
-            core.record(NewEvent::normal(key, reason, message));
-        }
-    }
-
-    /// Asks what the containers are now that a step of the pass touched, each once.
-    async fn observe_changed(&self, key: &ObjectKey, plan: &Plan, outcomes: &[StepOutcome]) {
-        let mut ids: Vec<String> = Vec::new();
-        for (step, outcome) in plan.steps.iter().zip(outcomes) {
-            match outcome {
-                StepOutcome::Done(Effect::ContainerChanged(id) | Effect::ContainerCreated(id, _)) => {
-                    ids.push(id.clone());
-                }
-                StepOutcome::Failed(_) => {
-                    if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action) {
-                        ids.push(id.clone());
-                    }
-                }
-                StepOutcome::Done(_) | StepOutcome::Differs(..) | StepOutcome::Skipped => {
-                    // Known already, or untouched.
-                }
-            }
-        }
-        ids.sort();
-        ids.dedup();
-        let removed = |id: &String| {
-            outcomes
-                .iter()
-                .any(|outcome| matches!(outcome, StepOutcome::Done(Effect::ContainerRemoved(gone)) if gone == id))
-        };
-        ids.retain(|id| !removed(id));
-        for id in &ids {
-            self.reflector.doubt(key, id);
-        }
-        self.reflector.inspect_all(ids).await;
-    }
-
     /// Writes down what became of the steps; a crash before that leaves the intent open, which is told at the next start.
     fn finish(&self, intent: IntentId, plan: &Plan, outcomes: &[StepOutcome]) {
         let texts = plan.steps.iter().zip(outcomes).map(|(_, outcome)| describe_outcome(outcome)).collect();
@@ -430,116 +312,6 @@ impl Reconciler {
         if let Err(error) = write.commit_lazily() {
             tracing::debug!(error = %error, "an outcome is held until the store is back");
         }
-    }
-
-    /// Decides when the key is looked at again, and tells the status.
-    async fn conclude(&self, key: &ObjectKey, plan: &Plan, outcomes: &[StepOutcome]) -> ReconcileResult {
-        let failures = plan.steps.iter().zip(outcomes).filter_map(|(step, outcome)| match outcome {
-            StepOutcome::Failed(error) => Some((step, error.clone())),
-            StepOutcome::Differs(_, fields) => Some((step, not_as_asked(step, fields))),
-            StepOutcome::Done(_) | StepOutcome::Skipped => None,
-        });
-        // Of several, one whose outcome nobody knows weighs most: it must be looked for, whatever else failed. Else the first counts.
-        let failed = failures.min_by_key(|(_, error)| !error.kind.is_outcome_unknown());
-        let Some((step, error)) = failed else {
-            if self.count_done(key, plan) > SAME_AGAIN {
-                let message = "the engine says that it is done, and it is to be done again".to_owned();
-                self.core.record(NewEvent::warning(key, "NoEffect", message.clone()));
-                self.back_off(key, Failure { reason: "NoEffect", message, is_permanent: false }, false);
-                return ReconcileResult::Failed;
-            }
-            self.forget_failure(key);
-            let plan = self.plan(key);
-            self.tell_status(key, &plan);
-            self.core.wake(key);
-            return ReconcileResult::Changed;
-        };
-        if error.kind == ErrorKind::NameConflict && self.claim_after_conflict(key, step).await {
-            // The reply to an earlier create was lost: the container is ours, and is seen now.
-            self.core.wake(key);
-            return ReconcileResult::Changed;
-        }
-        if error.kind == ErrorKind::ImageNotFound {
-            let mut world = self.core.world();
-            if let Some(reference) = world.desired(key).and_then(|object| object.image().map(str::to_owned)) {
-                world.observe_image(&reference, None);
-            }
-            drop(world);
-            self.core.wake(key);
-            return ReconcileResult::Changed;
-        }
-        let failure = self.explain_failure(key, step, &error).await;
-        self.core.record(NewEvent::warning(key, failure.reason, failure.message.clone()));
-        if let (Action::RemoveNetwork { id, .. }, ErrorKind::InUse) = (&step.action, error.kind)
-            && matches!(self.reflector.note_foreign_members(id).await, Ok(true))
-        {
-            // Whoever is in it and is not ours is waited for by name; there is nothing to try again before.
-            self.core.wake(key);
-            return ReconcileResult::Waiting;
-        }
-        if error.kind.is_outcome_unknown() {
-            let until_ms = self.core.clock.now_ms() + to_ms(LATE_EFFECT_GRACE);
-            self.core.world().set_hold(key, Some(Hold::UnknownOutcome(until_ms)));
-            self.core.queue.add(key, LATE_EFFECT_GRACE);
-            self.remember_failure(key, failure);
-            self.reflector.ask_relist();
-            let plan = self.plan(key);
-            self.tell_status(key, &plan);
-        } else {
-            self.back_off(key, failure, error.kind == ErrorKind::RegistryThrottled);
-        }
-        ReconcileResult::Failed
-    }
-
-    /// Counts how often in a row the same was done to the end.
-    fn count_done(&self, key: &ObjectKey, plan: &Plan) -> u32 {
-        let steps: Vec<String> = plan.steps.iter().map(describe).collect();
-        let mut done = self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (last, times) = done.entry(key.clone()).or_default();
-        *times = if *last == steps { *times + 1 } else { 1 };
-        *last = steps;
-        *times
-    }
-
-    /// After a create that found its name taken: whether the holder is this object's.
-    async fn claim_after_conflict(&self, key: &ObjectKey, step: &Step) -> bool {
-        let Action::CreateContainer(create) = &step.action else { return false };
-        let asked = Instant::now();
-        let Ok(Some(detail)) = self.core.engine.inspect_container(&create.name).await else { return false };
-        self.reflector.observe(&detail, asked);
-        self.core.world().container(&detail.id).is_some_and(|container| container.owner == *key)
-    }
-
-    /// What to tell of a failure: the Engine's words, and what it does not say.
-    async fn explain_failure(&self, key: &ObjectKey, step: &Step, error: &EngineError) -> Failure {
-        let mut message = format!("{error}");
-        if error.kind == ErrorKind::PortConflict
-            && let Some(holder) = self.port_holder(key).await
-        {
-            message = format!("{message}; the port is held by {holder}");
-        }
-        if error.kind == ErrorKind::NameConflict && !matches!(step.action, Action::ConnectNetwork { .. }) {
-            message = format!("{message}; it is not ours, so it is left alone");
-        }
-        if let Some(planner::plan::ContainerRef::Existing { id, .. }) = container_of(&step.action)
-            && error.kind == ErrorKind::StartFailed
-            && let Ok(log) = self.core.engine.tail_logs(id, LOG_LINES).await
-            && !log.trim().is_empty()
-        {
-            message = format!("{message}; last output: {}", log.trim());
-        }
-        Failure { reason: error.kind.reason(), message, is_permanent: error.kind.is_permanent() }
-    }
-
-    async fn port_holder(&self, key: &ObjectKey) -> Option<String> {
-        let ports: Vec<u16> =
-            self.core.world().desired(key).map(planner::world::DesiredObject::published_ports).unwrap_or_default();
-        for port in ports {
-            if let Ok(Some(holder)) = self.core.engine.find_port_holder(port).await {
-                return Some(format!("container `{holder}`"));
-            }
-        }
-        None
     }
 
     fn back_off(&self, key: &ObjectKey, failure: Failure, is_throttled: bool) {
@@ -635,35 +407,9 @@ impl Reconciler {
     }
 }
 
-fn network_detail(id: &str, create: &planner::plan::NetworkCreate, now_ms: i64) -> planner::observed::NetworkDetail {
-    planner::observed::NetworkDetail {
-        id: id.to_owned(),
-        name: create.name.clone(),
-        driver: create.driver.clone(),
-        internal: create.internal,
-        attachable: create.attachable,
-        ipv6: create.ipv6,
-        subnets: create.subnets.clone(),
-        options: create.options.clone(),
-        labels: create.labels.clone(),
-        created_ms: now_ms,
-    }
-}
-
 /// Whether nobody knows what came of a step.
 fn has_unknown_outcome(outcomes: &[StepOutcome]) -> bool {
     outcomes.iter().any(|outcome| matches!(outcome, StepOutcome::Failed(error) if error.kind.is_outcome_unknown()))
-}
-
-/// What the Engine made is not what was asked for: an error of ours to tell.
-fn not_as_asked(step: &Step, fields: &[planner::plan::FieldChange]) -> EngineError {
-    let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-    EngineError {
-        operation: format!("use {}", step.action.subject()),
-        status: None,
-        text: format!("the engine did not make it as asked: {}", fields.join(", ")),
-        kind: ErrorKind::Invalid,
-    }
 }
 
 fn to_duration(ms: i64) -> Duration {

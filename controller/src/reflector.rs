@@ -20,6 +20,12 @@ use crate::engine::{EngineError, EngineEvent, EngineInfo, EventSubject};
 use crate::event::NewEvent;
 use crate::store::write::Write;
 
+mod doubts;
+mod hints;
+mod lists;
+
+use hints::Hints;
+
 /// How many events wait to be looked at before a full list takes their place.
 const EVENT_CAPACITY: usize = 4_096;
 /// How long things that changed are gathered before they are looked at.
@@ -61,37 +67,6 @@ pub struct Reflector {
     doubted: std::sync::Mutex<BTreeMap<String, ObjectKey>>,
     /// What answers now was asked who it is, and is the engine that the store belongs to.
     is_engine_known: AtomicBool,
-}
-
-/// Things that an event said something about.
-#[derive(Debug, Default)]
-struct Hints {
-    containers: BTreeMap<String, Hint>,
-    networks: bool,
-    volumes: bool,
-    images: bool,
-}
-
-/// A container that an event said something about.
-#[derive(Debug, Clone, Copy)]
-struct Hint {
-    /// When it is looked at.
-    due: Instant,
-    /// What was asked since then knows what the event told.
-    since: Instant,
-    /// When the first of the events came.
-    first: Instant,
-}
-
-impl Hints {
-    fn put(&mut self, id: &str, settle: Duration) {
-        let now = Instant::now();
-        // What ends may be started again: only a look after that time will do.
-        let since = if settle > GATHER_TIME { now + settle } else { now };
-        let hint = self.containers.entry(id.to_owned()).or_insert(Hint { due: now + settle, since, first: now });
-        hint.due = hint.due.min(now + settle);
-        hint.since = hint.since.max(since);
-    }
 }
 
 impl Reflector {
@@ -420,41 +395,6 @@ impl Reflector {
         Ok(())
     }
 
-    /// A container was changed, or may have been: nothing more is decided about its owner before it has been looked at.
-    pub fn doubt(&self, owner: &ObjectKey, id: &str) {
-        self.lock_doubted().insert(id.to_owned(), owner.clone());
-    }
-
-    /// Looks at everything of an object that was changed and not looked at since.
-    ///
-    /// # Errors
-    /// When the Engine does not answer; nothing may be decided then.
-    pub async fn clear_doubts(&self, owner: &ObjectKey) -> Result<(), EngineError> {
-        let of_owner = |(id, whose): (&String, &ObjectKey)| (whose == owner).then(|| id.clone());
-        let ids: Vec<String> = self.lock_doubted().iter().filter_map(of_owner).collect();
-        for id in ids {
-            self.inspect(&id).await?;
-        }
-        Ok(())
-    }
-
-    /// Looks at everything of an object once more, whatever was seen of it before.
-    ///
-    /// # Errors
-    /// When the Engine does not answer.
-    pub async fn look_again(&self, owner: &ObjectKey) -> Result<(), EngineError> {
-        let ids: Vec<String> =
-            self.core.world().containers_of(owner).map(|container| container.id.to_string()).collect();
-        for id in ids {
-            self.inspect(&id).await?;
-        }
-        Ok(())
-    }
-
-    fn lock_doubted(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ObjectKey>> {
-        self.doubted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// Puts what an inspection told into the world, and wakes the owner where that is news. `asked` is when it was asked for, or some
     /// time before.
     pub fn observe(&self, detail: &planner::observed::ContainerDetail, asked: Instant) {
@@ -513,155 +453,6 @@ impl Reflector {
         let owner = self.core.world().container_gone(id);
         if let Some(owner) = owner {
             self.core.wake_with_dependents(&owner);
-        }
-    }
-
-    fn network_gone(&self, id: &str) {
-        let woken: Vec<ObjectKey> = {
-            let mut world = self.core.world();
-            let name = world.network(id).map(|network| Arc::clone(&network.name));
-            match (world.network_gone(id), name) {
-                (Some(owner), _) => vec![owner],
-                // A stranger's: somebody may have waited for its name.
-                (None, Some(name)) => world.wanting_network(&name),
-                (None, None) => Vec::new(),
-            }
-        };
-        for key in &woken {
-            self.core.wake_with_dependents(key);
-        }
-    }
-
-    async fn list_networks(&self) -> Result<(), EngineError> {
-        let before: Vec<String> = self.core.world().networks().map(|network| network.id.to_string()).collect();
-        let mut listed = self.core.engine.list_networks().await?;
-        if self.takes_networks_away(&listed) {
-            // The list may be older than the network, which would then be made twice: names are not unique.
-            tokio::time::sleep(SECOND_LOOK_TIME).await;
-            listed = self.core.engine.list_networks().await?;
-        }
-        for id in before.iter().filter(|id| !listed.iter().any(|network| network.id == **id)) {
-            self.network_gone(id);
-        }
-        let mut news: Vec<ObjectKey> = Vec::new();
-        {
-            let mut world = self.core.world();
-            for network in &listed {
-                let before = world.network(&network.id).cloned();
-                let owner = world.observe_network(network);
-                let is_news = before.as_ref() != world.network(&network.id);
-                news.extend(owner.filter(|_| is_news));
-            }
-        }
-        for owner in &news {
-            self.core.wake_with_dependents(owner);
-        }
-        self.look_at_foreign_members().await;
-        Ok(())
-    }
-
-    /// Asks again who is in the networks that strangers keep from going.
-    async fn look_at_foreign_members(&self) {
-        let kept = self.core.world().networks_kept_by_strangers();
-        for network_id in &kept {
-            if let Err(error) = self.note_foreign_members(network_id).await {
-                tracing::debug!(error = %error, "who is in a network cannot be asked; the next list repeats it");
-            }
-        }
-    }
-
-    /// Asks who is in a network and is not ours; where that is news, the network's owner looks again whether it can go. Returns
-    /// whether anybody is.
-    ///
-    /// # Errors
-    /// When the Engine cannot be asked.
-    pub async fn note_foreign_members(&self, network_id: &str) -> Result<bool, EngineError> {
-        let members = self.core.engine.network_members(network_id).await?;
-        let mut world = self.core.world();
-        let is_stranger = |(id, _): &(String, String)| world.container(id).is_none();
-        let names: Vec<String> = members.into_iter().filter(is_stranger).map(|(_, name)| name).collect();
-        let is_news = world.foreign_members(network_id) != names;
-        let (has_any, owner) = (!names.is_empty(), world.network(network_id).and_then(|network| network.owner.clone()));
-        world.set_foreign_members(network_id, names);
-        drop(world);
-        if let Some(owner) = owner.filter(|_| is_news) {
-            self.core.wake_with_dependents(&owner);
-        }
-        Ok(has_any)
-    }
-
-    /// Whether a list lacks a network of ours.
-    fn takes_networks_away(&self, listed: &[planner::observed::NetworkDetail]) -> bool {
-        let world = self.core.world();
-        let mut ours = world.networks().filter(|network| network.owner.is_some());
-        ours.any(|network| !listed.iter().any(|other| *other.id == *network.id))
-    }
-
-    /// Whether a list says that a volume of ours is not ours.
-    fn takes_volumes_away(&self, listed: &[planner::observed::VolumeDetail]) -> bool {
-        let world = self.core.world();
-        listed.iter().any(|volume| {
-            let is_ours = world.volume(&volume.name).is_some_and(|known| known.owner.is_some());
-            is_ours && !matches!(world.identity().read(&volume.labels), planner::Ownership::Ours(_))
-        })
-    }
-
-    async fn list_volumes(&self) -> Result<(), EngineError> {
-        let before: Vec<String> = self.core.world().volumes().map(|volume| volume.name.to_string()).collect();
-        let mut listed = self.core.engine.list_volumes().await?;
-        if self.takes_volumes_away(&listed) {
-            // A list taken while a volume was being created shows it without its labels: it is asked for once more.
-            tokio::time::sleep(SECOND_LOOK_TIME).await;
-            listed = self.core.engine.list_volumes().await?;
-        }
-        let mut woken: Vec<ObjectKey> = Vec::new();
-        {
-            let mut world = self.core.world();
-            for name in before.iter().filter(|name| !listed.iter().any(|volume| volume.name == **name)) {
-                match world.volume_gone(name) {
-                    Some(owner) => woken.push(owner),
-                    // A stranger's: somebody may have waited for its name.
-                    None => woken.extend(world.wanting_volume(name)),
-                }
-            }
-            for volume in &listed {
-                let is_news = world.volume(&volume.name).is_none();
-                let owner = world.observe_volume(volume);
-                woken.extend(owner.filter(|_| is_news));
-            }
-            self.has_volumes.store(world.volumes().any(|volume| volume.owner.is_some()), Ordering::Relaxed);
-        }
-        for owner in &woken {
-            self.core.wake_with_dependents(owner);
-        }
-        Ok(())
-    }
-
-    /// Asks for the images that are needed and not known yet, and wakes who needs them.
-    pub async fn inspect_images(&self) {
-        let unknown: Vec<String> = {
-            let world = self.core.world();
-            world
-                .needed_images()
-                .into_iter()
-                .filter(|reference| world.image(reference).is_none())
-                .map(str::to_owned)
-                .collect()
-        };
-        for reference in unknown {
-            match self.core.engine.inspect_image(&reference).await {
-                Ok(image) => {
-                    let users = {
-                        let mut world = self.core.world();
-                        world.observe_image(&reference, image);
-                        world.users_of_image(&reference)
-                    };
-                    for user in &users {
-                        self.core.wake(user);
-                    }
-                }
-                Err(error) => tracing::debug!(error = %error, "an image cannot be inspected; the pull will tell"),
-            }
         }
     }
 }

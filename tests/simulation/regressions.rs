@@ -97,3 +97,18 @@ fn seed_1654_what_one_list_lacks_is_asked_for() {
 fn seed_2219_what_cannot_be_inspected_at_the_start_is_not_forgotten() {
     check(2219);
 }
+
+#[test]
+fn seed_4802_a_damaged_record_takes_no_generation_back() {
+    check(4802);
+}
+
+#[test]
+fn seed_8959_nor_does_one_whose_object_changed_meanwhile() {
+    check(8959);
+}
+
+#[test]
+fn seed_9987_a_stop_that_comes_late_is_judged_by_when_it_was_sent() {
+    check(9987);
+}

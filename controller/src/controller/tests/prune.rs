@@ -7,11 +7,17 @@ use tokio::time::sleep;
 use super::stage::{BEGINNING_MS, Birth, Life, Manifests, images, key};
 use crate::controller::Exclusion;
 use crate::engine::simulated::SimulatedEngine;
+use crate::event::EventRecord;
 use crate::status::{ObjectRecord, ObjectStatus};
 use crate::store::Store;
 
 fn begin(engine: &SimulatedEngine, store: &Store, manifests: &Manifests) -> Life {
     Birth { engine, store, manifests, is_restricted: false, exclusion: Exclusion::None }.begin()
+}
+
+/// A life that begins with a store that was lost.
+fn begin_after_a_loss(engine: &SimulatedEngine, store: &Store, manifests: &Manifests) -> Life {
+    Birth { engine, store, manifests, is_restricted: true, exclusion: Exclusion::None }.begin()
 }
 
 /// What a life has left that wanted `old` and `web`.
@@ -27,20 +33,34 @@ async fn the_restriction_after_a_lost_store_ends_also_when_the_manifests_came_la
     leave_old_and_web(&engine, &Store::in_memory().unwrap(), &manifests).await;
     manifests.break_down("the directory is not mounted");
     let store = Store::in_memory().unwrap();
-    let birth = Birth {
-        engine: &engine,
-        store: &store,
-        manifests: &manifests,
-        is_restricted: true,
-        exclusion: Exclusion::None,
-    };
-    let life = birth.begin();
+    let life = begin_after_a_loss(&engine, &store, &manifests);
     life.until("the first pass is over", |life| life.board.controller().is_ready).await;
     sleep(Duration::from_mins(1)).await;
     assert_eq!(images(&engine), ["old:1", "web:1"], "what is missing may only be forgotten");
     manifests.want(&["web"]);
     life.until("what is not wanted goes", |_| images(&engine) == ["web:1"]).await;
     assert_eq!(life.board.controller().prune_held, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_pass_that_needs_no_time_holds_what_is_missing_all_the_same() {
+    let (engine, manifests) = (SimulatedEngine::default(), Manifests::default());
+    leave_old_and_web(&engine, &Store::in_memory().unwrap(), &manifests).await;
+    // Nothing is wanted but what is at fault: there is nothing that the first pass would have to look at.
+    manifests.want_what_is_at_fault();
+    let store = Store::in_memory().unwrap();
+    let life = begin_after_a_loss(&engine, &store, &manifests);
+    life.until("the first pass held them", |life| held_in_the_first_pass(life) == ["Deployment/old", "Deployment/web"])
+        .await;
+}
+
+/// The objects of which an event says that the first pass holds them.
+fn held_in_the_first_pass(life: &Life) -> Vec<String> {
+    let is_held = |event: &EventRecord| event.reason == "PruneHeld" && event.message.contains("first pass");
+    let held = life.board.events(None, 0).into_iter().filter(is_held);
+    let mut keys: Vec<String> = held.filter_map(|event| event.object.map(|key| key.to_string())).collect();
+    keys.sort();
+    keys
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,13 @@ impl Manifests {
         *self.reading.lock().unwrap() = Reading { files: vec![file], problem: None };
     }
 
+    /// There is a file from now on that says nothing that could be taken.
+    pub(super) fn want_what_is_at_fault(&self) {
+        let content = Ok(b"kind: Nothing\n".to_vec());
+        let file = FileReading { name: "a.yaml".to_owned(), directory: "/srv".to_owned(), content };
+        *self.reading.lock().unwrap() = Reading { files: vec![file], problem: None };
+    }
+
     /// They cannot be read from now on.
     pub(super) fn break_down(&self, problem: &str) {
         *self.reading.lock().unwrap() = Reading { files: Vec::new(), problem: Some(problem.to_owned()) };
