@@ -26,6 +26,7 @@ mod audit;
 mod conduct;
 mod convergence;
 mod coverage;
+mod gaps;
 mod invariants;
 mod known;
 mod leadership;

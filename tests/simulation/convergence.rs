@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use controller::store::kv::Kv as _;
 use crds_schema::{Kind, ObjectKey};
 use planner::observed::{ContainerDetail, ContainerState, Health, MountKind};
 use tokio::time::Instant;
 
-use super::meddler::MEDDLED;
+use super::gaps::is_lost_to_us;
 use super::sim::{RESYNC, Sim};
 use super::wanted::{App, Spec, Wanted};
 
@@ -42,7 +41,7 @@ impl Sim {
         let networks = self.engine.peek_networks();
         let nobodys = self.nobodys_volumes();
         for (key, spec) in &wanted.objects {
-            if waits_for_any_of(key, spec, &nobodys) {
+            if waits_for_any_of(wanted, key, spec, &nobodys) {
                 by_owner.remove(key);
                 continue;
             }
@@ -75,13 +74,9 @@ impl Sim {
         differences
     }
 
-    /// Whether somebody renamed it before its id was on the disk, or the disk was lost since: it cannot be told from a copy of ours under
-    /// a name of its own, and is left alone. See `docs/reliability.md`.
+    /// Whether it cannot be told from a copy of ours: see [`is_lost_to_us`].
     pub(crate) fn is_lost_to_us(&self, container: &ContainerDetail) -> bool {
-        let record = self.disk.get(&format!("container/{}", container.id)).ok().flatten();
-        // A record that was damaged is as good as none.
-        let is_known = record.is_some_and(|record| record.ends_with(b"}"));
-        container.name.starts_with(MEDDLED) && !is_known
+        is_lost_to_us(&self.disk, &container.id, &container.name)
     }
 
     /// Volumes that the Engine made without labels, since a container was created while no manifest defined its volume and somebody had just
@@ -196,7 +191,7 @@ impl Sim {
             self.trace.count("gap: a volume that is nobody's");
         }
         for (key, spec) in &wanted.objects {
-            if waits_for_any_of(key, spec, &nobodys) {
+            if waits_for_any_of(wanted, key, spec, &nobodys) {
                 continue;
             }
             match process.board.object(key) {
@@ -297,17 +292,26 @@ fn owner_of(labels: &BTreeMap<String, String>) -> Option<ObjectKey> {
     })
 }
 
-/// Whether an object is one of these volumes, by their names in the Engine, or needs one.
-fn waits_for_any_of(key: &ObjectKey, spec: &Spec, volumes: &[String]) -> bool {
-    let needed = match spec {
-        Spec::Volume { .. } => Some(key.engine_name()),
-        Spec::App(app) => app.volume.map(|name| {
-            ObjectKey { kind: Kind::Volume, namespace: key.namespace.clone(), name: name.parse().expect("a name") }
-                .engine_name()
-        }),
-        Spec::Network { .. } => None,
+/// Whether an object is one of these volumes, by their names in the Engine, or needs one, or depends on what does.
+fn waits_for_any_of(wanted: &Wanted, key: &ObjectKey, spec: &Spec, volumes: &[String]) -> bool {
+    let of_name = |kind: Kind, name: &str| ObjectKey {
+        kind,
+        namespace: key.namespace.clone(),
+        name: name.parse().expect("a name"),
     };
-    needed.is_some_and(|needed| volumes.contains(&needed))
+    match spec {
+        Spec::Volume { .. } => volumes.contains(&key.engine_name()),
+        Spec::App(app) => {
+            let volume = app.volume.map(|name| of_name(Kind::Volume, name));
+            volume.is_some_and(|volume| volumes.contains(&volume.engine_name()))
+                || app.depends_on.iter().any(|name| {
+                    let needed = of_name(Kind::Deployment, name);
+                    let spec = wanted.objects.get(&needed);
+                    spec.is_some_and(|spec| waits_for_any_of(wanted, &needed, spec, volumes))
+                })
+        }
+        Spec::Network { .. } => false,
+    }
 }
 
 fn is_anonymous(volume: &str) -> bool {

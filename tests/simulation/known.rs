@@ -91,10 +91,14 @@ impl Known {
         self.versions.iter().filter(is_missing).map(|(key, _)| key.clone()).collect()
     }
 
+    /// The object of a volume by its name in the Engine.
+    pub(crate) fn volume_named(&self, engine_name: &str) -> Option<&ObjectKey> {
+        self.versions.keys().find(|key| key.kind == Kind::Volume && key.engine_name() == engine_name)
+    }
+
     /// Whether a volume, by its name in the Engine, may be removed by a call that was sent then: its object is gone, and said so before.
     pub(crate) fn allows_volume_removal(&self, engine_name: &str, sent_ms: u64) -> bool {
-        let is_it = |key: &&ObjectKey| key.kind == Kind::Volume && key.engine_name() == engine_name;
-        let Some(key) = self.versions.keys().find(is_it) else { return false };
+        let Some(key) = self.volume_named(engine_name) else { return false };
         let is_gone = self.specs_during(key, sent_ms).iter().any(Option::is_none);
         let last_said = self.versions[key].iter().rev().find_map(|version| version.spec.as_ref());
         is_gone && matches!(last_said, Some(Spec::Volume { is_deleted: true }))

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use controller::engine::simulated::{Call, CallKind, CallOutcome, ContainerView, View, Witness};
+use controller::store::memory::MemoryKv;
 use crds_schema::ObjectKey;
 use planner::observed::ContainerState;
 
 use super::admission::fault_of_first_start;
 use super::files::File;
+use super::gaps::Gaps;
 use super::known::Known;
 use super::leadership::Leadership;
 use super::meddler::MEDDLED;
@@ -20,6 +22,8 @@ use super::wanted::{App, Spec};
 const MIN_READY_MS: u64 = 5_000;
 /// How long a pass may last that has made something.
 const PASS_MS: u64 = 30_000;
+/// The label that nothing bears but what was made for an object.
+const OWNER_LABEL: &str = "evenkeel.dev/kind";
 /// The share of all objects, in percent, that may go without a word of a user.
 const PRUNE_LIMIT_PERCENT: usize = 30;
 
@@ -49,6 +53,7 @@ struct State {
     first_calls: BTreeMap<u32, u64>,
     /// What was there before the call that is being made.
     before: BTreeSet<String>,
+    gaps: Gaps,
 }
 
 /// What the oracle remembers of one container of ours, also when it is gone.
@@ -80,6 +85,7 @@ impl Oracle {
     /// An oracle of an empty Engine.
     pub(crate) fn new(trace: Trace) -> Self {
         let state = State {
+            gaps: Gaps::new(trace.clone()),
             trace,
             violations: Vec::new(),
             ours: BTreeSet::new(),
@@ -94,6 +100,11 @@ impl Oracle {
             before: BTreeSet::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// A process was started with this disk.
+    pub(crate) fn began(&self, disk: MemoryKv) {
+        self.lock().gaps.set_disk(disk);
     }
 
     /// The witness that tells it.
@@ -229,7 +240,10 @@ impl State {
         }
         match call.kind {
             CallKind::CreateNetwork => self.before = view.networks().map(|(id, _)| id.to_string()).collect(),
-            CallKind::CreateVolume => self.before = view.volumes().map(ToString::to_string).collect(),
+            // The create of a container makes the volumes that are not there, with the labels that it brings along.
+            CallKind::CreateVolume | CallKind::CreateContainer => {
+                self.before = view.volumes().map(ToString::to_string).collect();
+            }
             CallKind::RemoveNetwork => self.check_ours(call, view.networks().any(|(id, _)| **id == *call.subject)),
             CallKind::RemoveVolume => self.before_remove_volume(call, view),
             CallKind::StartContainer
@@ -273,7 +287,10 @@ impl State {
         let id = container.id();
         // What somebody else started that never was to run was never relied on.
         let was_ours_to_run = self.records.get(id).is_some_and(|record| record.was_started_by_us);
-        if !container.is_serving() || !was_ours_to_run {
+        // It is judged by when the call was sent: it may have begun to serve again since.
+        let served_then = self.records.get(id).and_then(|record| record.serving_since_ms);
+        let was_serving = served_then.is_none_or(|since_ms| since_ms <= call.sent_ms);
+        if !container.is_serving() || !was_serving || !was_ours_to_run {
             return;
         }
         let specs = self.known.during(slot.0, call.sent_ms);
@@ -286,7 +303,7 @@ impl State {
         }
         let is_other =
             |other: &ContainerView<'_>| other.id() != id && slot_of(other).as_ref() == Some(&(slot.0.clone(), slot.1));
-        // It is judged by when the call was sent: then it was there, or somebody had removed it a moment before.
+        // By then it was there, or somebody had removed it a moment before.
         let is_recent = |record: &Record| {
             record.created_ms <= call.sent_ms && record.gone_ms.is_none_or(|gone_ms| gone_ms + PASS_MS >= call.sent_ms)
         };
@@ -303,7 +320,8 @@ impl State {
             .iter()
             .any(|(other, record)| other != id && (&record.owner, record.ordinal) == slot && record.is_proved);
         let is_duplicate = view.containers().any(|other| is_other(&other) && other.is_serving());
-        if !has_proved && !is_duplicate {
+        let is_complete = view.containers().any(|other| is_other(&other) && has_ended_as_it_may(&other, &specs));
+        if !has_proved && !is_duplicate && !is_complete {
             let (name, owner) = (container.name(), slot.0);
             self.accuse(format!("S4: `{name}` of {owner} is stopped while it serves and nothing has replaced it"));
         }
@@ -339,14 +357,16 @@ impl State {
             // A process that was killed had asked for its start, and it came after the next one had looked: see the gaps in
             // `docs/reliability.md`.
             let first_ms = self.first_calls.get(&call.actor).copied().unwrap_or(0);
+            let started = |rival: &ContainerView<'_>| self.records.get(rival.id()).and_then(|record| record.started);
             let is_late = |rival: &ContainerView<'_>| {
-                let started = self.records.get(rival.id()).and_then(|record| record.started);
-                started.is_some_and(|(actor, at_ms)| actor != call.actor && at_ms >= first_ms)
+                started(rival).is_some_and(|(actor, at_ms)| actor != call.actor && at_ms >= first_ms)
             };
             let rival = view.containers().find(is_rival);
             if rival.as_ref().is_some_and(is_late) {
                 self.trace.count("gap: a start of a killed controller came late");
-            } else if let Some(rival) = rival {
+            } else if let Some(rival) = rival
+                && !self.gaps.came_too_late(call, view.now_ms(), started(&rival).map(|(_, at_ms)| at_ms))
+            {
                 let (name, rival) = (container.name(), rival.name());
                 self.accuse(format!("S5: `{name}` is started while `{rival}` runs, which excludes it"));
             }
@@ -374,7 +394,10 @@ impl State {
                 .iter()
                 .flatten()
                 .any(|app| app.replicas == 0 || app.is_stopped);
-            if !has_served && !wants_none {
+            let versions = self.known.during(&needed, call.sent_ms);
+            let is_of_it = |other: &ContainerView<'_>| slot_of(other).is_some_and(|(owner, _)| owner == needed);
+            let has_ended = view.containers().any(|other| is_of_it(&other) && has_ended_as_it_may(&other, &versions));
+            if !has_served && !wants_none && !has_ended {
                 let started = container.name();
                 self.accuse(format!("S16: `{started}` is started before {name}, which it depends on, ever was"));
             }
@@ -395,7 +418,11 @@ impl State {
     fn before_remove_volume(&mut self, call: &Call, view: &View<'_>) {
         let is_there = view.volumes().any(|name| **name == *call.subject);
         self.check_ours(call, is_there);
-        if is_there && !self.known.allows_volume_removal(&call.subject, call.sent_ms) {
+        let said_delete = || {
+            let key = self.known.volume_named(&call.subject);
+            key.is_some_and(|key| self.gaps.was_last_heard_to_say(key, "\"deletionPolicy\":\"Delete\""))
+        };
+        if is_there && !self.known.allows_volume_removal(&call.subject, call.sent_ms) && !said_delete() {
             self.accuse(format!("S3: volume `{}` is removed although it is to be kept", call.subject));
         }
     }
@@ -420,7 +447,8 @@ impl State {
                     && let Some(record) = self.records.get_mut(container.id())
                     && !record.is_up
                 {
-                    record.is_started_by_us = true;
+                    // One that nobody waited for any more is as if somebody else had begun it.
+                    record.is_started_by_us = !self.gaps.came_too_late(call, view.now_ms(), None);
                     record.was_started_by_us = true;
                     record.is_up = true;
                     record.started = Some((call.actor, view.now_ms()));
@@ -434,6 +462,9 @@ impl State {
     fn after_create(&mut self, call: &Call, view: &View<'_>) {
         let Some(container) = view.container(&call.subject) else { return };
         self.ours.insert(container.id().to_string());
+        let is_ours = |name: &&str| !self.before.contains(*name) && view.volume_label(name, OWNER_LABEL).is_some();
+        let made: Vec<String> = container.volume_names().filter(is_ours).map(str::to_owned).collect();
+        self.ours.extend(made);
         let Some((owner, ordinal)) = slot_of(&container) else { return };
         let specs = self.known.during(&owner, call.sent_ms);
         let version = |app: &App| format!("VERSION={}", app.version);
@@ -492,7 +523,7 @@ impl State {
                 record.is_proved |= record.serving_since_ms.is_some_and(|since_ms| now_ms >= since_ms + MIN_READY_MS);
                 record.serving_since_ms = None;
             }
-            if is_up && record.is_started_by_us {
+            if is_up && record.is_started_by_us && !self.gaps.is_lost_to_us(container.id(), container.name()) {
                 *up.entry((record.owner.clone(), record.ordinal)).or_default() += 1;
             }
         }
@@ -508,6 +539,12 @@ impl State {
             self.accuse(format!("S5: {count} containers run for {owner}, number {ordinal}"));
         }
     }
+}
+
+/// Whether a container has ended as some version of its manifest lets it: then it is complete.
+fn has_ended_as_it_may(container: &ContainerView<'_>, versions: &[Option<App>]) -> bool {
+    let may_end = |app: &App, code: i64| app.restart == "Never" || (app.restart == "OnFailure" && code == 0);
+    container.exit_code().is_some_and(|code| versions.iter().flatten().any(|app| may_end(app, code)))
 }
 
 /// Whose a container is by its labels, and which of its object's.

@@ -112,3 +112,43 @@ fn seed_8959_nor_does_one_whose_object_changed_meanwhile() {
 fn seed_9987_a_stop_that_comes_late_is_judged_by_when_it_was_sent() {
     check(9987);
 }
+
+#[test]
+fn seed_33442_a_container_renamed_before_the_store_was_lost_is_nobodys_third() {
+    check(33_442);
+}
+
+#[test]
+fn seed_41409_a_start_that_nobody_waits_for_any_more_is_nobodys_start() {
+    check(41_409);
+}
+
+#[test]
+fn seed_42308_what_has_ended_as_it_may_is_what_others_waited_for() {
+    check(42_308);
+}
+
+#[test]
+fn seed_49943_what_was_read_while_the_disk_was_full_is_forgotten() {
+    check(49_943);
+}
+
+#[test]
+fn seed_62346_a_volume_that_came_with_a_container_is_there() {
+    check(62_346);
+}
+
+#[test]
+fn seed_79715_what_depends_on_what_waits_for_nobodys_volume_waits_too() {
+    check(79_715);
+}
+
+#[test]
+fn seed_92138_what_began_to_serve_after_its_stop_was_sent_was_not_serving() {
+    check(92_138);
+}
+
+#[test]
+fn seed_96978_a_replacement_that_has_ended_as_it_may_replaces() {
+    check(96_978);
+}

@@ -150,6 +150,7 @@ impl Sim {
             // Another store counts its own generations.
             self.told.begin(true);
         }
+        self.oracle.began(start.disk.clone());
         let life = Life::default();
         let (oracle, trace) = (self.oracle.clone(), self.trace.clone());
         trace.say(&format!("start {pid}"));

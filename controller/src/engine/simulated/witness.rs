@@ -107,6 +107,12 @@ impl<'state> ContainerView<'state> {
             && matches!(self.container.health, Health::None | Health::Healthy)
     }
 
+    /// What its last run exited with; `None` while it runs, and before its first run.
+    pub fn exit_code(&self) -> Option<i64> {
+        let has_ended = self.container.state == ContainerState::Exited && self.container.started_ms.is_some();
+        has_ended.then_some(self.container.exit_code)
+    }
+
     /// Whether no restart policy applies, since it was stopped or killed by hand.
     pub const fn is_disarmed(&self) -> bool {
         self.container.is_disarmed

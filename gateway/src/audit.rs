@@ -1,0 +1,11 @@
+//! The audit: one line of JSON for each request of each principal, chained by hashes so that an edit shows.
+
+mod chain;
+mod record;
+mod shape;
+mod writer;
+
+pub use chain::{ChainFault, verify};
+pub use record::AuditRecord;
+pub use shape::shape_of;
+pub use writer::{AuditError, AuditLog};

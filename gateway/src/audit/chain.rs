@@ -1,0 +1,121 @@
+//! The chain of hashes: each line holds the hash of the one before it.
+
+use std::io::BufRead;
+
+use sha2::{Digest, Sha256};
+
+/// The hash before the first line.
+pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Where a chain is broken.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainFault {
+    /// A line cannot be read.
+    #[error("line {line} cannot be read")]
+    Read {
+        /// Counted from 1.
+        line: u64,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line is no record.
+    #[error("line {line} is no audit record")]
+    NotARecord {
+        /// Counted from 1.
+        line: u64,
+    },
+    /// A line was changed, or one before it was taken out or put in.
+    #[error("line {line} does not fit the chain: it or a line before it was changed, removed or added")]
+    Broken {
+        /// Counted from 1.
+        line: u64,
+    },
+}
+
+/// A record with its place in the chain: `{"seq":N,"prev":"…","record":{…},"hash":"…"}`; the hash covers everything before it.
+pub(super) fn link(sequence: u64, previous: &str, record: &str) -> (String, String) {
+    let head = format!("{{\"seq\":{sequence},\"prev\":\"{previous}\",\"record\":{record}");
+    let hash = hash_of(&head);
+    (format!("{head},\"hash\":\"{hash}\"}}\n"), hash)
+}
+
+fn hash_of(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a line says of its place: sequence, previous hash, own hash and whether the hash fits.
+pub(super) struct Link {
+    pub(super) sequence: u64,
+    pub(super) previous: String,
+    pub(super) hash: String,
+    is_intact: bool,
+}
+
+pub(super) fn read_link(line: &str) -> Option<Link> {
+    #[derive(serde::Deserialize)]
+    struct Place {
+        seq: u64,
+        prev: String,
+        hash: String,
+    }
+    let place: Place = serde_json::from_str(line).ok()?;
+    let (head, tail) = line.rsplit_once(",\"hash\":\"")?;
+    let is_intact = hash_of(head) == place.hash && tail.trim_end() == format!("{}\"}}", place.hash);
+    Some(Link { sequence: place.seq, previous: place.prev, hash: place.hash, is_intact })
+}
+
+/// Checks a whole log and returns how many records it has. A log may begin anywhere (older ones may have been put away), and from
+/// there every line must follow the one before it.
+///
+/// # Errors
+/// The first line that does not fit.
+pub fn verify(log: impl BufRead) -> Result<u64, ChainFault> {
+    let mut count = 0;
+    let mut before: Option<(u64, String)> = None;
+    for line in log.lines() {
+        count += 1;
+        let line = line.map_err(|source| ChainFault::Read { line: count, source })?;
+        let link = read_link(&line).ok_or(ChainFault::NotARecord { line: count })?;
+        let follows = before.as_ref().is_none_or(|(sequence, hash)| {
+            link.sequence == sequence + 1 && link.previous == *hash
+        });
+        if !link.is_intact || !follows {
+            return Err(ChainFault::Broken { line: count });
+        }
+        before = Some((link.sequence, link.hash));
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChainFault, GENESIS, link, verify};
+
+    fn log(records: &[&str]) -> String {
+        let mut previous = GENESIS.to_owned();
+        let mut text = String::new();
+        for (sequence, record) in (1..).zip(records) {
+            let (line, hash) = link(sequence, &previous, record);
+            text.push_str(&line);
+            previous = hash;
+        }
+        text
+    }
+
+    #[test]
+    fn an_edit_a_removal_and_an_insertion_are_found_where_they_are() {
+        let whole = log(&["{\"a\":1}", "{\"a\":2}", "{\"a\":3}", "{\"a\":4}"]);
+        assert_eq!(verify(whole.as_bytes()).unwrap(), 4);
+        let edited = whole.replace("{\"a\":3}", "{\"a\":7}");
+        assert!(matches!(verify(edited.as_bytes()), Err(ChainFault::Broken { line: 3 })));
+        let lines: Vec<&str> = whole.lines().collect();
+        let removed = [lines[0], lines[2], lines[3]].join("\n");
+        assert!(matches!(verify(removed.as_bytes()), Err(ChainFault::Broken { line: 2 })));
+        let twice = [lines[0], lines[1], lines[1], lines[2]].join("\n");
+        assert!(matches!(verify(twice.as_bytes()), Err(ChainFault::Broken { line: 3 })));
+        let torn = &whole[..whole.len() - 9];
+        assert!(matches!(verify(torn.as_bytes()), Err(ChainFault::NotARecord { line: 4 })));
+        assert_eq!(verify([lines[2], lines[3]].join("\n").as_bytes()).unwrap(), 2);
+    }
+}

@@ -1,0 +1,43 @@
+//! What is written down of one request.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One request, denials, lists and notifications included.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// When it came, in milliseconds since the Unix epoch.
+    pub time_ms: i64,
+    /// Who asked.
+    pub principal: String,
+    /// The session of a legacy client, as the first 16 digits of its id's hash: the id itself is a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// `legacy` or `modern`; absent where it could not be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub era: Option<String>,
+    /// What was asked.
+    pub method: String,
+    /// The server that it was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The instance that answered: the first 12 digits of its container's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The tool's or prompt's own name, or the resource's URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The arguments' shape, or with `values` the arguments.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub arguments: Value,
+    /// `ok`, `toolError`, `error`, `denied`, `cancelled` or `refused` (by the gateway, before anything was asked).
+    pub outcome: String,
+    /// The code of an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+    /// How large the answer was, in bytes.
+    pub answer_bytes: u64,
+}

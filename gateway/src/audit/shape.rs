@@ -1,0 +1,50 @@
+//! The shape of arguments: which fields, of which types and sizes, without a value.
+
+use serde_json::Value;
+
+/// How deep a shape is told.
+const DEPTH_LIMIT: usize = 4;
+/// How many fields of one object are told.
+const FIELD_LIMIT: usize = 32;
+
+/// The shape of a JSON text, as JSON: `{"path":"string(12)","lines":"array(3)"}`; `?` for what is no JSON.
+pub fn shape_of(json: &str) -> Value {
+    serde_json::from_str(json).map_or_else(|_| Value::from("?"), |value| shape(&value, 0))
+}
+
+fn shape(value: &Value, depth: usize) -> Value {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "boolean".into(),
+        Value::Number(_) => "number".into(),
+        Value::String(text) => format!("string({})", text.len()).into(),
+        Value::Array(items) => format!("array({})", items.len()).into(),
+        Value::Object(fields) if depth >= DEPTH_LIMIT => format!("object({})", fields.len()).into(),
+        Value::Object(fields) => {
+            let mut shapes: serde_json::Map<String, Value> = fields
+                .iter()
+                .take(FIELD_LIMIT)
+                .map(|(name, value)| (name.chars().take(64).collect(), shape(value, depth + 1)))
+                .collect();
+            if fields.len() > FIELD_LIMIT {
+                shapes.insert("…".to_owned(), (fields.len() - FIELD_LIMIT).into());
+            }
+            Value::Object(shapes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shape_of;
+
+    #[test]
+    fn no_value_is_in_a_shape() {
+        let shape = shape_of(r#"{"path":"/secret","n":42,"list":["secret"],"o":{"t":"secret"},"b":true,"z":null}"#);
+        assert_eq!(
+            shape.to_string(),
+            r#"{"b":"boolean","list":"array(1)","n":"number","o":{"t":"string(6)"},"path":"string(7)","z":"null"}"#
+        );
+        assert_eq!(shape_of("nonsense"), "?");
+    }
+}

@@ -1,0 +1,191 @@
+//! The file that the audit is written to, by a thread of its own.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::chain::{GENESIS, link, read_link};
+use super::record::AuditRecord;
+
+/// How many records wait at most; whoever brings one more waits himself, so that none is lost.
+const QUEUE_LENGTH: usize = 4_096;
+/// How much of the end of a log is read for its last line.
+const TAIL_BYTES: u64 = 256 * 1024;
+/// How often the file is made durable while there is something new in it.
+const SYNC_TIME: Duration = Duration::from_secs(1);
+
+/// The log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the audit log `{}`", path.display())]
+pub struct AuditError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Takes records and writes them in their order.
+#[derive(Debug, Clone)]
+pub struct AuditLog {
+    tx: Option<mpsc::Sender<AuditRecord>>,
+    failures: Arc<AtomicU64>,
+}
+
+impl AuditLog {
+    /// A log that keeps nothing.
+    pub fn disabled() -> Self {
+        Self { tx: None, failures: Arc::default() }
+    }
+
+    /// Opens the log and goes on from its last line. A half-written last line, as a kill leaves it, is cut off: a line is
+    /// acknowledged to nobody before it is whole.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn open(path: &Path) -> Result<Self, AuditError> {
+        let fail = |source| AuditError { path: path.to_owned(), source };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(fail)?;
+        let (sequence, previous) = find_end(&mut file).map_err(fail)?;
+        let (tx, rx) = mpsc::channel(QUEUE_LENGTH);
+        let failures = Arc::new(AtomicU64::new(0));
+        let writer = Writer { file, sequence, previous, failures: Arc::clone(&failures), unsynced: None };
+        let spawned = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(rx));
+        // The thread ends by itself when the last sender is gone.
+        drop(spawned.map_err(fail)?);
+        Ok(Self { tx: Some(tx), failures })
+    }
+
+    /// Writes a record down. Waits while the queue is full.
+    pub async fn write(&self, record: AuditRecord) {
+        if let Some(tx) = &self.tx
+            && tx.send(record).await.is_err()
+        {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes a record down without waiting; counted as failed when the queue is full. For ends that cannot wait.
+    pub fn write_now(&self, record: AuditRecord) {
+        if let Some(tx) = &self.tx
+            && tx.try_send(record).is_err()
+        {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many records could not be written.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+}
+
+struct Writer {
+    file: File,
+    sequence: u64,
+    previous: String,
+    failures: Arc<AtomicU64>,
+    unsynced: Option<Instant>,
+}
+
+impl Writer {
+    fn run(mut self, mut rx: mpsc::Receiver<AuditRecord>) {
+        let mut batch = Vec::new();
+        while rx.blocking_recv_many(&mut batch, 256) > 0 {
+            let mut text = String::new();
+            for record in batch.drain(..) {
+                let record = serde_json::to_string(&record).unwrap_or_default();
+                let (line, hash) = link(self.sequence, &self.previous, &record);
+                text.push_str(&line);
+                self.sequence += 1;
+                self.previous = hash;
+            }
+            if let Err(error) = self.file.write_all(text.as_bytes()) {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(error = %error, "the audit log cannot be written");
+            }
+            let due = *self.unsynced.get_or_insert_with(Instant::now);
+            if due.elapsed() >= SYNC_TIME || rx.is_empty() {
+                self.sync();
+            }
+        }
+        self.sync();
+    }
+
+    fn sync(&mut self) {
+        if let Err(error) = self.file.sync_data() {
+            tracing::error!(error = %error, "the audit log cannot be made durable");
+        }
+        self.unsynced = None;
+    }
+}
+
+/// The sequence and the previous hash that the next line has; the file stands at its end then.
+fn find_end(file: &mut File) -> io::Result<(u64, String)> {
+    let length = file.metadata()?.len();
+    let begin = length.saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+    let end = begin + u64::try_from(whole).unwrap_or(u64::MAX);
+    if end < length {
+        tracing::warn!("the last line of the audit log was not whole and is cut off");
+        file.set_len(end)?;
+    }
+    file.seek(SeekFrom::Start(end))?;
+    let text = String::from_utf8_lossy(tail.get(..whole).unwrap_or_default());
+    let last = text.lines().next_back().and_then(read_link);
+    Ok(last.map_or_else(|| (1, GENESIS.to_owned()), |link| (link.sequence + 1, link.hash)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{BufReader, Write};
+    use std::time::Duration;
+
+    use super::AuditLog;
+    use crate::audit::{AuditRecord, verify};
+
+    fn record(method: &str) -> AuditRecord {
+        AuditRecord { method: method.to_owned(), ..AuditRecord::default() }
+    }
+
+    async fn await_lines(path: &std::path::Path, count: u64) {
+        loop {
+            let file = fs::File::open(path).unwrap();
+            if verify(BufReader::new(file)).is_ok_and(|found| found == count) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_chain_goes_on_where_a_kill_tore_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let log = AuditLog::open(&path).unwrap();
+        for _ in 0..300 {
+            log.write(record("tools/call")).await;
+        }
+        await_lines(&path, 300).await;
+        drop(log);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"seq\":301,\"prev\":\"12").unwrap();
+        let log = AuditLog::open(&path).unwrap();
+        log.write(record("tools/list")).await;
+        await_lines(&path, 301).await;
+        assert_eq!(log.failures(), 0);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the gateway is told: itself, and the servers behind it. Plain data, made by whoever runs it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::name::Naming;
+
+/// How a gateway is set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewayConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How tools and prompts are named.
+    pub naming: Naming,
+    /// Who may come in; empty: everybody who reaches the address.
+    pub tokens: Vec<TokenConfig>,
+    /// What they may do; the first that fits counts. None at all: everything.
+    pub rules: Vec<Rule>,
+    /// Host names that a request may be for, beyond those of the loopback and the address itself.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call, beyond those of the loopback.
+    pub allowed_origins: Vec<String>,
+    /// How much at once.
+    pub limits: Limits,
+    /// Where what is asked is written down; nowhere when absent.
+    pub audit: Option<AuditConfig>,
+}
+
+/// A token, and who comes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenConfig {
+    /// The principal's name.
+    pub principal: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// SHA-256 of the token: the token itself is not kept.
+    pub sha256: [u8; 32],
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Names or roles of principals; `*` for everybody.
+    pub principals: Vec<String>,
+    /// Globs of server names.
+    pub servers: Vec<String>,
+    /// Globs of the original names of tools, prompts or the URIs of resources.
+    pub tools: Vec<String>,
+    /// What then.
+    pub action: Action,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It may be seen and called.
+    Allow,
+    /// It is neither seen nor called.
+    Deny,
+}
+
+/// How much at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions of legacy clients.
+    pub sessions: usize,
+    /// How long a session may be silent.
+    pub session_idle: Duration,
+    /// Requests under way, of one session or principal.
+    pub concurrency: usize,
+    /// The largest request, in bytes.
+    pub request_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sessions: 1_000, session_idle: Duration::from_mins(30), concurrency: 64, request_bytes: 4 << 20 }
+    }
+}
+
+/// How requests are written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// The file; lines of JSON are added to it.
+    pub path: PathBuf,
+    /// The values of arguments too, not only their shape.
+    pub has_values: bool,
+}
+
+/// A server behind the gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerConfig {
+    /// Its name, an RFC 1123 label.
+    pub name: String,
+    /// Where it runs now, each with whether new calls should prefer it.
+    pub instances: Vec<Instance>,
+    /// Tools that are shown, as globs; empty: all.
+    pub allow: Vec<String>,
+    /// Tools that are not.
+    pub deny: Vec<String>,
+    /// Other names for tools: original to new.
+    pub rename: BTreeMap<String, String>,
+    /// What a definition that is new or changed leads to.
+    pub pin: PinPolicy,
+    /// How calls are bounded.
+    pub calls: CallLimits,
+}
+
+/// One place where a server runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instance {
+    /// What tells it from others: the container's full id, or the URL.
+    pub id: String,
+    /// It is what is wanted; others are being replaced.
+    pub is_current: bool,
+    /// How it is reached.
+    pub endpoint: Endpoint,
+}
+
+/// How an instance is reached.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// By its standard input and output.
+    Stdio,
+    /// By HTTP.
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// The path, such as `/mcp`.
+        path: String,
+        /// The host that the request is for.
+        host: String,
+        /// Headers of every request.
+        headers: BTreeMap<String, String>,
+    },
+}
+
+/// What a tool whose definition is new or changed leads to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PinPolicy {
+    /// It is hidden until it is approved.
+    Enforce,
+    /// It is told of, and shown.
+    #[default]
+    Warn,
+    /// Nothing.
+    Off,
+}
+
+/// How calls of a server are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// How long one may take.
+    pub timeout: Duration,
+    /// How many at once.
+    pub concurrency: usize,
+    /// The largest arguments, in bytes.
+    pub request_bytes: usize,
+    /// The largest result, in bytes.
+    pub result_bytes: usize,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_mins(1), concurrency: 64, request_bytes: 4 << 20, result_bytes: 16 << 20 }
+    }
+}

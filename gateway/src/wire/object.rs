@@ -1,0 +1,183 @@
+//! A JSON object whose fields are edited one at a time; the others stay the text that they were.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The fields of an object in their order, each value as its JSON text.
+#[derive(Debug, Clone, Default)]
+pub struct RawObject<'text> {
+    fields: Vec<(Cow<'text, str>, Cow<'text, str>)>,
+}
+
+impl<'text> RawObject<'text> {
+    /// Reads the fields; `None` when the text is no JSON object.
+    pub fn parse(text: &'text str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The fields of `params`; none where there are no params.
+    pub fn of(params: Option<&'text RawValue>) -> Self {
+        params.and_then(|params| Self::parse(params.get())).unwrap_or_default()
+    }
+
+    /// The JSON text of a field. Of several with one name the last counts, as it does everywhere else.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.fields.iter().rev().find(|(name, _)| name == key).map(|(_, value)| &**value)
+    }
+
+    /// The value of a field that is a string.
+    pub fn get_str(&self, key: &str) -> Option<Cow<'_, str>> {
+        read_str(self.get(key)?)
+    }
+
+    /// Whether there is such a field.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The names and texts of all fields.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Sets a field to a JSON text, in its place where it is there already.
+    pub fn set(&mut self, key: &str, json: impl Into<Cow<'text, str>>) {
+        let json = json.into();
+        let Some(place) = self.fields.iter().rposition(|(name, _)| name == key) else {
+            self.fields.push((Cow::Owned(key.to_owned()), json));
+            return;
+        };
+        if let Some((_, value)) = self.fields.get_mut(place) {
+            *value = json;
+        }
+        // Whoever reads the first of two must not read what this one replaced.
+        let mut index = 0;
+        self.fields.retain(|(name, _)| {
+            let is_kept = name != key || index == place;
+            index += 1;
+            is_kept
+        });
+    }
+
+    /// Sets a field to a string.
+    pub fn set_str(&mut self, key: &str, value: &str) {
+        self.set(key, quote(value));
+    }
+
+    /// Takes a field away.
+    pub fn remove(&mut self, key: &str) {
+        self.fields.retain(|(name, _)| name != key);
+    }
+
+    /// Keeps the fields whose names are approved of.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&str) -> bool) {
+        self.fields.retain(|(name, _)| is_kept(name));
+    }
+
+    /// Whether it has no fields.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The JSON text of the whole.
+    pub fn to_json(&self) -> String {
+        let length: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let mut json = String::with_capacity(length + 2);
+        json.push('{');
+        for (name, value) in &self.fields {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            json.push_str(&quote(name));
+            json.push(':');
+            json.push_str(value);
+        }
+        json.push('}');
+        json
+    }
+}
+
+/// A string as JSON text.
+pub fn quote(text: &str) -> String {
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        return format!("\"{text}\"");
+    }
+    serde_json::Value::from(text).to_string()
+}
+
+/// The string that a JSON text is, if it is one.
+pub fn read_str(json: &str) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    struct Text<'text>(#[serde(borrow)] Cow<'text, str>);
+    serde_json::from_str::<Text<'_>>(json).ok().map(|Text(text)| text)
+}
+
+impl<'de: 'text, 'text> Deserialize<'de> for RawObject<'text> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = RawObject<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(key) = map.next_key::<FieldName<'de>>()? {
+            let value: &'de RawValue = map.next_value()?;
+            fields.push((key.0, Cow::Borrowed(value.get())));
+        }
+        Ok(RawObject { fields })
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct FieldName<'text>(#[serde(borrow)] Cow<'text, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::{RawObject, quote, read_str};
+
+    #[test]
+    fn what_is_not_edited_stays_as_it_was_written() {
+        let text = r#"{"name":"a\u0062","arguments":{ "n": 1.0e2, "x": [ ] },"_meta":{"k":null}}"#;
+        let mut object = RawObject::parse(text).unwrap();
+        assert_eq!(object.get_str("name").as_deref(), Some("ab"));
+        object.set_str("name", "c\"d");
+        object.set("extra", "7");
+        assert_eq!(
+            object.to_json(),
+            r#"{"name":"c\"d","arguments":{ "n": 1.0e2, "x": [ ] },"_meta":{"k":null},"extra":7}"#
+        );
+        object.remove("_meta");
+        object.remove("arguments");
+        assert_eq!(object.to_json(), r#"{"name":"c\"d","extra":7}"#);
+    }
+
+    #[test]
+    fn a_field_that_is_written_twice_is_set_once() {
+        let mut object = RawObject::parse(r#"{"name":"first","a":1,"name":"last"}"#).unwrap();
+        assert_eq!(object.get_str("name").as_deref(), Some("last"));
+        object.set_str("name", "new");
+        assert_eq!(object.to_json(), r#"{"a":1,"name":"new"}"#);
+    }
+
+    #[test]
+    fn strings_are_quoted_and_read_alike() {
+        for text in ["", "plain", "quo\"te", "back\\slash", "line\nfeed", "é\u{202e}\u{0}"] {
+            assert_eq!(read_str(&quote(text)).as_deref(), Some(text));
+        }
+        assert_eq!(read_str("7"), None);
+        assert!(RawObject::parse("[]").is_none());
+    }
+}
