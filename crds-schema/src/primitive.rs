@@ -248,6 +248,9 @@ pub struct ContainerSpec {
     /// Lines of `/etc/hosts`: name to address.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub extra_hosts: BTreeMap<String, String>,
+    /// Its standard input stays open, for whoever attaches to it: a program that reads it would else end at once.
+    #[serde(skip_serializing_if = "is_false")]
+    pub open_stdin: bool,
 }
 
 /// What can be changed while a container runs. 0 or `None` means no limit.

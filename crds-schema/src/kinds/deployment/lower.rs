@@ -101,6 +101,7 @@ impl Deployment {
                 options: dns.options.clone(),
             }),
             extra_hosts: self.extra_hosts.clone(),
+            open_stdin: false,
         }
     }
 
