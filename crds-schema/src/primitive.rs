@@ -32,6 +32,8 @@ pub enum Primitive {
     Volume(VolumeSpec),
     /// Any number of containers made from one template.
     Containers(Box<ContainerSet>),
+    /// Nothing: what the object asks for is done outside the Engine.
+    Nothing,
 }
 
 /// Another object that must be in a condition first.
@@ -128,6 +130,8 @@ pub struct ContainerSet {
     pub pull_policy: PullPolicy,
     /// Whether they are to run.
     pub run: RunState,
+    /// Who says whether one serves.
+    pub readiness: Readiness,
     /// How long a replacement must have been ready before what it replaces is stopped, in milliseconds.
     pub min_ready_ms: i64,
     /// In which order a container is replaced.
@@ -145,6 +149,16 @@ pub enum RunState {
     Running,
     /// They exist, but are stopped.
     Stopped,
+}
+
+/// Who says whether a running container serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Readiness {
+    /// The Engine: it runs, and its HEALTHCHECK, if any, passes.
+    #[default]
+    Engine,
+    /// A probe of ours, which knows better than a HEALTHCHECK does: it runs, and has answered since it began to.
+    Probed,
 }
 
 /// When an image is fetched from its registry.

@@ -44,6 +44,7 @@ impl Deployment {
                 RunState::Running => primitive::RunState::Running,
                 RunState::Stopped => primitive::RunState::Stopped,
             },
+            readiness: primitive::Readiness::Engine,
             min_ready_ms: MIN_READY_MS,
             replace_order,
             stop_grace_secs: self.stop_grace_secs(),
