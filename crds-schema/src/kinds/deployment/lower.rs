@@ -48,7 +48,7 @@ impl Deployment {
             min_ready_ms: MIN_READY_MS,
             replace_order,
             stop_grace_secs: self.stop_grace_secs(),
-            may_mount_any_host_path: security.profile == SecurityProfile::Privileged,
+            may_mount_any_host_path: security.profile() == SecurityProfile::Privileged,
         };
         Lowered {
             primitive: Primitive::Containers(Box::new(set)),
@@ -58,7 +58,7 @@ impl Deployment {
     }
 
     fn lower_template(&self, metadata: &Metadata, security: &Security) -> ContainerSpec {
-        let is_restricted = security.profile == SecurityProfile::Restricted;
+        let is_restricted = security.profile() == SecurityProfile::Restricted;
         let mut mounts: Vec<MountSpec> =
             self.mounts.iter().map(|mount| lower_mount(mount, &metadata.namespace)).collect();
         let lowered_security = lower_security(security);
@@ -135,7 +135,7 @@ impl Deployment {
 
     fn lower_live(&self, security: &Security) -> primitive::LiveSpec {
         let resources = self.resources.clone().unwrap_or_default();
-        let default_pids = match security.profile {
+        let default_pids = match security.profile() {
             SecurityProfile::Restricted => RESTRICTED_PIDS,
             SecurityProfile::Baseline | SecurityProfile::Privileged => DEFAULT_PIDS,
         };
@@ -233,7 +233,7 @@ impl Deployment {
 }
 
 fn lower_security(security: &Security) -> primitive::SecuritySpec {
-    let is_restricted = security.profile == SecurityProfile::Restricted;
+    let is_restricted = security.profile() == SecurityProfile::Restricted;
     let mut cap_drop = normalise_capabilities(&security.cap_drop);
     if is_restricted && cap_drop.is_empty() {
         cap_drop.push("ALL".into());
