@@ -47,11 +47,12 @@ impl World {
 
     /// Says what is true of an object whose work is done outside the Engine; `None` takes it back. Returns whether that is news.
     pub fn set_report(&mut self, key: &ObjectKey, report: Option<Report>) -> bool {
-        let before = match report.clone() {
+        let is_news = self.reports.get(key) != report.as_ref();
+        match report {
             Some(report) => self.reports.insert(key.clone(), report),
             None => self.reports.remove(key),
         };
-        before != report
+        is_news
     }
 
     /// What was last said of an object.
