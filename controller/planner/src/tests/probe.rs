@@ -176,6 +176,16 @@ fn what_another_run_of_a_container_answered_is_forgotten() {
 }
 
 #[test]
+fn a_template_that_does_not_ask_for_open_input_says_nothing_of_it() {
+    let mut scene = unanswered(json!({"image": "time:1", "transport": "http", "port": 8080}));
+    scene.want("Deployment/web", json!({"image": "web:1"}));
+    let template = |key: &str| scene.world.desired(&key.parse().unwrap()).unwrap().template.to_string();
+    assert!(!template("Deployment/web").contains("openStdin") && !template("McpServer/time").contains("openStdin"));
+    let created = scene.engine.containers.values().next().unwrap();
+    assert_eq!((created.config.network_mode.as_str(), created.config.open_stdin), ("bridge", false));
+}
+
+#[test]
 fn a_look_at_the_same_run_forgets_nothing_and_a_health_check_does_not_count() {
     let mut scene = answered(json!({"image": "time:1"}));
     scene.change_only("McpServer/time", |detail| detail.status.health = Health::Unhealthy);
