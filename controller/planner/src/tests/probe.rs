@@ -1,6 +1,8 @@
 //! Containers that serve only when a probe was answered, and objects that have nothing in the Engine.
 
-use crds_schema::ConditionType;
+use std::fmt::Write as _;
+
+use crds_schema::{ConditionStatus, ConditionType};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
@@ -48,9 +50,9 @@ fn check_ready(scene: &Scene, key: &str, expect: &Expect) {
     let rolled = roll_up(&scene.world, &key.parse().unwrap(), &scene.plan(key), None);
     let mut lines = String::new();
     for statement in &rolled.conditions {
-        if statement.status == crds_schema::ConditionStatus::True || statement.condition_type == ConditionType::Ready {
-            lines += &format!("{:?} {:?} ", statement.condition_type, statement.status);
-            lines += &format!("{}: {}\n", statement.reason, statement.message);
+        if statement.status == ConditionStatus::True || statement.condition_type == ConditionType::Ready {
+            let what = (statement.condition_type, statement.status);
+            writeln!(lines, "{:?} {:?} {}: {}", what.0, what.1, statement.reason, statement.message).unwrap();
         }
     }
     expect.assert_eq(&letter_hashes(&lines));
