@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::stage::{Birth, Life, Manifests, images, key};
 use crate::controller::Exclusion;
-use crate::engine::simulated::SimulatedEngine;
+use crate::engine::simulated::{Program, SimulatedEngine};
 use crate::store::Store;
 
 /// A life that begins with a manifest.
@@ -41,12 +41,15 @@ fn readiness(life: &Life) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_server_is_ready_when_it_answers_and_is_replaced_when_the_new_one_does() {
     let (engine, manifests) = (SimulatedEngine::default(), Manifests::default());
+    engine.set_program("time:1", Program::reading_input());
     let life = begin(&engine, &manifests, &time_server("image: \"time:1\""));
     let first = running(&life, &engine, "time:1").await;
-    assert!(first.config.open_stdin, "what speaks over standard input ends where it is not held open");
+    assert!(first.config.open_stdin);
     assert_eq!((first.config.network_mode.as_str(), first.config.user.as_str()), ("none", "1001:1001"));
     sleep(Duration::from_mins(1)).await;
     assert!(readiness(&life).contains("(no MCP answer yet)"), "{}", readiness(&life));
+    let unchanged = engine.peek(&first.id).unwrap();
+    assert_eq!((unchanged.status.started_ms, unchanged.restart_count), (first.status.started_ms, 0), "it did not end");
     life.probe(&first.id, ProbeOutcome::Failed("it speaks no version of MCP".to_owned()));
     life.until("the failure is told", |life| readiness(life).contains("(it speaks no version of MCP)")).await;
     life.probe(&first.id, ProbeOutcome::Ready);
@@ -59,6 +62,28 @@ async fn a_server_is_ready_when_it_answers_and_is_replaced_when_the_new_one_does
     life.probe(&second.id, ProbeOutcome::Ready);
     life.until("the old one goes", |_| images(&engine) == ["time:2"]).await;
     life.until("it is ready", |life| life.converged() == ["McpServer/time"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_open_input_the_same_program_ends_at_once_again_and_again() {
+    let (engine, manifests) = (SimulatedEngine::default(), Manifests::default());
+    engine.set_program("time:1", Program::reading_input());
+    manifests.want(&["time"]);
+    let store = Store::in_memory().unwrap();
+    let birth = Birth {
+        engine: &engine,
+        store: &store,
+        manifests: &manifests,
+        is_restricted: false,
+        exclusion: Exclusion::None,
+    };
+    let life = birth.begin();
+    let restarts = || {
+        let found = engine.all_container_ids().into_iter().filter_map(|id| engine.peek(&id));
+        found.map(|container| container.restart_count).sum::<u32>()
+    };
+    life.until("it is started again", |_| restarts() > 2).await;
+    assert!(life.converged().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
