@@ -1,5 +1,8 @@
 //! Paths of the host, judged by their text alone. The controller looks at the disk, and at symbolic links, before it mounts one.
 
+use crate::diagnostic::Diagnostic;
+use crate::grammar::echo;
+
 /// Nothing in these is mounted without the profile `privileged`: what makes or breaks the host.
 const DENIED_TREES: [&str; 20] = [
     "/bin",
@@ -67,6 +70,32 @@ pub fn resolve(directory: &str, path: &str) -> Option<String> {
         }
     }
     Some(format!("/{}", parts.join("/")))
+}
+
+/// Makes a relative path absolute. What is left relative, or has `..` in an absolute path, is refused by validation, in the user's own
+/// words.
+pub(crate) fn resolve_in_place(directory: &str, path: &mut String) {
+    let is_relative = !path.starts_with('/') && !path.starts_with('~') && !path.is_empty();
+    if is_relative && let Some(resolved) = resolve(directory, path) {
+        *path = resolved;
+    }
+}
+
+/// What is wrong with the text of a path of the host after it was made absolute; `None` when nothing is.
+pub(crate) fn host_path_fault(path: &str) -> Option<Diagnostic> {
+    if !path.starts_with('/') {
+        let fault = Diagnostic::error("E0215", format!("`{}` is not an absolute path", echo(path)));
+        let hint = if path.starts_with('~') {
+            "`~` is not expanded: write the whole path"
+        } else {
+            "a path is relative to the directory of its manifest file, and stays below the root"
+        };
+        return Some(fault.hint(hint));
+    }
+    path.split('/').any(|part| part == "..").then(|| {
+        let fault = Diagnostic::error("E0215", format!("`{}` contains `..`", echo(path)));
+        fault.hint("write the path that is meant")
+    })
 }
 
 /// Without `.`, doubled or trailing slashes.

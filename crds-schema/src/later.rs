@@ -1,12 +1,12 @@
 //! What `docs/kinds/` will describe one day but this release does not know: it gets an answer of its own, not "unknown field".
 
 /// Kinds that a later release brings.
-pub(crate) const LATER_KINDS: [&str; 9] =
-    ["Job", "CronJob", "ConfigMap", "Secret", "Policy", "GitRepository", "McpServer", "McpGateway", "McpClient"];
+pub(crate) const LATER_KINDS: [&str; 7] =
+    ["Job", "CronJob", "ConfigMap", "Secret", "Policy", "GitRepository", "McpClient"];
 
 /// Fields that a later release brings: kind, path of the field with `[]` for entries of a list and `.*` for those of a map,
 /// and what to do until then.
-const LATER_FIELDS: [(&str, &str, &str); 12] = [
+const LATER_FIELDS: [(&str, &str, &str); 20] = [
     ("Deployment", "spec.envFrom", "write the variables under `env`"),
     ("Deployment", "spec.env.*", "write the value as a quoted string"),
     ("Deployment", "spec.startup", "use the image's HEALTHCHECK"),
@@ -19,6 +19,14 @@ const LATER_FIELDS: [(&str, &str, &str); 12] = [
     ("Deployment", "spec.stop.drain", "leave it out"),
     ("Deployment", "spec.dependsOn[].restartOn", "leave it out"),
     ("Deployment", "spec.dependsOn[].condition=Completed", "use `Exists` or `Ready`"),
+    ("McpServer", "spec.envFrom", "write the variables under `env`"),
+    ("McpServer", "spec.env.*", "write the value as a quoted string"),
+    ("McpServer", "spec.remote.headers.*", "write the value as a quoted string"),
+    ("McpServer", "spec.mounts[].config", "mount a `host` path"),
+    ("McpServer", "spec.mounts[].secret", "mount a `host` path"),
+    ("McpServer", "spec.stop.drain", "leave it out"),
+    ("McpServer", "spec.dependsOn[].restartOn", "leave it out"),
+    ("McpServer", "spec.dependsOn[].condition=Completed", "use `Exists` or `Ready`"),
 ];
 
 /// Whether a later release brings the kind.

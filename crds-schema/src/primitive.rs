@@ -32,6 +32,8 @@ pub enum Primitive {
     Volume(VolumeSpec),
     /// Any number of containers made from one template.
     Containers(Box<ContainerSet>),
+    /// Nothing: what the object asks for is done outside the Engine.
+    Nothing,
 }
 
 /// Another object that must be in a condition first.
@@ -128,6 +130,8 @@ pub struct ContainerSet {
     pub pull_policy: PullPolicy,
     /// Whether they are to run.
     pub run: RunState,
+    /// Who says whether one serves.
+    pub readiness: Readiness,
     /// How long a replacement must have been ready before what it replaces is stopped, in milliseconds.
     pub min_ready_ms: i64,
     /// In which order a container is replaced.
@@ -145,6 +149,16 @@ pub enum RunState {
     Running,
     /// They exist, but are stopped.
     Stopped,
+}
+
+/// Who says whether a running container serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Readiness {
+    /// The Engine: it runs, and its HEALTHCHECK, if any, passes.
+    #[default]
+    Engine,
+    /// A probe of ours, which knows better than a HEALTHCHECK does: it runs, and has answered since it began to.
+    Probed,
 }
 
 /// When an image is fetched from its registry.
@@ -248,6 +262,9 @@ pub struct ContainerSpec {
     /// Lines of `/etc/hosts`: name to address.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub extra_hosts: BTreeMap<String, String>,
+    /// Its standard input stays open, for whoever attaches to it: a program that reads it would else end at once.
+    #[serde(skip_serializing_if = "is_false")]
+    pub open_stdin: bool,
 }
 
 /// What can be changed while a container runs. 0 or `None` means no limit.

@@ -27,7 +27,7 @@ pub(crate) fn plan(
 ) {
     let limits = limits_of(set);
     let slots = slots::sort(world, key, desired, set, &limits);
-    let is_old_serving = slots.slots.iter().flat_map(|slot| &slot.old).any(|old| old.container.is_serving());
+    let is_old_serving = slots.slots.iter().flat_map(|slot| &slot.old).any(|old| old.container.may_serve());
     let mut plan = SetPlan {
         world,
         key,
@@ -63,7 +63,7 @@ pub(crate) struct SetPlan<'plan> {
     /// The limits that each container is to have.
     pub(crate) limits: Limits,
     pub(crate) now_ms: TimestampMs,
-    /// Whether a container that is to be replaced serves under the object's name.
+    /// Whether a container that is to be replaced serves under the object's name, or may do.
     pub(crate) is_old_serving: bool,
     pub(crate) builder: &'plan mut PlanBuilder,
     /// Whether everything that a start needs is there; asked once.

@@ -15,7 +15,8 @@ use crate::{containers, networks, removal, volumes};
 /// 1. A hold (back-off, or a call whose outcome is not known) ends the decision: nothing is done until it is over.
 /// 2. An object that is not wanted is removed, where prune has approved it: [`removal`].
 /// 3. A suspended object is left alone.
-/// 4. Its primitive is compared with what is observed: [`networks`], [`volumes`] or [`containers`].
+/// 4. Its primitive is compared with what is observed: [`networks`], [`volumes`] or [`containers`]. An object that is to have nothing in
+///    the Engine loses the containers of an earlier spec of its own.
 ///
 /// # Guarantees
 /// - It sees the whole world and acts on one object: no step touches what another object owns.
@@ -47,6 +48,7 @@ pub fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs) -> Plan {
         Primitive::Network(network) => networks::plan(world, key, desired, network, &mut builder),
         Primitive::Volume(volume) => volumes::plan(world, key, desired, volume, &mut builder),
         Primitive::Containers(set) => containers::plan(world, key, desired, set, now_ms, &mut builder),
+        Primitive::Nothing => removal::plan_leftovers(world, key, &mut builder),
     }
     builder.build()
 }
@@ -105,5 +107,7 @@ fn exists(world: &World, key: &ObjectKey) -> bool {
         Primitive::Network(_) => world.networks_of(key).next().is_some(),
         Primitive::Volume(_) => volumes::is_present(world, key),
         Primitive::Containers(set) => set.replicas == 0 || world.containers_of(key).next().is_some(),
+        // It has all that it wants.
+        Primitive::Nothing => true,
     }
 }

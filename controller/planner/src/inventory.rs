@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crds_schema::ObjectKey;
+use crds_schema::primitive::Readiness;
 
 use crate::observed::{
     ContainerDetail, ContainerState, Endpoint, Health, Limits, MountConfig, MountKind, NetworkDetail, TimestampMs,
@@ -38,6 +39,10 @@ pub struct ObservedContainer {
     pub error: Box<str>,
     /// What its HEALTHCHECK says.
     pub health: Health,
+    /// Who says whether it serves.
+    pub readiness: Readiness,
+    /// What the last probe of the run that it is in came to.
+    pub probe: ProbeOutcome,
     /// When the last run began, by the Engine's clock.
     pub started_ms: Option<TimestampMs>,
     /// When it was created, by the Engine's clock.
@@ -60,6 +65,18 @@ pub struct ObservedContainer {
     pub volumes: Vec<Box<str>>,
     /// Seconds before a stop kills; `None`: the Engine's default.
     pub stop_timeout_secs: Option<u32>,
+}
+
+/// What a probe of a container came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// None has come to anything yet.
+    #[default]
+    Unknown,
+    /// It answered as it should.
+    Ready,
+    /// It did not, and this is what is wrong, for people.
+    Failed(String),
 }
 
 /// One network, whoever owns it.
@@ -139,12 +156,11 @@ impl ObservedContainer {
         now_ms: TimestampMs,
     ) -> Self {
         let status = &detail.status;
-        let is_serving = is_serving(status.state, status.health);
         let is_same_run = before.is_some_and(|before| before.started_ms == status.started_ms);
         let served_since = before.filter(|_| is_same_run).and_then(|before| before.serving_since_ms);
         // A clock that was set back must not make it wait until it is as late again.
         let served_since = served_since.map(|since_ms| since_ms.min(now_ms));
-        Self {
+        let mut container = Self {
             id: Arc::from(detail.id.as_str()),
             name: Arc::from(detail.name.as_str()),
             owner: claim.owner.clone(),
@@ -157,6 +173,9 @@ impl ObservedContainer {
             oom_killed: status.oom_killed,
             error: status.error.as_str().into(),
             health: status.health,
+            readiness: before.map(|before| before.readiness).unwrap_or_default(),
+            // What another run answered says nothing of this one.
+            probe: before.filter(|_| is_same_run).map(|before| before.probe.clone()).unwrap_or_default(),
             started_ms: status.started_ms,
             created_ms: detail.created_ms,
             restart_count: detail.restart_count,
@@ -167,12 +186,28 @@ impl ObservedContainer {
                 .iter()
                 .map(|(name, endpoint)| (name.as_str().into(), endpoint.clone()))
                 .collect(),
-            serving_since_ms: if is_serving { served_since.or(Some(now_ms)) } else { None },
+            serving_since_ms: None,
             is_protected: claim.protected,
             mismatch: before.map(|before| before.mismatch.clone()).unwrap_or_default(),
             volumes: detail.config.mounts.iter().filter_map(volume_of).collect(),
             stop_timeout_secs: detail.config.stop_timeout_secs,
-        }
+        };
+        container.serving_since_ms = container.is_serving().then(|| served_since.unwrap_or(now_ms));
+        container
+    }
+
+    /// Takes what a probe came to. Returns whether that is news.
+    pub(crate) fn set_probe(&mut self, outcome: ProbeOutcome, now_ms: TimestampMs) -> bool {
+        let is_news = self.probe != outcome;
+        self.probe = outcome;
+        self.serving_since_ms = self.is_serving().then(|| self.serving_since_ms.unwrap_or(now_ms));
+        is_news
+    }
+
+    /// Takes who says whether it serves. What begins to serve by that does so from its next look on.
+    pub(crate) fn set_readiness(&mut self, readiness: Readiness) {
+        self.readiness = readiness;
+        self.serving_since_ms = self.serving_since_ms.filter(|_| self.is_serving());
     }
 
     /// Whether its process runs, frozen or between two runs included: whether it must be stopped before it is removed.
@@ -183,9 +218,19 @@ impl ObservedContainer {
         }
     }
 
-    /// Whether it serves: it runs, and its HEALTHCHECK, if any, passes.
+    /// Whether it serves: it runs, and its HEALTHCHECK, if any, passes, or a probe of this run was answered where one is asked for.
     pub fn is_serving(&self) -> bool {
-        is_serving(self.state, self.health)
+        let is_answering = match self.readiness {
+            Readiness::Engine => matches!(self.health, Health::None | Health::Healthy),
+            Readiness::Probed => self.probe == ProbeOutcome::Ready,
+        };
+        self.state == ContainerState::Running && is_answering
+    }
+
+    /// Whether it serves, or may do: it runs, and nobody has probed it yet, as after the start of a controller.
+    pub(crate) fn may_serve(&self) -> bool {
+        let is_unprobed = self.readiness == Readiness::Probed && self.probe == ProbeOutcome::Unknown;
+        self.is_serving() || (self.state == ContainerState::Running && is_unprobed)
     }
 
     /// The endpoint in a network, by the network's full id.
@@ -199,10 +244,6 @@ fn volume_of(mount: &MountConfig) -> Option<Box<str>> {
         MountKind::Volume(name) => Some(name.as_str().into()),
         MountKind::Bind(_) | MountKind::Tmpfs(_) => None,
     }
-}
-
-fn is_serving(state: ContainerState, health: Health) -> bool {
-    state == ContainerState::Running && matches!(health, Health::None | Health::Healthy)
 }
 
 impl ObservedNetwork {

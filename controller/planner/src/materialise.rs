@@ -142,6 +142,7 @@ fn config_of(world: &World, template: &ContainerSpec, stop_grace_secs: u32) -> C
         dns_search: template.dns.searches.clone(),
         dns_options: template.dns.options.clone(),
         extra_hosts: template.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect(),
+        open_stdin: template.open_stdin,
         ..ContainerConfig::default()
     };
     for port in &template.ports {

@@ -61,7 +61,7 @@ fn leaves(world: &World, key: &ObjectKey, container: &ObservedContainer) -> bool
             let joins = set.template.networks.attachments().iter().any(|attachment| attachment.network == *key);
             joins && !desired.lowered.suspend && container.ordinal < set.replicas
         }
-        Primitive::Network(_) | Primitive::Volume(_) => false,
+        Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => false,
     }
 }
 

@@ -177,6 +177,8 @@ pub struct ContainerConfig {
     pub dns_options: Vec<String>,
     /// `name:address`.
     pub extra_hosts: Vec<String>,
+    /// Its standard input stays open when whoever is attached to it leaves.
+    pub open_stdin: bool,
 }
 
 /// One mount of a container.

@@ -44,6 +44,14 @@ pub(crate) fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder:
     }
 }
 
+/// Removes the containers of an object that is wanted and is to have nothing in the Engine: those of an earlier spec. No volume goes.
+pub(crate) fn plan_leftovers(world: &World, key: &ObjectKey, builder: &mut PlanBuilder) {
+    for container in world.containers_of(key) {
+        let grace_secs = container.stop_timeout_secs.unwrap_or(STOP_GRACE_SECS);
+        retire(container, grace_secs, &[], &Cause::ScaledDown, builder);
+    }
+}
+
 fn has_anything(world: &World, key: &ObjectKey) -> bool {
     world.containers_of(key).next().is_some() || world.networks_of(key).next().is_some()
 }

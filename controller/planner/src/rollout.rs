@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crds_schema::primitive::{ReplaceOrder, RunState, StopFirstReason};
+use crds_schema::primitive::{Readiness, ReplaceOrder, RunState, StopFirstReason};
 
 use crate::containers::SetPlan;
-use crate::inventory::{ObservedContainer, replacement_names};
+use crate::inventory::{ObservedContainer, ProbeOutcome, replacement_names};
 use crate::materialise::{container_create, endpoint_of};
 use crate::observed::ContainerState;
 use crate::plan::{Action, Cause, ContainerRef, Outcome, Waiting, container_name};
@@ -35,7 +35,7 @@ impl SetPlan<'_> {
                 stop(old.container, self.set.stop_grace_secs, &[], &Cause::StateStopped, self.builder);
             }
         }
-        if self.is_replacing && old.container.is_serving() {
+        if self.is_replacing && old.container.may_serve() {
             return;
         }
         self.is_replacing = true;
@@ -95,7 +95,7 @@ impl SetPlan<'_> {
     /// before the new one starts, nor where the Engine was told to leave it alone.
     fn keep_old_up(&mut self, slot: &Slot<'_>) {
         let is_any_up = slot.current.is_some_and(ObservedContainer::is_serving)
-            || slot.old.iter().any(|old| old.container.is_serving());
+            || slot.old.iter().any(|old| old.container.may_serve());
         if is_any_up || self.stop_first_reason().is_some() || self.set.run == RunState::Stopped {
             return;
         }
@@ -241,6 +241,13 @@ impl SetPlan<'_> {
 /// What a container lacks to serve, for people.
 pub(crate) fn lacks_to_serve(container: &ObservedContainer) -> String {
     use crate::observed::Health;
+    if container.state == ContainerState::Running && container.readiness == Readiness::Probed {
+        return match &container.probe {
+            ProbeOutcome::Unknown => "no MCP answer yet".to_owned(),
+            ProbeOutcome::Ready => "running".to_owned(),
+            ProbeOutcome::Failed(problem) => problem.clone(),
+        };
+    }
     match (container.state, container.health) {
         (ContainerState::Running, Health::Starting) => "health: starting".to_owned(),
         (ContainerState::Running, Health::Unhealthy) => "health: unhealthy".to_owned(),

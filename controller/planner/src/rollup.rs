@@ -12,7 +12,7 @@ use crate::plan::{Outcome, Plan, Waiting};
 use crate::rollout::lacks_to_serve;
 use crate::slots;
 use crate::volumes;
-use crate::world::World;
+use crate::world::{Report, ReportStatus, World};
 
 /// What is told of an object.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -127,8 +127,20 @@ pub fn roll_up(world: &World, key: &ObjectKey, plan: &Plan, failure: Option<&Fai
             lacks = counts.lacks;
             crash_looping = counts.crash_looping;
         }
+        Primitive::Nothing => {
+            let left = world.containers_of(key).next();
+            lacks = left.map(|container| format!("container/{} is still there", container.name));
+        }
     }
-    let facts = Facts { plan, failure, lacks, crash_looping, diverged, ready };
+    let report = world.report(key);
+    if let Some(report) = report {
+        columns.extend(report.columns.iter().cloned());
+        // That it is stopped, as its spec says, is worth more than that what goes on outside is well.
+        if report.status == ReportStatus::Ready && ready.0 == "Converged" {
+            ready = (report.reason, report.message.clone());
+        }
+    }
+    let facts = Facts { plan, failure, lacks, crash_looping, diverged, report, ready };
     RollUp { conditions: conditions(&facts), columns, primitives: primitives(world, key) }
 }
 
@@ -139,6 +151,8 @@ struct Facts<'facts> {
     lacks: Option<String>,
     crash_looping: Option<String>,
     diverged: Option<String>,
+    /// What is told by whoever does outside the Engine what the object asks for.
+    report: Option<&'facts Report>,
     ready: (&'static str, String),
 }
 
@@ -165,6 +179,8 @@ fn conditions(facts: &Facts<'_>) -> Vec<Statement> {
         Some(("Updating", "it is being brought to its spec".to_owned()))
     } else if !waits.is_empty() && !is_suspended {
         Some(("Waiting", format!("waiting for {}", waits.join(", "))))
+    } else if let Some(report) = facts.report.filter(|report| report.status != ReportStatus::Ready) {
+        Some((report.reason, report.message.clone()))
     } else {
         None
     };
@@ -188,7 +204,8 @@ fn conditions(facts: &Facts<'_>) -> Vec<Statement> {
         .failure
         .map(|failure| (failure.reason, failure.message.clone()))
         .or_else(|| facts.crash_looping.clone().map(|message| ("CrashLoopBackOff", message)))
-        .or_else(|| facts.diverged.clone().map(|message| ("Diverged", message)));
+        .or_else(|| facts.diverged.clone().map(|message| ("Diverged", message)))
+        .or_else(|| failed_report(facts).map(|report| (report.reason, report.message.clone())));
     let is_degraded = degraded.is_some();
     let (degraded_reason, degraded_message) = degraded.unwrap_or_else(|| ("AsExpected", String::new()));
     let is_stalled = stalled.is_some();
@@ -199,6 +216,11 @@ fn conditions(facts: &Facts<'_>) -> Vec<Statement> {
         statement(ConditionType::Degraded, is_degraded, degraded_reason, degraded_message),
         statement(ConditionType::Stalled, is_stalled, stalled_reason, stalled_message),
     ]
+}
+
+/// The report of a failure.
+fn failed_report<'facts>(facts: &Facts<'facts>) -> Option<&'facts Report> {
+    facts.report.filter(|report| report.status == ReportStatus::Failed)
 }
 
 /// Why nothing more will happen without a change from outside.

@@ -74,6 +74,7 @@ fn compare_process(changes: &mut Changes, expected: &ContainerConfig, actual: &C
     if expected.init {
         changes.differ_flag("init", actual.init, expected.init);
     }
+    changes.differ_flag("openStdin", actual.open_stdin, expected.open_stdin);
 }
 
 /// The fields that decide what the processes may do are compared both ways: more than was asked for is as wrong as less.
@@ -442,6 +443,8 @@ mod tests {
         check(|_, actual| actual.config.mounts[0].read_only = false, &lines);
         check(|_, actual| actual.limits.pids = 0, &["resources.pids: 0 -> 100"]);
         check(|_, actual| actual.endpoints.clear(), &["networks.back:  -> connected"]);
+        check(|expected, _| expected.config.open_stdin = true, &["openStdin: false -> true"]);
+        check(|_, actual| actual.config.open_stdin = true, &["openStdin: true -> false"]);
         check(|_, actual| actual.config.cap_drop.clear(), &["security.capDrop:  -> ALL"]);
         check(|_, actual| actual.config.privileged = true, &["security.privileged: true -> false"]);
         check(|_, actual| actual.config.pid_mode = "host".into(), &["security.hostPid: host -> "]);

@@ -18,7 +18,7 @@ pub(crate) fn engine_name(world: &World, key: &ObjectKey) -> String {
     }
     match world.desired(key).map(|desired| &desired.lowered.primitive) {
         Some(Primitive::Volume(volume)) => volume.engine_name.clone(),
-        Some(Primitive::Network(_) | Primitive::Containers(_)) | None => key.engine_name(),
+        Some(Primitive::Network(_) | Primitive::Containers(_) | Primitive::Nothing) | None => key.engine_name(),
     }
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn engine_name(world: &World, key: &ObjectKey) -> String {
 fn selected<'world>(world: &'world World, key: &ObjectKey) -> Option<&'world ObservedVolume> {
     let wanted = match world.desired(key).map(|desired| &desired.lowered.primitive) {
         Some(Primitive::Volume(volume)) => Some(&volume.engine_name),
-        Some(Primitive::Network(_) | Primitive::Containers(_)) | None => None,
+        Some(Primitive::Network(_) | Primitive::Containers(_) | Primitive::Nothing) | None => None,
     };
     world.volumes_of(key).min_by_key(|volume| wanted.is_none_or(|wanted| *volume.name != **wanted))
 }

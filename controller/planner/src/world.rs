@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds_schema::primitive::{Lowered, Primitive};
+use crds_schema::primitive::{Lowered, Primitive, Readiness};
 use crds_schema::{AnyObject, ObjectKey};
 
 use crate::compare::changed_limits;
@@ -18,6 +18,9 @@ use crate::users::Users;
 
 mod memory;
 mod observation;
+mod report;
+
+pub use report::{Report, ReportStatus};
 
 /// What is wanted and what is observed.
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub struct World {
     holds: BTreeMap<ObjectKey, Hold>,
     ready: BTreeSet<ObjectKey>,
     lost: BTreeMap<ObjectKey, BTreeSet<String>>,
+    /// What is told of objects by whoever does outside the Engine what they ask for.
+    reports: BTreeMap<ObjectKey, Report>,
 }
 
 /// One object as it is wanted.
@@ -141,6 +146,7 @@ impl World {
             holds: BTreeMap::new(),
             ready: BTreeSet::new(),
             lost: BTreeMap::new(),
+            reports: BTreeMap::new(),
         }
     }
 
@@ -160,6 +166,7 @@ impl World {
             Primitive::Network(network) => canonical_json(network),
             Primitive::Volume(volume) => canonical_json(volume),
             Primitive::Containers(set) => canonical_json(&set.template),
+            Primitive::Nothing => String::new(),
         };
         let mut desired = DesiredObject {
             hash: Arc::from(hash_template(&template)),
@@ -181,13 +188,16 @@ impl World {
             self.dependents.entry(target.clone()).or_default().insert(key.clone());
         }
         self.removals.remove(&key);
-        self.desired.insert(key, desired);
+        let readiness = desired.readiness();
+        self.desired.insert(key.clone(), desired);
+        self.set_readiness(&key, readiness);
     }
 
     /// No longer wants an object; what becomes of what it has is said by `removal`.
     pub fn set_removal(&mut self, key: &ObjectKey, removal: Removal) {
         self.forget_desired(key);
         self.ready.remove(key);
+        self.reports.remove(key);
         self.removals.insert(key.clone(), removal);
     }
 
@@ -285,7 +295,7 @@ impl DesiredObject {
     pub fn image(&self) -> Option<&str> {
         match &self.lowered.primitive {
             Primitive::Containers(set) => Some(&set.template.image),
-            Primitive::Network(_) | Primitive::Volume(_) => None,
+            Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => None,
         }
     }
 
@@ -295,7 +305,15 @@ impl DesiredObject {
             Primitive::Containers(set) => {
                 set.template.ports.iter().filter_map(|port| port.publish).map(|host| host.port).collect()
             }
-            Primitive::Network(_) | Primitive::Volume(_) => Vec::new(),
+            Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => Vec::new(),
+        }
+    }
+
+    /// Who says whether its containers serve.
+    pub(crate) fn readiness(&self) -> Readiness {
+        match &self.lowered.primitive {
+            Primitive::Containers(set) => set.readiness,
+            Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => Readiness::Engine,
         }
     }
 
@@ -308,7 +326,7 @@ impl DesiredObject {
     pub fn limits(&self) -> Option<Limits> {
         match &self.lowered.primitive {
             Primitive::Containers(set) => Some(crate::materialise::limits_of(set)),
-            Primitive::Network(_) | Primitive::Volume(_) => None,
+            Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => None,
         }
     }
 }

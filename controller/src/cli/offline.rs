@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crds_schema::yaml::Loader;
 use crds_schema::{Diagnostic, Kind, ObjectKey, Severity};
+use planner::inventory::ProbeOutcome;
 use planner::world::Removal;
 use planner::{Plan, World};
 use serde_json::Value;
@@ -173,6 +174,11 @@ pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanRep
     for orphan in world.orphans() {
         // What prune would do in the end, whatever holds it back for now.
         world.set_removal(&orphan, Removal::Approved { delete_volumes: false });
+    }
+    // Nobody probes for the sake of a plan. What runs is taken to answer, so that only what would be changed is shown.
+    let ids: Vec<String> = world.containers().map(|container| container.id.to_string()).collect();
+    for id in ids {
+        world.set_probe(&id, ProbeOutcome::Ready, clock.now_ms());
     }
     let ready = world.all_keys();
     for key in &ready {

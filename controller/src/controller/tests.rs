@@ -2,5 +2,6 @@
 
 mod blind_start;
 mod lease;
+mod mcp;
 mod prune;
 mod stage;

@@ -1,6 +1,8 @@
 //! The list of kinds. Adding a resource is one folder beside this file and one line in [`kinds!`].
 
 pub mod deployment;
+pub mod mcp_gateway;
+pub mod mcp_server;
 pub mod network;
 pub mod volume;
 
@@ -100,6 +102,10 @@ kinds! {
     Volume(volume::Volume), "volumes", ["vol"];
     /// Replicated, long-running containers.
     Deployment(deployment::Deployment), "deployments", ["deploy"];
+    /// A server of the Model Context Protocol.
+    McpServer(mcp_server::McpServer), "mcpservers", ["mcp"];
+    /// The one endpoint that agents reach such servers at.
+    McpGateway(mcp_gateway::McpGateway), "mcpgateways", ["gateway"];
 }
 
 impl fmt::Display for Kind {

@@ -33,6 +33,10 @@ fn deployments(fields: &[&str]) -> Vec<Vec<u8>> {
     fields.iter().map(|fields| object("Deployment", "web", &format!("{{ image: nginx, {fields} }}"))).collect()
 }
 
+fn remote_servers(urls: &[&str]) -> Vec<Vec<u8>> {
+    urls.iter().map(|url| object("McpServer", "far", &format!("{{ remote: {{ url: \"{url}\" }} }}"))).collect()
+}
+
 fn raw(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
@@ -341,8 +345,18 @@ fn meaning_cases() -> Vec<Case> {
         case(69, vec![], Elsewhere("the planner: prune keeps volumes")),
         case(70, vec![], Elsewhere("prune and its guards")),
         case(71, vec![], Later("Secret")),
-        case(72, vec![], Later("McpServer")),
-        case(73, vec![], Later("McpGateway")),
+        case(
+            72,
+            remote_servers(&[
+                "https://user:secret@mcp.example.com/",
+                "http://mcp.example.com/",
+                "https://10.0.0.1/",
+                "http://169.254.169.254/",
+                "https://metadata.google.internal/",
+            ]),
+            Code("E0239"),
+        ),
+        case(73, vec![], Later("the gateway: quarantined tools")),
         case(74, vec![], Later("GitRepository")),
         case(75, vec![], Elsewhere("the controller's configuration")),
     ]
@@ -367,7 +381,7 @@ fn every_bad_input_gets_its_code() {
         }
     }
     println!("{} bad inputs are for others: {}", skipped.len(), skipped.join("; "));
-    assert_eq!(skipped.len(), 16);
+    assert_eq!(skipped.len(), 15);
 }
 
 fn check(loader: &Loader, case: &Case, input: &[u8]) {

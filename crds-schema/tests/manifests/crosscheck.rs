@@ -40,6 +40,42 @@ fn one_object_in_two_files_is_refused_in_both() {
 }
 
 #[test]
+fn two_gateways_or_a_gateway_and_a_container_at_one_port_are_refused() {
+    check(
+        "McpGateway/a {}\nMcpGateway/b { listen: \"127.0.0.1:3011\" }\nDeployment/c { image: x, ports: [{ port: 80, publish: \"10.0.0.1:3010\" }] }\n",
+        &expect![""],
+    );
+    check(
+        "McpGateway/a {}\nMcpGateway/b { listen: \"127.0.0.1:3010\" }\n",
+        &expect![[r"
+        a.yaml:2:1 McpGateway/a spec: E0212: port 3010/tcp of the host is also published by McpGateway/b at a.yaml:4; publish one of them at another port or address
+        a.yaml:4:1 McpGateway/b spec.listen: E0212: port 3010/tcp of the host is also published by McpGateway/a at a.yaml:2; publish one of them at another port or address
+    "]],
+    );
+    check(
+        "McpGateway/a {}\nDeployment/b { image: x, ports: [{ port: 80, publish: 3010 }] }\n",
+        &expect![[r"
+        a.yaml:2:1 McpGateway/a spec: E0212: port 3010/tcp of the host is also published by Deployment/b at a.yaml:4; publish one of them at another port or address
+        a.yaml:4:1 Deployment/b spec.ports[0].publish: E0212: port 3010/tcp of the host is also published by McpGateway/a at a.yaml:2; publish one of them at another port or address
+    "]],
+    );
+}
+
+#[test]
+fn what_servers_join_and_depend_on_must_be_defined_and_have_an_order() {
+    check(
+        "McpServer/a { image: x, networks: [back], dependsOn: [{ kind: McpServer, name: b }] }\n\
+         McpServer/b { remote: { url: \"https://mcp.example.com/\" } }\n\
+         McpServer/c { image: x, dependsOn: [{ kind: mcp, name: d }] }\nMcpServer/d { image: x, dependsOn: [{ kind: McpServer, name: c }] }\n",
+        &expect![[r"
+            a.yaml:2:1 McpServer/a spec.networks[0]: E0217: Network/back is not defined; no Network is defined in the namespace `default`
+            a.yaml:6:1 McpServer/c spec.dependsOn[0]: E0218: dependencies form a cycle: McpServer/c -> McpServer/d -> McpServer/c; remove one of these dependencies
+            a.yaml:8:1 McpServer/d spec.dependsOn[0]: E0218: dependencies form a cycle: McpServer/d -> McpServer/c -> McpServer/d; remove one of these dependencies
+        "]],
+    );
+}
+
+#[test]
 fn host_ports_clash_on_one_address_and_with_every_address() {
     check(
         "Deployment/a { image: x, ports: [{ port: 80, publish: 8080 }] }\n\

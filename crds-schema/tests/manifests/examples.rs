@@ -7,9 +7,8 @@ use crds_schema::{Diagnostic, Kind, Loader, ManifestFile};
 
 /// The examples of a kind in one of its two folders, sorted.
 pub(crate) fn examples(kind: Kind, folder: &str) -> Vec<PathBuf> {
-    let name = kind.as_str().to_lowercase();
-    let directory =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/kinds").join(name).join("examples").join(folder);
+    let kinds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/kinds");
+    let directory = kinds.join(folder_name(kind)).join("examples").join(folder);
     let mut files: Vec<PathBuf> = fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| entry.unwrap().path())
@@ -18,6 +17,18 @@ pub(crate) fn examples(kind: Kind, folder: &str) -> Vec<PathBuf> {
     files.sort();
     assert!(!files.is_empty(), "{kind} has no {folder} examples");
     files
+}
+
+/// The name of a kind's folder: `mcp_server` for `McpServer`.
+fn folder_name(kind: Kind) -> String {
+    let mut name = String::new();
+    for (index, character) in kind.as_str().char_indices() {
+        if character.is_ascii_uppercase() && index > 0 {
+            name.push('_');
+        }
+        name.push(character.to_ascii_lowercase());
+    }
+    name
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod creation;
 mod interrupted;
 mod lifecycle;
 mod network;
+mod probe;
 mod property;
 mod repair;
 mod rollout;

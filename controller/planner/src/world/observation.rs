@@ -30,7 +30,10 @@ impl World {
         let template = Arc::clone(self.templates.entry(Arc::clone(&hash)).or_insert_with(|| Arc::from(label)));
         let id: Arc<str> = Arc::from(detail.id.as_str());
         let before = self.containers.get(&id);
-        let container = ObservedContainer::from_detail(detail, &claim, (hash, template), before, now_ms);
+        let mut container = ObservedContainer::from_detail(detail, &claim, (hash, template), before, now_ms);
+        if let Some(desired) = self.desired.get(&claim.owner) {
+            container.set_readiness(desired.readiness());
+        }
         self.owned.entry(claim.owner.clone()).or_default().containers.insert(Arc::clone(&id));
         self.users.update(before, Some(&container));
         self.containers.insert(id, container);

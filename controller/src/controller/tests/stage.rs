@@ -1,17 +1,19 @@
 //! Lives of a controller: what the Engine and the store hold outlives each of them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use crds_schema::{ConditionType, ObjectKey};
 use planner::Identity;
+use planner::inventory::ProbeOutcome;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::controller::{Controller, Exclusion, Mode, Parts, Settings};
+use crate::core::Core;
 use crate::engine::simulated::SimulatedEngine;
 use crate::holder::Holder;
 use crate::intake::PruneSettings;
@@ -36,16 +38,19 @@ impl Manifests {
                 "---\napiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{ name: {name} }}\nspec: {{ image: \"{name}:1\" }}\n"
             )
         };
-        let content = Ok(names.iter().map(manifest).collect::<String>().into_bytes());
+        self.want_manifest(&names.iter().map(manifest).collect::<String>());
+    }
+
+    /// There is one file from now on, and it says this.
+    pub(super) fn want_manifest(&self, text: &str) {
+        let content = Ok(text.as_bytes().to_vec());
         let file = FileReading { name: "a.yaml".to_owned(), directory: "/srv".to_owned(), content };
         *self.reading.lock().unwrap() = Reading { files: vec![file], problem: None };
     }
 
     /// There is a file from now on that says nothing that could be taken.
     pub(super) fn want_what_is_at_fault(&self) {
-        let content = Ok(b"kind: Nothing\n".to_vec());
-        let file = FileReading { name: "a.yaml".to_owned(), directory: "/srv".to_owned(), content };
-        *self.reading.lock().unwrap() = Reading { files: vec![file], problem: None };
+        self.want_manifest("kind: Nothing\n");
     }
 
     /// They cannot be read from now on.
@@ -77,6 +82,8 @@ impl Watch for EverySecond {
 /// One life of a controller; it ends as a killed process does when this is dropped.
 pub(super) struct Life {
     pub(super) board: Arc<Board>,
+    /// What its tasks share, once it is open.
+    core: Arc<OnceLock<Arc<Core>>>,
     _running: JoinSet<()>,
 }
 
@@ -114,10 +121,14 @@ impl Birth<'_> {
             },
         };
         let mut running = JoinSet::new();
+        let core = Arc::new(OnceLock::new());
+        let opened = Arc::clone(&core);
         running.spawn(async move {
-            Controller::open(parts).await.unwrap().run(std::future::pending()).await.unwrap();
+            let controller = Controller::open(parts).await.unwrap();
+            assert!(opened.set(Arc::clone(&controller.core)).is_ok());
+            controller.run(std::future::pending()).await.unwrap();
         });
-        Life { board, _running: running }
+        Life { board, core, _running: running }
     }
 }
 
@@ -130,6 +141,15 @@ impl Life {
             ready.is_some_and(|ready| ready.reason == "Converged")
         };
         objects.iter().filter(is_converged).map(|record| record.key.to_string()).collect()
+    }
+
+    /// Probes a container, and has its object looked at where that is news.
+    pub(super) fn probe(&self, id: &str, outcome: ProbeOutcome) {
+        let core = self.core.get().unwrap();
+        let owner = core.world().set_probe(id, outcome, core.clock.now_ms());
+        if let Some(owner) = owner {
+            core.wake_with_dependents(&owner);
+        }
     }
 
     /// Lets virtual time go by until something holds, at most ten minutes of it.

@@ -37,6 +37,11 @@ pub(super) fn container_body(container: &ContainerCreate) -> ContainerCreateBody
         exposed_ports: some_list(&exposed_ports),
         stop_signal: some_text(&config.stop_signal),
         stop_timeout: config.stop_timeout_secs.map(i64::from),
+        // Open, and not closed when the first who attached leaves; without a terminal, which would mix output and errors.
+        open_stdin: config.open_stdin.then_some(true),
+        stdin_once: config.open_stdin.then_some(false),
+        attach_stdin: config.open_stdin.then_some(false),
+        tty: config.open_stdin.then_some(false),
         host_config: Some(host_config(container)),
         networking_config,
         ..Default::default()
@@ -261,6 +266,19 @@ mod tests {
             assert!(body["HostConfig"].get(absent).is_none(), "{absent}");
         }
         assert!(body.get("Env").is_none() && body.get("Volumes").is_none());
+    }
+
+    #[test]
+    fn standard_input_is_held_open_without_a_terminal_where_it_is_asked_for_and_else_not_mentioned() {
+        let body = |open_stdin| {
+            let config = ContainerConfig { open_stdin, ..Default::default() };
+            serde_json::to_value(container_body(&ContainerCreate { config, ..Default::default() })).unwrap()
+        };
+        let (open, closed) = (body(true), body(false));
+        for (field, value) in [("OpenStdin", true), ("StdinOnce", false), ("AttachStdin", false), ("Tty", false)] {
+            assert_eq!(open[field], json!(value), "{field}");
+            assert!(closed.get(field).is_none(), "{field}");
+        }
     }
 
     #[test]

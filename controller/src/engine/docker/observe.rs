@@ -118,6 +118,7 @@ fn container_config(config: models::ContainerConfig, host: HostConfig, points: V
         dns_search: host.dns_search.unwrap_or_default(),
         dns_options: host.dns_options.unwrap_or_default(),
         extra_hosts: host.extra_hosts.unwrap_or_default(),
+        open_stdin: config.open_stdin.unwrap_or_default(),
     }
 }
 

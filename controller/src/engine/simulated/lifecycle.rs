@@ -84,6 +84,7 @@ impl State {
         container.error = None;
         container.pending_stops = 0;
         container.frozen_exit = None;
+        let has_open_input = container.config.open_stdin;
         let (run, name, program) = (container.run, Arc::clone(&container.name), Arc::clone(&container.program));
         let volumes: Vec<String> = container.volume_names().map(str::to_owned).collect();
         for volume in volumes {
@@ -95,6 +96,8 @@ impl State {
             End::After { after_ms, code } => {
                 self.schedule(after_ms, id, run, What::Exit { code, is_out_of_memory: false });
             }
+            End::AtEndOfInput if has_open_input => {}
+            End::AtEndOfInput => self.schedule(0, id, run, What::Exit { code: 0, is_out_of_memory: false }),
             End::OutOfMemory { after_ms } => {
                 self.schedule(after_ms, id, run, What::Exit { code: KILLED, is_out_of_memory: true });
             }

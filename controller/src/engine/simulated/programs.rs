@@ -43,6 +43,8 @@ pub enum End {
         /// Its exit code.
         code: i64,
     },
+    /// At once, with 0, where its standard input is not held open: it reads the end of it.
+    AtEndOfInput,
     /// It is killed for want of memory some time after its start.
     OutOfMemory {
         /// Milliseconds.
@@ -101,6 +103,11 @@ impl Program {
     /// Ends by itself.
     pub fn exiting(after_ms: u64, code: i64) -> Self {
         Self { end: End::After { after_ms, code }, ..Self::forever() }
+    }
+
+    /// Reads its standard input until that ends.
+    pub fn reading_input() -> Self {
+        Self { end: End::AtEndOfInput, ..Self::forever() }
     }
 
     /// Is killed for want of memory.

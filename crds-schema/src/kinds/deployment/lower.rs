@@ -44,10 +44,11 @@ impl Deployment {
                 RunState::Running => primitive::RunState::Running,
                 RunState::Stopped => primitive::RunState::Stopped,
             },
+            readiness: primitive::Readiness::Engine,
             min_ready_ms: MIN_READY_MS,
             replace_order,
             stop_grace_secs: self.stop_grace_secs(),
-            may_mount_any_host_path: security.profile == SecurityProfile::Privileged,
+            may_mount_any_host_path: security.profile() == SecurityProfile::Privileged,
         };
         Lowered {
             primitive: Primitive::Containers(Box::new(set)),
@@ -57,7 +58,7 @@ impl Deployment {
     }
 
     fn lower_template(&self, metadata: &Metadata, security: &Security) -> ContainerSpec {
-        let is_restricted = security.profile == SecurityProfile::Restricted;
+        let is_restricted = security.profile() == SecurityProfile::Restricted;
         let mut mounts: Vec<MountSpec> =
             self.mounts.iter().map(|mount| lower_mount(mount, &metadata.namespace)).collect();
         let lowered_security = lower_security(security);
@@ -101,6 +102,7 @@ impl Deployment {
                 options: dns.options.clone(),
             }),
             extra_hosts: self.extra_hosts.clone(),
+            open_stdin: false,
         }
     }
 
@@ -133,7 +135,7 @@ impl Deployment {
 
     fn lower_live(&self, security: &Security) -> primitive::LiveSpec {
         let resources = self.resources.clone().unwrap_or_default();
-        let default_pids = match security.profile {
+        let default_pids = match security.profile() {
             SecurityProfile::Restricted => RESTRICTED_PIDS,
             SecurityProfile::Baseline | SecurityProfile::Privileged => DEFAULT_PIDS,
         };
@@ -231,7 +233,7 @@ impl Deployment {
 }
 
 fn lower_security(security: &Security) -> primitive::SecuritySpec {
-    let is_restricted = security.profile == SecurityProfile::Restricted;
+    let is_restricted = security.profile() == SecurityProfile::Restricted;
     let mut cap_drop = normalise_capabilities(&security.cap_drop);
     if is_restricted && cap_drop.is_empty() {
         cap_drop.push("ALL".into());

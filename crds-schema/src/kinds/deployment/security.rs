@@ -102,6 +102,13 @@ const NAMESPACED_SYSCTLS: [&str; 9] = [
     "net.",
 ];
 
+impl Security {
+    /// The profile that is written, else `baseline`.
+    pub fn profile(&self) -> SecurityProfile {
+        self.profile.unwrap_or_default()
+    }
+}
+
 impl SecurityProfile {
     /// As users write it.
     const fn as_str(self) -> &'static str {
@@ -117,10 +124,10 @@ impl SecurityProfile {
 pub(super) fn check_security(deployment: &Deployment, faults: &mut Vec<Diagnostic>) {
     let security = deployment.security.clone().unwrap_or_default();
     check_relaxations(&security, faults);
-    if security.profile != SecurityProfile::Privileged && !deployment.devices.is_empty() {
+    if security.profile() != SecurityProfile::Privileged && !deployment.devices.is_empty() {
         faults.push(refuse("`devices`", "spec.devices", &security));
     }
-    if security.profile == SecurityProfile::Restricted && security.read_only_root == Some(false) {
+    if security.profile() == SecurityProfile::Restricted && security.read_only_root == Some(false) {
         let fault = Diagnostic::error("E0227", "the profile `restricted` does not allow `readOnlyRoot: false`");
         let hint = "remove it and mount a volume or tmpfs where the program writes";
         faults.push(fault.hint(hint).at("spec.security.readOnlyRoot"));
@@ -133,7 +140,7 @@ pub(super) fn check_security(deployment: &Deployment, faults: &mut Vec<Diagnosti
 
 /// Fields that only the profile `privileged` allows.
 fn check_relaxations(security: &Security, faults: &mut Vec<Diagnostic>) {
-    if security.profile == SecurityProfile::Privileged {
+    if security.profile() == SecurityProfile::Privileged {
         return;
     }
     let relaxations = [
@@ -152,7 +159,7 @@ fn check_relaxations(security: &Security, faults: &mut Vec<Diagnostic>) {
 }
 
 fn refuse(what: &str, path: &str, security: &Security) -> Diagnostic {
-    let profile = security.profile.as_str();
+    let profile = security.profile().as_str();
     Diagnostic::error("E0227", format!("the profile `{profile}` does not allow {what}"))
         .hint("remove it, or set `security.profile: privileged`")
         .at(path)
@@ -171,13 +178,13 @@ fn check_added_capabilities(security: &Security, faults: &mut Vec<Diagnostic>) {
             faults.push(unknown_capability(written, &capability).at(path));
             continue;
         }
-        let allowed: &[&str] = match security.profile {
+        let allowed: &[&str] = match security.profile() {
             SecurityProfile::Privileged => continue,
             SecurityProfile::Baseline => &DEFAULT_CAPABILITIES,
             SecurityProfile::Restricted => &RESTRICTED_CAPABILITIES,
         };
         if !allowed.contains(&capability.as_str()) {
-            let profile = security.profile.as_str();
+            let profile = security.profile().as_str();
             let message = format!("the profile `{profile}` does not allow the capability `{capability}`");
             let hint = format!("allowed: {}; any other needs `security.profile: privileged`", quoted_list(allowed));
             faults.push(Diagnostic::error("E0226", message).hint(hint).at(path));
@@ -195,7 +202,7 @@ fn check_dropped_capabilities(security: &Security, faults: &mut Vec<Diagnostic>)
             faults.push(unknown_capability(written, &capability).at(format!("spec.security.capDrop[{index}]")));
         }
     }
-    if security.profile == SecurityProfile::Restricted && !drops_all {
+    if security.profile() == SecurityProfile::Restricted && !drops_all {
         let fault = Diagnostic::error("E0226", "the profile `restricted` drops all capabilities");
         faults.push(fault.hint("write `capDrop: [ALL]`, or leave it out").at("spec.security.capDrop"));
     }
@@ -216,7 +223,7 @@ fn check_users(deployment: &Deployment, security: &Security, faults: &mut Vec<Di
         if let Some(problem) = user_fault(user) {
             let fault = Diagnostic::error("E0228", format!("`{}` is not a user: {problem}", echo(user)));
             faults.push(fault.hint("write a name or a number, such as `\"1001:1001\"`").at(path));
-        } else if security.profile == SecurityProfile::Restricted && !is_numeric_non_root(user) {
+        } else if security.profile() == SecurityProfile::Restricted && !is_numeric_non_root(user) {
             let fault =
                 Diagnostic::error("E0228", format!("the profile `restricted` does not allow the user `{user}`"));
             faults.push(fault.hint("write the number of a user other than root, such as `\"1001:1001\"`").at(path));
@@ -227,7 +234,7 @@ fn check_users(deployment: &Deployment, security: &Security, faults: &mut Vec<Di
             let message = format!("the user is `{}` here and `{}` in `spec.user`", echo(other), echo(user));
             faults.push(Diagnostic::error("E0228", message).hint("keep one of the two").at("spec.security.user"));
         }
-        (None, None) if security.profile == SecurityProfile::Restricted => {
+        (None, None) if security.profile() == SecurityProfile::Restricted => {
             let fault = Diagnostic::error("E0228", "the profile `restricted` needs a user other than root");
             faults.push(
                 fault
@@ -280,8 +287,8 @@ fn check_sysctls(deployment: &Deployment, security: &Security, faults: &mut Vec<
         } else if security.host_network && key.starts_with("net.") {
             Diagnostic::error("E0227", format!("with `hostNetwork`, `{}` is the host's", echo(key)))
                 .hint("set it on the host")
-        } else if !is_safe && security.profile != SecurityProfile::Privileged {
-            let profile = security.profile.as_str();
+        } else if !is_safe && security.profile() != SecurityProfile::Privileged {
+            let profile = security.profile().as_str();
             let message = format!("the profile `{profile}` does not allow the kernel parameter `{}`", echo(key));
             Diagnostic::error("E0227", message).hint(format!("allowed: {}", quoted_list(&SAFE_SYSCTLS)))
         } else {

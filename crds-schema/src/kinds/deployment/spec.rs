@@ -238,9 +238,9 @@ pub struct Resources {
 pub struct Security {
     /// `baseline`: ordinary public images run, without privileged mode, host namespaces, the Engine's socket or sensitive host
     /// paths. `restricted`: also non-root, a read-only root with a tmpfs on `/tmp`, and no capabilities. `privileged`: no floor.
-    /// Default: `baseline`.
-    #[serde(default)]
-    pub profile: SecurityProfile,
+    /// Default: `baseline`, for an `McpServer` `restricted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<SecurityProfile>,
     /// The user, and optionally the group, that the program runs as; the same as `spec.user`. Example: `"1001:1001"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

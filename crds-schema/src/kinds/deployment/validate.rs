@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use super::ports::check_ports;
 use super::security::check_security;
-use super::spec::{Deployment, Mount, NetworkList, Resources, SecurityProfile};
+use super::spec::{Deployment, Mount, NetworkList, Resources, Security, SecurityProfile};
 use crate::diagnostic::Diagnostic;
 use crate::grammar::{
     check_engine_name, check_env, check_labels, echo, image_reference_fault, is_dns_alias, is_hostname,
 };
-use crate::host_path::{clean, denied_host_path};
+use crate::host_path::{clean, denied_host_path, host_path_fault};
 use crate::kinds::Kind;
 use crate::later::is_later_kind;
 use crate::object::{Metadata, ObjectKey};
@@ -82,6 +82,11 @@ const SIGNALS: [&str; 31] = [
 
 impl Deployment {
     pub(crate) fn validate(&self, metadata: &Metadata) -> Vec<Diagnostic> {
+        self.validate_as(Kind::Deployment, metadata)
+    }
+
+    /// The same for an object of another kind whose fields these are.
+    pub(crate) fn validate_as(&self, kind: Kind, metadata: &Metadata) -> Vec<Diagnostic> {
         let mut faults = check_labels("spec.labels", &self.labels);
         faults.extend(check_env("spec.env", &self.env));
         self.check_program(&mut faults);
@@ -94,7 +99,7 @@ impl Deployment {
         self.check_ulimits(&mut faults);
         self.check_devices(&mut faults);
         self.check_hosts(&mut faults);
-        self.check_dependencies(metadata, &mut faults);
+        self.check_dependencies(kind, metadata, &mut faults);
         self.check_container_name(&mut faults);
         faults
     }
@@ -153,7 +158,7 @@ impl Deployment {
     }
 
     fn check_mounts(&self, faults: &mut Vec<Diagnostic>) {
-        let profile = self.security.as_ref().map(|security| security.profile).unwrap_or_default();
+        let profile = self.security.as_ref().map(Security::profile).unwrap_or_default();
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for (index, mount) in self.mounts.iter().enumerate() {
             let path = format!("spec.mounts[{index}]");
@@ -261,9 +266,8 @@ impl Deployment {
         }
     }
 
-    fn check_dependencies(&self, metadata: &Metadata, faults: &mut Vec<Diagnostic>) {
-        let own_key =
-            ObjectKey { kind: Kind::Deployment, namespace: metadata.namespace.clone(), name: metadata.name.clone() };
+    fn check_dependencies(&self, own_kind: Kind, metadata: &Metadata, faults: &mut Vec<Diagnostic>) {
+        let own_key = ObjectKey { kind: own_kind, namespace: metadata.namespace.clone(), name: metadata.name.clone() };
         for (index, dependency) in self.depends_on.iter().enumerate() {
             let path = format!("spec.dependsOn[{index}]");
             let Some(kind) = Kind::parse(&dependency.kind) else {
@@ -329,18 +333,8 @@ fn check_mount_source(path: &str, mount: &Mount, profile: SecurityProfile) -> Op
     }
     let host = mount.host.as_ref()?;
     let path = format!("{path}.host");
-    if !host.starts_with('/') {
-        let fault = Diagnostic::error("E0215", format!("`{}` is not an absolute path", echo(host)));
-        let hint = if host.starts_with('~') {
-            "`~` is not expanded: write the whole path"
-        } else {
-            "a path is relative to the directory of its manifest file, and stays below the root"
-        };
-        return Some(fault.hint(hint).at(path));
-    }
-    if host.split('/').any(|part| part == "..") {
-        let fault = Diagnostic::error("E0215", format!("`{}` contains `..`", echo(host)));
-        return Some(fault.hint("write the path that is meant").at(path));
+    if let Some(fault) = host_path_fault(host) {
+        return Some(fault.at(path));
     }
     if profile == SecurityProfile::Privileged {
         return None;

@@ -46,6 +46,10 @@ fn the_least_of_an_inspect_is_enough() {
     assert_eq!(container_detail(read(json!({}))), None);
     let detail = container_detail(read(json!({ "Id": "01", "State": { "Status": "dead" } }))).unwrap();
     assert_eq!((detail.status.state, detail.limits.restart.as_str()), (ContainerState::Dead, "no"));
+    assert!(!detail.config.open_stdin);
+    let open =
+        json!({ "Id": "01", "State": { "Status": "created" }, "Config": { "OpenStdin": true, "StdinOnce": false } });
+    assert!(container_detail(read(open)).unwrap().config.open_stdin);
 }
 
 #[test]

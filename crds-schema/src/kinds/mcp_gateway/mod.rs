@@ -1,0 +1,11 @@
+//! `McpGateway`: the one place where agents reach the servers of the Model Context Protocol.
+
+mod claims;
+mod host_paths;
+mod lower;
+mod settings;
+mod spec;
+mod validate;
+
+pub use settings::{GatewayLimits, GatewaySettings};
+pub use spec::{McpAction, McpAudit, McpGateway, McpGatewayLimits, McpNaming, McpRule, McpServerSelector, McpToken};
