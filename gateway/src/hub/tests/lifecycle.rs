@@ -11,7 +11,7 @@ use crate::hub::InstanceHealth;
 
 fn saying(text: &'static str) -> impl Fn(&Value, &super::stage::Out) + Send + Sync {
     move |message, out| {
-        out.answer(message, &json!({"resultType": "complete", "content": [{"type": "text", "text": text}]}))
+        out.answer(message, &json!({"resultType": "complete", "content": [{"type": "text", "text": text}]}));
     }
 }
 
@@ -127,7 +127,7 @@ async fn a_changed_list_is_asked_for_and_told() {
             let now = known.lock().unwrap().clone();
             let more = |message: &Value, out: &super::stage::Out| {
                 if message["params"]["name"] == "one" {
-                    out.say(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+                    out.say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
                     saying("changed")(message, out);
                 }
             };

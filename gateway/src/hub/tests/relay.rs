@@ -90,7 +90,7 @@ async fn a_legacy_server_that_several_share_can_ask_nobody_and_is_told_at_once()
     let heard = Arc::clone(&asked);
     let base = server(false, &["sample"], move |message, out| {
         if message["method"] == "tools/call" {
-            out.say(json!({"jsonrpc": "2.0", "id": "theirs", "method": "sampling/createMessage", "params": {}}));
+            out.say(&json!({"jsonrpc": "2.0", "id": "theirs", "method": "sampling/createMessage", "params": {}}));
             out.answer(message, &json!({"content": []}));
         }
     });

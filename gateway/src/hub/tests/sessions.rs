@@ -60,8 +60,8 @@ async fn a_session_that_has_ended_or_never_was_is_not_found() {
 async fn a_cancelled_call_is_cancelled_at_its_server() {
     let stage = Stage::begin(None).await;
     let heard: std::sync::Arc<std::sync::Mutex<Vec<Value>>> = std::sync::Arc::default();
-    let hears = std::sync::Arc::clone(&heard);
-    let hang = move |message: &Value, _: &super::stage::Out| hears.lock().unwrap().push(message.clone());
+    let noted = std::sync::Arc::clone(&heard);
+    let hang = move |message: &Value, _: &super::stage::Out| noted.lock().unwrap().push(message.clone());
     stage.servers.run("a-1", server(true, &["hang"], hang));
     stage.want(&[("a", &["a-1"], &[])]);
     stage.until_listed(&["a__hang"]).await;
@@ -85,7 +85,7 @@ async fn what_a_server_says_to_nobody_goes_to_the_only_session_that_ever_used_it
     let stage = Stage::begin(None).await;
     let talk = |message: &Value, out: &super::stage::Out| {
         let params = json!({"level": "info", "data": "private"});
-        out.say(json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params}));
+        out.say(&json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params}));
         nothing_more(message, out);
     };
     stage.servers.run("a-1", server(true, &["talk"], talk));

@@ -31,18 +31,18 @@ pub(super) struct Out(tokio::sync::mpsc::UnboundedSender<String>);
 
 impl Out {
     /// Writes a line.
-    pub(super) fn say(&self, line: impl ToString) {
+    pub(super) fn say(&self, line: &Value) {
         drop(self.0.send(line.to_string()));
     }
 
     /// Answers a request.
     pub(super) fn answer(&self, request: &Value, result: &Value) {
-        self.say(json!({"jsonrpc": "2.0", "id": request["id"], "result": result}));
+        self.say(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}));
     }
 
     /// Answers a request with an error.
     pub(super) fn fail(&self, request: &Value, code: i64, message: &str) {
-        self.say(json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}}));
+        self.say(&json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}}));
     }
 }
 
