@@ -201,21 +201,12 @@ impl Stage {
 
     /// Has these servers, each as its current instances and its old ones: `name`, ids, ids.
     pub(super) fn want(&self, servers: &[(&str, &[&str], &[&str])]) {
-        let instance = |id: &&str, is_current| Instance { id: (*id).to_owned(), is_current, endpoint: Endpoint::Stdio };
-        let configs = servers.iter().map(|(name, current, old)| ServerConfig {
-            name: (*name).to_owned(),
-            instances: current
-                .iter()
-                .map(|id| instance(id, true))
-                .chain(old.iter().map(|id| instance(id, false)))
-                .collect(),
-            allow: vec![],
-            deny: vec![],
-            rename: BTreeMap::new(),
-            pin: PinPolicy::Off,
-            calls: CallLimits { timeout: Duration::from_secs(5), result_bytes: 1 << 20, ..CallLimits::default() },
-        });
-        self.hub.set_servers(configs.collect());
+        self.hub.set_servers(configs(servers, PinPolicy::Off));
+    }
+
+    /// Has one server whose definitions are pinned.
+    pub(super) fn want_pinned(&self, name: &str, current: &[&str], pin: PinPolicy) {
+        self.hub.set_servers(configs(&[(name, current, &[])], pin));
     }
 
     /// Waits until these tools are listed.
@@ -268,6 +259,25 @@ impl Stage {
         link.notify(Dress::Session(&session), "notifications/initialized", None).await.unwrap();
         LegacyClient { link, session }
     }
+}
+
+/// Servers, each as its current instances and its old ones.
+fn configs(servers: &[(&str, &[&str], &[&str])], pin: PinPolicy) -> Vec<ServerConfig> {
+    let instance = |id: &&str, is_current| Instance { id: (*id).to_owned(), is_current, endpoint: Endpoint::Stdio };
+    let config = |(name, current, old): &(&str, &[&str], &[&str])| ServerConfig {
+        name: (*name).to_owned(),
+        instances: current
+            .iter()
+            .map(|id| instance(id, true))
+            .chain(old.iter().map(|id| instance(id, false)))
+            .collect(),
+        allow: vec![],
+        deny: vec![],
+        rename: BTreeMap::new(),
+        pin,
+        calls: CallLimits { timeout: Duration::from_secs(5), result_bytes: 1 << 20, ..CallLimits::default() },
+    };
+    servers.iter().map(config).collect()
 }
 
 /// A client of a version with sessions.
