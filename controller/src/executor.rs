@@ -105,7 +105,7 @@ impl Executor {
     }
 
     /// Walks a plan for as long as it is wanted. `on_outcome` is told of each step as it ends, in the order in which they end; steps
-    /// that were not begun when the plan was wanted no more are skipped.
+    /// whose calls were not sent when the plan was wanted no more are skipped.
     pub async fn execute(
         &self,
         plan: &Plan,
@@ -123,7 +123,8 @@ impl Executor {
                     outcomes.insert(step.id, StepOutcome::Skipped);
                 } else if step.after.iter().all(|id| matches!(outcomes.get(id), Some(StepOutcome::Done(_)))) {
                     let id = container_id(&step.action, &created).map(str::to_owned);
-                    running.push(async move { (step, self.perform(step, id.as_deref()).await) });
+                    let is_wanted = &is_wanted;
+                    running.push(async move { (step, self.perform(step, id.as_deref(), is_wanted).await) });
                 } else if step.after.iter().any(|id| is_hopeless(outcomes.get(id))) {
                     outcomes.insert(step.id, StepOutcome::Skipped);
                 } else {
@@ -141,12 +142,16 @@ impl Executor {
         plan.steps.iter().map(|step| outcomes.remove(&step.id).unwrap_or(StepOutcome::Skipped)).collect()
     }
 
-    async fn perform(&self, step: &Step, container_id: Option<&str>) -> StepOutcome {
+    async fn perform(&self, step: &Step, container_id: Option<&str>, is_wanted: &impl Fn() -> bool) -> StepOutcome {
         let (permits, deadline) = self.limits_of(&step.action);
         let Ok(permit) = permits.acquire().await else { return StepOutcome::Skipped };
         // With the permit in hand: whoever waited for it long would come with an old confirmation.
         if let Err(error) = self.check_lease(step).await {
             return StepOutcome::Failed(error);
+        }
+        // Both may have taken their time, and the manifest may have changed in it.
+        if !is_wanted() {
+            return StepOutcome::Skipped;
         }
         let call = self.call(&step.action, container_id.unwrap_or_default());
         tokio::pin!(call);

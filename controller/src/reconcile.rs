@@ -54,12 +54,21 @@ pub struct Reconciler {
     failures: std::sync::Mutex<std::collections::BTreeMap<ObjectKey, Failure>>,
     /// What the last pass of each object did to the end, and how often in a row that was the same.
     done: std::sync::Mutex<std::collections::BTreeMap<ObjectKey, (Vec<String>, u32)>>,
+    /// What the last look at each object found and nothing has been done about.
+    found: std::sync::Mutex<std::collections::BTreeMap<ObjectKey, Vec<Finding>>>,
 }
 
 impl Reconciler {
     /// A loop over the queue of `core`.
     pub fn new(core: Arc<Core>, executor: Executor, reflector: Arc<Reflector>) -> Self {
-        Self { core, executor, reflector, failures: std::sync::Mutex::default(), done: std::sync::Mutex::default() }
+        Self {
+            core,
+            executor,
+            reflector,
+            failures: std::sync::Mutex::default(),
+            done: std::sync::Mutex::default(),
+            found: std::sync::Mutex::default(),
+        }
     }
 
     /// Runs until it is dropped.
@@ -254,14 +263,28 @@ impl Reconciler {
         planner::plan(&world, key, now_ms)
     }
 
+    /// Tells what is new of what was found: what waits to be put right is found with every look.
     fn report_findings(&self, key: &ObjectKey, findings: &[Finding]) {
-        for finding in findings {
+        let known = {
+            let mut found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let known = found.remove(key).unwrap_or_default();
+            if !findings.is_empty() {
+                found.insert(key.clone(), findings.to_vec());
+            }
+            known
+        };
+        for finding in findings.iter().filter(|finding| !known.contains(finding)) {
             tracing::info!(object = %key, subject = %finding.subject, reason = finding.reason, "drift found");
             self.core.metrics.drift_repaired.inc();
             let message = format!("{} {}", finding.subject, finding.message);
             self.core.record(NewEvent::warning(key, finding.reason, message));
         }
         self.core.world().clear_lost(key);
+    }
+
+    /// Whatever was found has been put right: found again, it is news.
+    fn forget_findings(&self, key: &ObjectKey) {
+        self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
     }
 
     /// Writes down what is about to be done, before it is.

@@ -54,7 +54,7 @@ fn hashed(server: &str, original: &str) -> String {
     hash.update(server.as_bytes());
     hash.update([0]);
     hash.update(original.as_bytes());
-    let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = format!("{:x}", hash.finalize());
     let digest = digest.get(..HASH_DIGITS).unwrap_or_default();
     // A server's name may be as long as 63 characters: then it is cut as well, and the hash alone tells the two apart.
     let room = NAME_LIMIT - HASH_DIGITS - 1 - SEPARATOR.len();
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_kept_and_what_does_not_is_told_apart_by_a_hash() {
-        let name = |server, tool| exposed_name(Naming::Prefixed, server, tool);
+        let name = |server: &str, tool: &str| exposed_name(Naming::Prefixed, server, tool);
         assert_eq!(name("git", "git_status"), "git__git_status");
         assert_eq!(name("a", "_x"), "a___x");
         assert_ne!(name("b1", "x.y"), name("b1", "x/y"));
@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_anything() {
-        for (glob, name) in [("*", ""), ("*", "a"), ("a*", "ab"), ("*b", "ab"), ("a*c*e", "abcde"), ("a", "a"), ("a*a", "aa")] {
+        for (glob, name) in
+            [("*", ""), ("*", "a"), ("a*", "ab"), ("*b", "ab"), ("a*c*e", "abcde"), ("a", "a"), ("a*a", "aa")]
+        {
             assert!(glob_fits(glob, name), "{glob} {name}");
         }
         for (glob, name) in [("a", "ab"), ("a*", "ba"), ("a*a", "a"), ("", "a"), ("a*c*e", "abcd")] {

@@ -7,7 +7,7 @@ use crate::config::{Action, Rule, TokenConfig};
 use crate::name::glob_fits;
 
 /// Who a request comes from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal {
     /// The name.
     pub name: String,

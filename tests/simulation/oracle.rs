@@ -449,7 +449,7 @@ impl State {
                 {
                     // One that nobody waited for any more is as if somebody else had begun it.
                     record.is_started_by_us = !self.gaps.came_too_late(call, view.now_ms(), None);
-                    record.was_started_by_us = true;
+                    record.was_started_by_us |= record.is_started_by_us;
                     record.is_up = true;
                     record.started = Some((call.actor, view.now_ms()));
                 }

@@ -152,3 +152,18 @@ fn seed_92138_what_began_to_serve_after_its_stop_was_sent_was_not_serving() {
 fn seed_96978_a_replacement_that_has_ended_as_it_may_replaces() {
     check(96_978);
 }
+
+#[test]
+fn seed_125001_a_step_that_waited_for_the_lease_is_not_taken_for_a_manifest_that_has_changed() {
+    check(125_001);
+}
+
+#[test]
+fn seed_131009_nor_was_what_nobody_waited_for_relied_on() {
+    check(131_009);
+}
+
+#[test]
+fn seed_132126_what_waits_to_be_put_right_is_told_once() {
+    check(132_126);
+}

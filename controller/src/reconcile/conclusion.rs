@@ -31,6 +31,7 @@ impl Reconciler {
                 return ReconcileResult::Failed;
             }
             self.forget_failure(key);
+            self.forget_findings(key);
             let plan = self.plan(key);
             self.tell_status(key, &plan);
             self.core.wake(key);

@@ -2,6 +2,7 @@
 
 mod another_engine;
 mod faulty_engine;
+mod findings;
 mod generations;
 mod out_of_date;
 mod own_faults;

@@ -41,7 +41,7 @@ pub(super) fn link(sequence: u64, previous: &str, record: &str) -> (String, Stri
 }
 
 fn hash_of(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(text.as_bytes()))
 }
 
 /// What a line says of its place: sequence, previous hash, own hash and whether the hash fits.
@@ -76,14 +76,13 @@ pub fn verify(log: impl BufRead) -> Result<u64, ChainFault> {
     for line in log.lines() {
         count += 1;
         let line = line.map_err(|source| ChainFault::Read { line: count, source })?;
-        let link = read_link(&line).ok_or(ChainFault::NotARecord { line: count })?;
-        let follows = before.as_ref().is_none_or(|(sequence, hash)| {
-            link.sequence == sequence + 1 && link.previous == *hash
-        });
-        if !link.is_intact || !follows {
+        let place = read_link(&line).ok_or(ChainFault::NotARecord { line: count })?;
+        let follows =
+            before.as_ref().is_none_or(|(sequence, hash)| place.sequence == sequence + 1 && place.previous == *hash);
+        if !place.is_intact || !follows {
             return Err(ChainFault::Broken { line: count });
         }
-        before = Some((link.sequence, link.hash));
+        before = Some((place.sequence, place.hash));
     }
     Ok(count)
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::faulty_engine::FaultyEngine;
 use super::stage::{Stage, deployment, key};
 use crate::engine::Engine;
-use crate::engine::simulated::{CallKind, RequestFault, SimulatedEngine};
+use crate::engine::simulated::{CallKind, Latency, Program, RequestFault, SimulatedConfig, SimulatedEngine};
 
 /// The id of the only container of an image.
 fn id_of(engine: &SimulatedEngine, image: &str) -> Option<String> {
@@ -75,4 +75,19 @@ async fn what_a_list_lacks_and_is_there_was_removed_by_nobody() {
     assert_eq!(stage.reason("Deployment/web"), "Converged");
     assert_eq!(stage.core.board.events(Some(&key("Deployment/web")), 0), before, "nothing is told of it");
     assert_eq!(engine.inner.call_counts().of(CallKind::CreateContainer), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_waits_for_its_turn_is_not_taken_for_a_manifest_that_has_changed() {
+    let latency = Latency { start_ms: 400, ..Latency::none() };
+    let program = Program::forever();
+    let config = SimulatedConfig { seed: 1, epoch_ms: 0, latency, calls_kept: 1_000, default_program: program };
+    let engine = SimulatedEngine::new(config);
+    let stage = Stage::start(Arc::new(engine.clone()), &deployment("web", "web:1", ", replicas: 12"));
+    stage.until("the first are being started", |_| engine.call_counts().of(CallKind::StartContainer) > 0).await;
+    stage.want(&deployment("web", "web:2", ", replicas: 12"));
+    stage.until("the new ones serve", |stage| stage.reason("Deployment/web") == "Converged").await;
+    let started = engine.call_counts().of(CallKind::StartContainer);
+    // Four at once: four were started, and four were being started by then.
+    assert!(started <= 12 + 8, "{started}: those that waited were started for nothing; {:?}", engine.calls());
 }

@@ -1,0 +1,82 @@
+//! A hub without a controller, for tests and measurements: `hub ADDRESS NAME=http://ADDRESS/PATH NAME=stdio:PROGRAM,ARGUMENT… …`.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gateway::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig};
+use gateway::hub::{Attach, Hub, HubParts};
+use gateway::name::Naming;
+use gateway::upstream::stdio::Attached;
+
+/// Starts a program for each attach: its arguments stand in the instance's id.
+#[derive(Debug)]
+struct Programs;
+
+#[async_trait]
+impl Attach for Programs {
+    async fn attach(&self, instance: &str) -> std::io::Result<Attached> {
+        let mut words = instance.split(',');
+        let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let missing = || std::io::Error::other("no pipe");
+        let input = child.stdin.take().ok_or_else(missing)?;
+        let output = child.stdout.take().ok_or_else(missing)?;
+        tokio::spawn(async move { child.wait().await });
+        Ok(Attached { input: Box::new(input), output: Box::new(output) })
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:3010".to_owned()).parse()?;
+    let mut servers = Vec::new();
+    let mut audit = None;
+    for argument in arguments {
+        let (name, place) = argument.split_once('=').ok_or("write NAME=PLACE")?;
+        if name == "audit" {
+            audit = Some(AuditConfig { path: place.into(), has_values: false });
+            continue;
+        }
+        let (id, endpoint) = if let Some(program) = place.strip_prefix("stdio:") {
+            (program.to_owned(), Endpoint::Stdio)
+        } else {
+            let rest = place.strip_prefix("http://").ok_or("write http://ADDRESS/PATH or stdio:PROGRAM")?;
+            let (address, path) = rest.split_once('/').unwrap_or((rest, "mcp"));
+            let host = address.to_owned();
+            let (address, path) = (address.parse()?, format!("/{path}"));
+            (place.to_owned(), Endpoint::Http { address, path, host, headers: BTreeMap::new() })
+        };
+        servers.push(ServerConfig {
+            name: name.to_owned(),
+            instances: vec![Instance { id, is_current: true, endpoint }],
+            allow: vec![],
+            deny: vec![],
+            rename: BTreeMap::new(),
+            pin: PinPolicy::Off,
+            calls: CallLimits { concurrency: 4_096, ..CallLimits::default() },
+        });
+    }
+    let config = GatewayConfig {
+        listen,
+        naming: Naming::Prefixed,
+        tokens: vec![],
+        rules: vec![],
+        allowed_hosts: vec![],
+        allowed_origins: vec![],
+        limits: Limits::default(),
+        audit,
+    };
+    let hub = Hub::open(HubParts { config, attach: Arc::new(Programs), state_dir: None })?;
+    hub.set_servers(servers);
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    hub.serve(listener, async move {
+        stop.recv().await;
+    })
+    .await;
+    Ok(())
+}

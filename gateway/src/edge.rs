@@ -1,0 +1,78 @@
+//! The edge: the HTTP endpoint that clients come to.
+
+mod body;
+mod call;
+mod guard;
+mod legacy;
+mod listen;
+mod modern;
+mod post;
+mod request;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::hub::Hub;
+
+/// How long a client has for the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(15);
+/// How long those that are being answered have when the gateway ends.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// How many connections at once; more wait in the system's queue.
+const CONNECTION_LIMIT: usize = 4_096;
+
+/// Answers clients until told to stop, and then until those that are being answered are, at most ten seconds.
+pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTION_LIMIT));
+    let (tell_end, end) = tokio::sync::watch::channel(false);
+    let mut connections = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            // Cancel-safe: an accept that is dropped has accepted nothing.
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = accepted else {
+            // Descriptors may be out: those that end give some back.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        // A stream that cannot be told so is slower, and works.
+        drop(stream.set_nodelay(true));
+        let (hub, mut end) = (Arc::clone(&hub), end.clone());
+        connections.spawn(async move {
+            let _permit = permit;
+            let service = service_fn(move |request| {
+                let hub = Arc::clone(&hub);
+                async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
+            });
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).pipeline_flush(true);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            tokio::select! {
+                // Whoever hung up wants nothing more.
+                ended = connection.as_mut() => drop(ended),
+                _ = end.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    drop(connection.await);
+                }
+            }
+        });
+    }
+    drop(listener);
+    // Nobody may be left to hear it.
+    tell_end.send_replace(true);
+    drop(timeout(DRAIN_TIME, async { while connections.join_next().await.is_some() {} }).await);
+}

@@ -1,0 +1,406 @@
+//! A request that goes to a server: driven until it is answered, whatever comes in between.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::{Response, StatusCode};
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::body::{Body, events, json};
+use crate::audit::{AuditLog, AuditRecord, shape_of};
+use crate::catalogue::View;
+use crate::era::Era;
+use crate::hub::{Hub, now_ms};
+use crate::relay::{Caller, Relay};
+use crate::session::{Asked, ClientSession};
+use crate::upstream::exchange::{Answer, Exchange, Next, UpstreamError};
+use crate::wire::id::Id;
+use crate::wire::object::RawObject;
+use crate::wire::reply::{RpcError, error_reply, request, result_reply};
+use crate::wire::sse::{event_text, one_line};
+
+/// How often a server may ask for more before it answers.
+const ROUND_LIMIT: u32 = 10;
+/// How long a server that wants to be asked again, and asks for nothing, is left alone.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How many messages wait for a client's stream at most: a client that does not read slows its own call down.
+const STREAM_LENGTH: usize = 64;
+
+/// What the audit says of one request. Dropped before it has ended, it says that it was cancelled.
+#[derive(Debug)]
+pub(super) struct Entry {
+    audit: AuditLog,
+    record: AuditRecord,
+    begun: Instant,
+}
+
+impl Entry {
+    /// A request begins.
+    pub(super) fn begin(hub: &Hub, caller: &Caller, method: &str, params: Option<&RawValue>) -> Self {
+        let arguments = RawObject::of(params);
+        let arguments = arguments.get("arguments").unwrap_or("null");
+        let has_values = hub.config.audit.as_ref().is_some_and(|audit| audit.has_values);
+        let arguments = if arguments == "null" || hub.config.audit.is_none() {
+            serde_json::Value::Null
+        } else if has_values {
+            serde_json::from_str(arguments).unwrap_or_default()
+        } else {
+            shape_of(arguments)
+        };
+        let record = AuditRecord {
+            time_ms: now_ms(),
+            principal: caller.principal.name.clone(),
+            session: caller.session.as_ref().map(|session| session.digest()),
+            era: Some(caller.era.as_str().to_owned()),
+            method: method.chars().take(100).collect(),
+            arguments,
+            ..AuditRecord::default()
+        };
+        Self { audit: hub.audit.clone(), record, begun: Instant::now() }
+    }
+
+    fn goes_to(&mut self, relay: &Relay) {
+        self.record.server = Some(relay.target.server.to_string());
+        self.record.name = Some(relay.target.original.chars().take(200).collect());
+        self.record.instance = Some(relay.instance.id().chars().take(12).collect());
+    }
+
+    /// The request has ended.
+    pub(super) async fn end(mut self, hub: &Hub, outcome: &'static str, code: Option<i64>, bytes: usize) {
+        let took = self.begun.elapsed();
+        let counter = match outcome {
+            "ok" | "toolError" => &hub.metrics.ok,
+            "denied" | "refused" => &hub.metrics.denied,
+            _ => &hub.metrics.errors,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if self.record.server.is_some() {
+            hub.metrics.calls.observe(took);
+        }
+        let mut record = std::mem::take(&mut self.record);
+        record.outcome = outcome.to_owned();
+        record.code = code;
+        record.micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        record.answer_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.audit.write(record).await;
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.record.method.is_empty() {
+            return;
+        }
+        let mut record = std::mem::take(&mut self.record);
+        "cancelled".clone_into(&mut record.outcome);
+        record.micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.audit.write_now(record);
+    }
+}
+
+/// What comes next for the client.
+enum Step {
+    /// A message before the answer.
+    Line(String),
+    /// The answer, and the status where it is all that there is.
+    Reply(String, StatusCode),
+}
+
+/// A request on its way.
+struct Call {
+    hub: Arc<Hub>,
+    relay: Relay,
+    id: Id,
+    exchange: Option<Exchange>,
+    lines: VecDeque<String>,
+    asking: Option<Asking>,
+    rounds: u32,
+    entry: Option<Entry>,
+}
+
+/// What a modern server asked of a legacy client.
+struct Asking {
+    waits: Vec<(String, oneshot::Receiver<Answer>)>,
+    state: Option<String>,
+}
+
+/// Sends a request to its server and answers with what comes of it.
+pub(super) async fn run(
+    hub: Arc<Hub>,
+    caller: Arc<Caller>,
+    view: &View,
+    id: Id,
+    method: &str,
+    params: Option<&RawValue>,
+) -> Response<Body> {
+    let mut entry = Entry::begin(&hub, &caller, method, params);
+    let relay = match Relay::prepare(&hub, Arc::clone(&caller), view, method, params) {
+        Ok(relay) => relay,
+        Err(error) => {
+            entry.end(&hub, "refused", Some(error.code), 0).await;
+            return json(status_of(caller.era, error.code), error_reply(Some(&id), &error.to_json()));
+        }
+    };
+    entry.goes_to(&relay);
+    let call =
+        Call { hub, relay, id, exchange: None, lines: VecDeque::new(), asking: None, rounds: 0, entry: Some(entry) };
+    match &caller.session {
+        Some(session) => run_in_session(call, session).await,
+        None => run_alone(call).await,
+    }
+}
+
+/// A modern request: whoever hangs up cancels it.
+async fn run_alone(mut call: Call) -> Response<Body> {
+    call.begin().await;
+    let first = match call.next().await {
+        Step::Reply(text, status) => return json(status, text),
+        Step::Line(line) => line,
+    };
+    let (tx, rx) = mpsc::channel(STREAM_LENGTH);
+    tokio::spawn(async move {
+        let mut line = first;
+        loop {
+            if tx.send(event_text(&one_line(&line))).await.is_err() {
+                return;
+            }
+            let step = tokio::select! {
+                // Cancelled on purpose: nobody waits for the answer any more.
+                step = call.next() => step,
+                () = tx.closed() => return,
+            };
+            match step {
+                Step::Line(next) => line = next,
+                Step::Reply(text, _) => {
+                    drop(tx.send(event_text(&one_line(&text))).await);
+                    return;
+                }
+            }
+        }
+    });
+    events(rx)
+}
+
+/// What a session's request answers with.
+enum First {
+    Whole(String, StatusCode),
+    Stream(mpsc::Receiver<String>),
+}
+
+/// A request of a session: to hang up cancels nothing, `notifications/cancelled` does.
+async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Response<Body> {
+    let (tell_cancel, cancelled) = oneshot::channel();
+    let is_twice = {
+        let mut in_flight = ClientSession::lock(&session.in_flight);
+        in_flight.insert(call.id.clone(), tell_cancel).is_some()
+    };
+    if is_twice {
+        // The first of the two is cancelled by that: nobody could tell their answers apart.
+        tracing::debug!("an id was used twice at once");
+    }
+    session.busy.fetch_add(1, Ordering::Relaxed);
+    let (tell_first, first) = oneshot::channel();
+    let (session, id) = (Arc::clone(session), call.id.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = drive(&mut call, tell_first) => {}
+            // An error only says that it is not cancelled any more.
+            Ok(()) = cancelled => {}
+        }
+        drop(call);
+        ClientSession::lock(&session.in_flight).remove(&id);
+        session.busy.fetch_sub(1, Ordering::Relaxed);
+        session.touch();
+    });
+    match first.await {
+        Ok(First::Whole(text, status)) => json(status, text),
+        Ok(First::Stream(rx)) => events(rx),
+        // It was cancelled, and what is cancelled has no answer.
+        Err(_) => events(mpsc::channel(1).1),
+    }
+}
+
+async fn drive(call: &mut Call, tell_first: oneshot::Sender<First>) {
+    call.begin().await;
+    let mut line = match call.next().await {
+        Step::Reply(text, status) => {
+            drop(tell_first.send(First::Whole(text, status)));
+            return;
+        }
+        Step::Line(line) => line,
+    };
+    let (tx, rx) = mpsc::channel(STREAM_LENGTH);
+    drop(tell_first.send(First::Stream(rx)));
+    loop {
+        // Nobody may listen any more; the call goes on all the same.
+        drop(tx.send(event_text(&one_line(&line))).await);
+        match call.next().await {
+            Step::Line(next) => line = next,
+            Step::Reply(text, _) => {
+                drop(tx.send(event_text(&one_line(&text))).await);
+                return;
+            }
+        }
+    }
+}
+
+impl Call {
+    async fn begin(&mut self) {
+        let exchange = timeout_at(self.relay.deadline, self.relay.send(None)).await;
+        self.exchange = exchange.ok();
+    }
+
+    async fn next(&mut self) -> Step {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Step::Line(line);
+            }
+            if let Some(asking) = self.asking.take() {
+                let deadline = self.relay.deadline;
+                let relay = &self.relay;
+                let sending = async {
+                    let (responses, state) = asking.collect().await?;
+                    Some(relay.send(Some((&responses, state.as_deref()))).await)
+                };
+                match timeout_at(deadline, sending).await {
+                    Ok(Some(exchange)) => self.exchange = Some(exchange),
+                    Ok(None) => {
+                        let error =
+                            RpcError::new(RpcError::INTERNAL, "the client did not answer what the server asked");
+                        return self.reply(Err(error.to_json()), "error").await;
+                    }
+                    Err(_) => return self.time_out().await,
+                }
+                continue;
+            }
+            match self.exchange.take() {
+                None => return self.time_out().await,
+                Some(Exchange::Done(answer)) => {
+                    if let Some(step) = self.conclude(answer).await {
+                        return step;
+                    }
+                }
+                Some(Exchange::Open(mut open)) => match timeout_at(self.relay.deadline, open.next()).await {
+                    Err(_) => {
+                        drop(open);
+                        return self.time_out().await;
+                    }
+                    Ok(Next::Note(note)) => {
+                        self.exchange = Some(Exchange::Open(open));
+                        if let Some(line) = self.relay.take_note(note).await {
+                            return Step::Line(line);
+                        }
+                    }
+                    Ok(Next::Answer(answer)) => {
+                        if let Some(step) = self.conclude(answer).await {
+                            return step;
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    async fn time_out(&mut self) -> Step {
+        let error = self.relay.timed_out();
+        self.reply(Err(error), "error").await
+    }
+
+    /// What an answer means for the client; nothing yet when the server asks for more first.
+    async fn conclude(&mut self, answer: Result<Answer, UpstreamError>) -> Option<Step> {
+        if let Ok(Answer::Result(result)) = &answer
+            && self.relay.caller().era == Era::Legacy
+            && self.relay.server_era() == Era::Modern
+            && result.contains("input_required")
+            && let Some(fields) = RawObject::parse(result)
+            && fields.get_str("resultType").as_deref() == Some("input_required")
+        {
+            self.rounds += 1;
+            if self.rounds > ROUND_LIMIT {
+                let error = RpcError::new(RpcError::INTERNAL, "the server asks for more without an end");
+                return Some(self.reply(Err(error.to_json()), "error").await);
+            }
+            if let Err(error) = self.begin_asking(&fields).await {
+                return Some(self.reply(Err(error.to_json()), "error").await);
+            }
+            return None;
+        }
+        let is_tool_error = |result: &str| result.contains("\"isError\":true") || result.contains("\"isError\": true");
+        let told = self.relay.finish(answer);
+        let outcome = match &told {
+            Ok(result) if is_tool_error(result) => "toolError",
+            Ok(_) => "ok",
+            Err(_) => "error",
+        };
+        Some(self.reply(told, outcome).await)
+    }
+
+    /// Puts what the server asks for to the client.
+    async fn begin_asking(&mut self, fields: &RawObject<'_>) -> Result<(), RpcError> {
+        let session = self.relay.caller().session.clone();
+        let session = session.ok_or_else(|| RpcError::new(RpcError::INTERNAL, "there is no session to ask in"))?;
+        let capabilities = RawObject::parse(&session.capabilities).unwrap_or_default();
+        let requests = fields.get("inputRequests").and_then(RawObject::parse).unwrap_or_default();
+        let mut waits = Vec::new();
+        for (key, asked) in requests.iter() {
+            let asked = RawObject::parse(asked).unwrap_or_default();
+            let method = asked.get_str("method").unwrap_or_default().into_owned();
+            let needed = method.split('/').next().unwrap_or_default();
+            if !capabilities.has(needed) {
+                let message = format!("the server asks for `{method}`, which the client cannot do");
+                return Err(RpcError::new(RpcError::INTERNAL, message));
+            }
+            let (tx, rx) = oneshot::channel();
+            let number = session.ask(Asked::Gateway(tx));
+            self.lines.push_back(request(&Id::number(number), &method, asked.get("params")));
+            waits.push((key.to_owned(), rx));
+        }
+        if waits.is_empty() {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        self.asking = Some(Asking { waits, state: fields.get("requestState").map(str::to_owned) });
+        Ok(())
+    }
+
+    async fn reply(&mut self, told: Result<String, String>, outcome: &'static str) -> Step {
+        let (text, code) = match &told {
+            Ok(result) => (result_reply(&self.id, result), None),
+            Err(error) => {
+                let code = RawObject::parse(error).and_then(|fields| fields.get("code").and_then(|c| c.parse().ok()));
+                (error_reply(Some(&self.id), error), code)
+            }
+        };
+        if let Some(entry) = self.entry.take() {
+            entry.end(&self.hub, outcome, code, text.len()).await;
+        }
+        let status = code.map_or(StatusCode::OK, |code| status_of(self.relay.caller().era, code));
+        Step::Reply(text, status)
+    }
+}
+
+impl Asking {
+    /// What the client answered, as the server wants it, and the state that goes with it. `None`: it refused, or its session ended.
+    async fn collect(self) -> Option<(String, Option<String>)> {
+        let mut responses = RawObject::default();
+        for (key, wait) in self.waits {
+            match wait.await.ok()? {
+                Answer::Result(result) => responses.set(&key, result),
+                Answer::Error(_) => return None,
+            }
+        }
+        Some((responses.to_json(), self.state))
+    }
+}
+
+/// The status that goes with an error's code: 2026-07-28 has some of its own, older versions none.
+pub(super) const fn status_of(era: Era, code: i64) -> StatusCode {
+    match (era, code) {
+        (Era::Modern, RpcError::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
+        (Era::Modern, RpcError::HEADER_MISMATCH | -32021 | RpcError::UNSUPPORTED_VERSION) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}

@@ -1,0 +1,150 @@
+//! Who is let in: by Host, by Origin, by token. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+
+use crate::config::GatewayConfig;
+use crate::policy::{Principal, find_principal};
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The request is for another host, as after a DNS rebinding.
+    Host,
+    /// It comes from a web page that may not call.
+    Origin,
+    /// It has no token, or none that is known.
+    Token,
+}
+
+/// Lets a request in, or says why not.
+pub(super) fn admit(config: &GatewayConfig, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    let host = single(headers, HOST).flatten().ok_or(Refusal::Host)?;
+    if !is_own_host(config, host) {
+        return Err(Refusal::Host);
+    }
+    // A header that is there twice is two answers to one question.
+    let origin = single(headers, ORIGIN).ok_or(Refusal::Origin)?;
+    if origin.is_some_and(|origin| !is_own_origin(config, origin)) {
+        return Err(Refusal::Origin);
+    }
+    if config.tokens.is_empty() {
+        return Ok(Principal::anonymous());
+    }
+    let presented = single(headers, AUTHORIZATION).flatten().and_then(bearer).ok_or(Refusal::Token)?;
+    find_principal(&config.tokens, presented).ok_or(Refusal::Token)
+}
+
+/// The one value of a header: `None` when there are several or it is no text, `Some(None)` when there is none.
+#[expect(clippy::option_option, reason = "absent and doubtful are two things, and callers want either")]
+fn single(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<Option<&str>> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Some(None) };
+    if values.next().is_some() {
+        return None;
+    }
+    first.to_str().ok().map(Some)
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn is_own_host(config: &GatewayConfig, host: &str) -> bool {
+    let name = host_name(host);
+    is_loopback_name(name)
+        || name.parse::<IpAddr>().is_ok_and(|ip| is_listened_on(config.listen, ip))
+        || config.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name) || allowed == host)
+}
+
+/// An address names itself: no rebinding makes a browser write it for another name.
+fn is_listened_on(listen: SocketAddr, ip: IpAddr) -> bool {
+    listen.ip() == ip || listen.ip().is_unspecified()
+}
+
+fn is_own_origin(config: &GatewayConfig, origin: &str) -> bool {
+    if config.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    rest.is_some_and(|host| is_loopback_name(host_name(host)))
+}
+
+/// A host without its port and brackets.
+fn host_name(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or_default();
+    }
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+    use sha2::{Digest, Sha256};
+
+    use super::{Refusal, admit};
+    use crate::config::{GatewayConfig, Limits, TokenConfig};
+    use crate::name::Naming;
+
+    fn config(has_token: bool) -> GatewayConfig {
+        let token = TokenConfig { principal: "ann".into(), roles: vec![], sha256: Sha256::digest("secret").into() };
+        GatewayConfig {
+            listen: "127.0.0.1:3010".parse().unwrap(),
+            naming: Naming::Prefixed,
+            tokens: if has_token { vec![token] } else { vec![] },
+            rules: vec![],
+            allowed_hosts: vec!["hub.internal".into()],
+            allowed_origins: vec!["https://app.example".into()],
+            limits: Limits::default(),
+            audit: None,
+        }
+    }
+
+    fn check(has_token: bool, headers: &[(&'static str, &'static str)]) -> Result<String, Refusal> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        admit(&config(has_token), &map).map(|principal| principal.name)
+    }
+
+    #[test]
+    fn a_rebound_name_and_a_foreign_page_are_not_let_in() {
+        for host in ["127.0.0.1:3010", "localhost:3010", "localhost", "[::1]:3010", "hub.internal:80"] {
+            assert_eq!(check(false, &[("host", host)]).as_deref(), Ok("anonymous"), "{host}");
+        }
+        for host in ["evil.example.com", "127.0.0.1.evil.com", "10.0.0.1:3010", "localhost.evil.com:3010", ""] {
+            assert_eq!(check(false, &[("host", host)]), Err(Refusal::Host), "{host}");
+        }
+        assert_eq!(check(false, &[]), Err(Refusal::Host));
+        for origin in ["http://localhost:5173", "https://127.0.0.1", "https://app.example"] {
+            assert!(check(false, &[("host", "localhost"), ("origin", origin)]).is_ok(), "{origin}");
+        }
+        for origin in ["null", "http://evil.example.com", "file://", "http://localhost.evil.com", "ftp://localhost"] {
+            assert_eq!(check(false, &[("host", "localhost"), ("origin", origin)]), Err(Refusal::Origin), "{origin}");
+        }
+        let twice = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://evil.com")];
+        assert_eq!(check(false, &twice), Err(Refusal::Origin));
+    }
+
+    #[test]
+    fn where_there_are_tokens_one_is_needed() {
+        let with = |value| check(true, &[("host", "localhost"), ("authorization", value)]);
+        assert_eq!(with("Bearer secret").as_deref(), Ok("ann"));
+        assert_eq!(with("bearer secret").as_deref(), Ok("ann"));
+        for bad in ["Bearer wrong", "Basic secret", "secret", "Bearer"] {
+            assert_eq!(with(bad), Err(Refusal::Token), "{bad}");
+        }
+        assert_eq!(check(true, &[("host", "localhost")]), Err(Refusal::Token));
+    }
+}

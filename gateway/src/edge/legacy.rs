@@ -1,0 +1,332 @@
+//! 2025-11-25 and before: a session, and requests in it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::body::{Body, empty, events, fault, json};
+use super::call::{self, Entry};
+use super::modern::{CAPABILITIES, no_stream};
+use super::post::Posted;
+use crate::catalogue::ListKind;
+use crate::connection::own_info;
+use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
+use crate::hub::Hub;
+use crate::policy::Principal;
+use crate::relay::Caller;
+use crate::session::{Asked, Beginning, ClientSession};
+use crate::upstream::exchange::Answer;
+use crate::wire::envelope::{Message, Outcome};
+use crate::wire::id::Id;
+use crate::wire::object::{RawObject, quote};
+use crate::wire::reply::{RpcError, error_reply, result_reply};
+use crate::wire::sse::{event_text, one_line};
+
+const SESSION_HEADER: &str = "mcp-session-id";
+
+/// Answers a legacy message.
+pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Body> {
+    if let Message::Request { id, method, params } = &message
+        && method == "initialize"
+    {
+        return initialize(&posted, id, *params).await;
+    }
+    let session = match session_of(&posted.hub, &posted.principal, posted.scope.as_deref(), &posted.headers) {
+        Ok(session) => session,
+        Err(response) => return *response,
+    };
+    let asked = posted.headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
+    if asked.is_some_and(|version| !LEGACY_VERSIONS.contains(&version)) {
+        let error = RpcError::new(RpcError::INVALID_REQUEST, "this version is not spoken here");
+        return fault(StatusCode::BAD_REQUEST, None, &error);
+    }
+    match message {
+        Message::Request { id, method, params } => answer_request(posted, session, id, &method, params).await,
+        Message::Notification { method, params } => {
+            take_notification(&posted.hub, &session, &method, params).await;
+            empty(StatusCode::ACCEPTED)
+        }
+        Message::Response { id, outcome } => {
+            take_response(&session, id, outcome).await;
+            empty(StatusCode::ACCEPTED)
+        }
+    }
+}
+
+async fn initialize(posted: &Posted, id: &Id, params: Option<&RawValue>) -> Response<Body> {
+    let Posted { hub, principal, scope, .. } = posted;
+    let fields = RawObject::of(params);
+    let caller = Caller {
+        principal: principal.clone(),
+        era: Era::Legacy,
+        session: None,
+        capabilities: "{}".to_owned(),
+        client_info: "{}".to_owned(),
+        log_level: None,
+    };
+    let entry = Entry::begin(hub, &caller, "initialize", None);
+    let Some(asked) = fields.get_str("protocolVersion") else {
+        entry.end(hub, "refused", Some(RpcError::INVALID_PARAMS), 0).await;
+        return fault(
+            StatusCode::OK,
+            Some(id),
+            &RpcError::new(RpcError::INVALID_PARAMS, "`protocolVersion` is missing"),
+        );
+    };
+    let view = hub.catalogue().view(principal, scope.as_deref()).unwrap_or_default();
+    let version = negotiate_legacy(&asked);
+    let session = hub.sessions.begin(Beginning {
+        principal: principal.clone(),
+        version,
+        scope: scope.clone(),
+        capabilities: fields.get("capabilities").filter(|text| text.starts_with('{')).unwrap_or("{}").to_owned(),
+        client_info: fields.get("clientInfo").filter(|text| text.starts_with('{')).unwrap_or("{}").to_owned(),
+    });
+    let Some(session) = session else {
+        entry.end(hub, "refused", Some(RpcError::OVERLOADED), 0).await;
+        let error = RpcError::new(RpcError::OVERLOADED, "there are as many sessions as there may be");
+        return fault(StatusCode::SERVICE_UNAVAILABLE, Some(id), &error);
+    };
+    let instructions = if view.instructions.is_empty() {
+        String::new()
+    } else {
+        format!(",\"instructions\":{}", quote(&view.instructions))
+    };
+    let result = format!(
+        "{{\"protocolVersion\":\"{version}\",\"capabilities\":{CAPABILITIES},\"serverInfo\":{}{instructions}}}",
+        own_info()
+    );
+    let text = result_reply(id, &result);
+    entry.end(hub, "ok", None, text.len()).await;
+    let mut response = json(StatusCode::OK, text);
+    if let Ok(value) = HeaderValue::from_str(&session.id) {
+        response.headers_mut().insert(SESSION_HEADER, value);
+    }
+    response
+}
+
+fn session_of(
+    hub: &Hub,
+    principal: &Principal,
+    scope: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Arc<ClientSession>, Box<Response<Body>>> {
+    let Some(id) = headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok()) else {
+        let error =
+            RpcError::new(RpcError::INVALID_REQUEST, "the header `Mcp-Session-Id` is needed: begin with `initialize`");
+        return Err(Box::new(fault(StatusCode::BAD_REQUEST, None, &error)));
+    };
+    hub.sessions.find(id, principal, scope).ok_or_else(|| {
+        let error = RpcError::new(-32001, "there is no such session: begin anew with `initialize`");
+        Box::new(fault(StatusCode::NOT_FOUND, None, &error))
+    })
+}
+
+async fn answer_request(
+    posted: Posted,
+    session: Arc<ClientSession>,
+    id: Id,
+    method: &str,
+    params: Option<&RawValue>,
+) -> Response<Body> {
+    let Posted { hub, principal, scope, .. } = posted;
+    let level = ClientSession::lock(&session.level).clone();
+    let caller = Arc::new(Caller {
+        principal,
+        era: Era::Legacy,
+        capabilities: session.capabilities.clone(),
+        client_info: session.client_info.clone(),
+        // A legacy server decides for itself until it is told; a modern one must be told.
+        log_level: Some(level.unwrap_or_else(|| "info".to_owned())),
+        session: Some(Arc::clone(&session)),
+    });
+    if session.busy.load(Ordering::Relaxed) >= hub.config.limits.concurrency {
+        let error = RpcError::new(RpcError::OVERLOADED, "too many requests of this session are under way");
+        return fault(StatusCode::OK, Some(&id), &error);
+    }
+    let Some(view) = hub.catalogue().view(&caller.principal, scope.as_deref()) else {
+        return empty(StatusCode::NOT_FOUND);
+    };
+    let fields = RawObject::of(params);
+    let begun = Instant::now();
+    let answered = match method {
+        "ping" => Ok("{}".to_owned()),
+        "logging/setLevel" => match fields.get_str("level") {
+            Some(level) if is_level(&level) => {
+                *ClientSession::lock(&session.level) = Some(level.into_owned());
+                tell_level(&session).await;
+                Ok("{}".to_owned())
+            }
+            _ => Err(RpcError::new(RpcError::INVALID_PARAMS, "`level` is none of MCP's")),
+        },
+        "resources/subscribe" | "resources/unsubscribe" => {
+            let uri = fields.get_str("uri").unwrap_or_default().into_owned();
+            if method == "resources/subscribe" {
+                ClientSession::lock(&session.subscriptions).insert(uri.clone());
+            } else {
+                ClientSession::lock(&session.subscriptions).remove(&uri);
+            }
+            let server = view.resource(&uri).and_then(|target| hub.server(&target.server));
+            let is_modern =
+                server.and_then(|server| server.pick()).is_some_and(|picked| picked.connection.era == Era::Modern);
+            if !is_modern {
+                return call::run(hub, caller, &view, id, method, params).await;
+            }
+            Ok("{}".to_owned())
+        }
+        "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
+            return call::run(hub, caller, &view, id, method, params).await;
+        }
+        _ => match ListKind::of_method(method) {
+            Some(kind) => {
+                let cursor = fields.get_str("cursor");
+                let page =
+                    if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
+                hub.metrics.discovery.observe(begun.elapsed());
+                let fault = || RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
+                page.map(|page| format!("{{{page}}}")).ok_or_else(fault)
+            }
+            None => Err(RpcError::new(RpcError::METHOD_NOT_FOUND, "there is no such method")),
+        },
+    };
+    let entry = Entry::begin(&hub, &caller, method, None);
+    match answered {
+        Ok(result) => {
+            let text = result_reply(&id, &result);
+            entry.end(&hub, "ok", None, text.len()).await;
+            json(StatusCode::OK, text)
+        }
+        Err(error) => {
+            entry.end(&hub, "refused", Some(error.code), 0).await;
+            json(StatusCode::OK, error_reply(Some(&id), &error.to_json()))
+        }
+    }
+}
+
+fn is_level(level: &str) -> bool {
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"].contains(&level)
+}
+
+/// Tells the servers' sessions which level is wanted.
+async fn tell_level(session: &ClientSession) {
+    let level = ClientSession::lock(&session.level).clone().unwrap_or_default();
+    let upstreams: Vec<_> = session.upstreams().await.values().cloned().collect();
+    for upstream in upstreams {
+        let params = format!("{{\"level\":{}}}", quote(&level));
+        let params = RawObject::parse(&params).unwrap_or_default();
+        let dress = crate::upstream::http::Dress::Session(&upstream.session);
+        // A server without logging says so, and nobody needs to know.
+        drop(upstream.link.call(dress, "logging/setLevel", params, false).await.answer().await);
+    }
+}
+
+async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str, params: Option<&RawValue>) {
+    let caller = Caller {
+        principal: session.principal.clone(),
+        era: Era::Legacy,
+        session: Some(Arc::clone(session)),
+        capabilities: String::new(),
+        client_info: String::new(),
+        log_level: None,
+    };
+    let entry = Entry::begin(hub, &caller, method, None);
+    match method {
+        "notifications/cancelled" => {
+            let fields = RawObject::of(params);
+            let id = fields.get("requestId").and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+            let cancel = id.and_then(Id::parse).and_then(|id| ClientSession::lock(&session.in_flight).remove(&id));
+            if let Some(cancel) = cancel {
+                // It may have ended in this moment.
+                cancel.send(()).unwrap_or(());
+            }
+        }
+        "notifications/roots/list_changed" => {
+            let upstreams: Vec<_> = session.upstreams().await.values().cloned().collect();
+            for upstream in upstreams {
+                let dress = crate::upstream::http::Dress::Session(&upstream.session);
+                drop(upstream.link.notify(dress, method, params.map(RawValue::get)).await);
+            }
+        }
+        _ => {}
+    }
+    entry.end(hub, "ok", None, 0).await;
+}
+
+async fn take_response(session: &ClientSession, id: Option<Id>, outcome: Outcome<'_>) {
+    let Some(asked) = id.and_then(|id| id.as_number()).and_then(|number| session.take_asked(number)) else { return };
+    match asked {
+        Asked::Gateway(tell) => {
+            let answer = match outcome {
+                Outcome::Result(result) => Answer::Result(result.get().to_owned()),
+                Outcome::Error(error) => Answer::Error(error.get().to_owned()),
+            };
+            // The call may be over.
+            drop(tell.send(answer));
+        }
+        Asked::Server { link, session, id } => {
+            let reply = match outcome {
+                Outcome::Result(result) => result_reply(&id, result.get()),
+                Outcome::Error(error) => error_reply(Some(&id), error.get()),
+            };
+            drop(link.respond(&session, reply).await);
+        }
+    }
+}
+
+/// The stream of what belongs to no request.
+pub(super) fn open_stream(
+    hub: &Hub,
+    principal: &Principal,
+    scope: Option<&str>,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
+    if version == Some(MODERN_VERSION) || !headers.contains_key(SESSION_HEADER) {
+        return no_stream();
+    }
+    let session = match session_of(hub, principal, scope, headers) {
+        Ok(session) => session,
+        Err(response) => return *response,
+    };
+    let mut outbox = session.open_outbox();
+    let (tx, rx) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let message = tokio::select! {
+                // Cancel-safe: a receiver, and a look whether anybody reads.
+                message = outbox.recv() => message,
+                () = tx.closed() => return,
+            };
+            let Some(message) = message else { return };
+            if tx.send(event_text(&one_line(&message))).await.is_err() {
+                return;
+            }
+        }
+    });
+    events(rx)
+}
+
+/// Ends a session.
+pub(super) fn end_session(
+    hub: &Hub,
+    principal: &Principal,
+    scope: Option<&str>,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
+    if version == Some(MODERN_VERSION) {
+        return no_stream();
+    }
+    match session_of(hub, principal, scope, headers) {
+        Ok(session) => {
+            hub.sessions.end(&session.id);
+            empty(StatusCode::OK)
+        }
+        Err(response) => *response,
+    }
+}

@@ -1,0 +1,341 @@
+//! The hub: the servers behind the gateway, what they list together, and everything that requests share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::AbortHandle;
+
+use crate::audit::{AuditError, AuditLog};
+use crate::catalogue::{Catalogue, Contribution, ListKind};
+use crate::config::{GatewayConfig, ServerConfig};
+use crate::metrics::{Gauges, Metrics};
+use crate::policy::Principal;
+use crate::server::Server;
+pub use crate::server::instance::InstanceHealth;
+use crate::server::instance::Surroundings;
+use crate::session::{ClientSession, Sessions};
+use crate::upstream::http::{HttpClient, new_client};
+use crate::upstream::stdio::Attached;
+use crate::wire::reply::notification;
+
+/// How many changes of the catalogue wait for a stream; whoever falls behind is told that everything changed.
+const CHANGES_LENGTH: usize = 32;
+/// How often idle sessions are looked for.
+const REAP_TIME: Duration = Duration::from_secs(30);
+
+/// Attaches to the standard streams of an instance.
+#[async_trait]
+pub trait Attach: Send + Sync + fmt::Debug {
+    /// The streams of a running instance.
+    async fn attach(&self, instance: &str) -> io::Result<Attached>;
+}
+
+/// What a hub is made of.
+#[derive(Debug)]
+pub struct HubParts {
+    /// How it is set.
+    pub config: GatewayConfig,
+    /// Attaches to standard streams.
+    pub attach: Arc<dyn Attach>,
+    /// Where lists are kept over a restart; nowhere when absent.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// The hub.
+#[derive(Debug)]
+pub struct Hub {
+    /// How it is set.
+    pub config: GatewayConfig,
+    /// The sessions of legacy clients.
+    pub sessions: Sessions,
+    /// What is written down.
+    pub audit: AuditLog,
+    /// What is counted.
+    pub metrics: Metrics,
+    attach: Arc<dyn Attach>,
+    client: HttpClient,
+    state_dir: Option<PathBuf>,
+    servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
+    catalogue: RwLock<Arc<Catalogue>>,
+    dirty: Arc<Notify>,
+    health: watch::Sender<Arc<BTreeMap<String, InstanceHealth>>>,
+    changes: broadcast::Sender<Change>,
+    keeper: std::sync::Mutex<Option<AbortHandle>>,
+}
+
+/// What those who listen are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A list has changed.
+    List(ListKind),
+    /// A resource was updated: its URI.
+    Resource(String),
+}
+
+/// How a hub is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HubStatus {
+    /// How many servers there are.
+    pub servers: usize,
+    /// How many of them answer.
+    pub ready: usize,
+    /// How many tools everybody together sees.
+    pub tools: usize,
+    /// How many sessions there are.
+    pub sessions: usize,
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            keeper.abort();
+        }
+    }
+}
+
+impl Hub {
+    /// A hub without servers. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// When the audit log cannot be opened.
+    pub fn open(parts: HubParts) -> Result<Arc<Self>, AuditError> {
+        let HubParts { config, attach, state_dir } = parts;
+        let audit = match &config.audit {
+            Some(audit) => AuditLog::open(&audit.path)?,
+            None => AuditLog::disabled(),
+        };
+        if let Some(directory) = &state_dir {
+            let made = std::fs::create_dir_all(directory);
+            made.map_err(|source| AuditError { path: directory.clone(), source })?;
+        }
+        let catalogue = Catalogue::new(config.naming, config.rules.clone(), BTreeMap::new());
+        let hub = Arc::new(Self {
+            sessions: Sessions::new(config.limits.sessions, config.limits.session_idle),
+            config,
+            audit,
+            metrics: Metrics::default(),
+            attach,
+            client: new_client(),
+            state_dir,
+            servers: RwLock::default(),
+            catalogue: RwLock::new(Arc::new(catalogue)),
+            dirty: Arc::new(Notify::new()),
+            health: watch::Sender::new(Arc::default()),
+            changes: broadcast::Sender::new(CHANGES_LENGTH),
+            keeper: std::sync::Mutex::default(),
+        });
+        let (weak, dirty) = (Arc::downgrade(&hub), Arc::clone(&hub.dirty));
+        let mut updates = hub.changes();
+        let keeper = tokio::spawn(async move {
+            loop {
+                let change = tokio::select! {
+                    // Cancel-safe: a notify that keeps its permit, and a receiver.
+                    () = dirty.notified() => None,
+                    change = updates.recv() => change.ok(),
+                };
+                let Some(hub) = weak.upgrade() else { return };
+                match change {
+                    Some(Change::Resource(uri)) => hub.tell_updated(&uri),
+                    Some(Change::List(_)) => {}
+                    None => hub.rebuild(),
+                }
+            }
+        });
+        *hub.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper.abort_handle());
+        Ok(hub)
+    }
+
+    /// Says which servers there are, and where they run. What is the same goes on as it is.
+    pub fn set_servers(&self, configs: Vec<ServerConfig>) {
+        let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
+        let names: BTreeSet<Arc<str>> = configs.iter().map(|config| config.name.as_str().into()).collect();
+        servers.retain(|name, _| names.contains(name));
+        for config in configs {
+            let config = Arc::new(config);
+            let name: Arc<str> = config.name.as_str().into();
+            let server = servers.entry(name).or_insert_with(|| {
+                let file = self.state_dir.as_ref().map(|directory| directory.join(format!("{}.json", config.name)));
+                let surroundings = Surroundings {
+                    server: config.name.as_str().into(),
+                    attach: Arc::clone(&self.attach),
+                    client: self.client.clone(),
+                    dirty: Arc::clone(&self.dirty),
+                    changes: self.changes.clone(),
+                    limit: config.calls.result_bytes,
+                };
+                Arc::new(Server::new(Arc::clone(&config), surroundings, file))
+            });
+            server.set_config(&config);
+        }
+        drop(servers);
+        self.rebuild();
+    }
+
+    /// How each instance is, by its id.
+    pub fn health(&self) -> watch::Receiver<Arc<BTreeMap<String, InstanceHealth>>> {
+        self.health.subscribe()
+    }
+
+    /// How the hub is.
+    pub fn status(&self) -> HubStatus {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let ready = servers.values().filter(|server| server.is_ready()).count();
+        let tools = self.catalogue().servers.values().map(|contribution| contribution.listing.tools.len()).sum();
+        HubStatus { servers: servers.len(), ready, tools, sessions: self.sessions.len() }
+    }
+
+    /// A server by its name.
+    pub fn server(&self, name: &str) -> Option<Arc<Server>> {
+        self.servers.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// What all servers list.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes of the catalogue from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Tells those who listen of a change.
+    pub fn tell(&self, change: Change) {
+        // Nobody may listen.
+        drop(self.changes.send(change));
+    }
+
+    /// The gauges of this moment.
+    pub fn gauges(&self) -> Gauges {
+        let status = self.status();
+        let instances = self.health.borrow().values().filter(|health| **health == InstanceHealth::Ready).count();
+        Gauges {
+            sessions: status.sessions,
+            servers: (status.servers, status.ready),
+            instances,
+            tools: status.tools,
+            audit_failures: self.audit.failures(),
+        }
+    }
+
+    /// Answers clients until told to stop, and then until those that are being answered are.
+    pub async fn serve(self: &Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let hub = Arc::downgrade(self);
+        let reaper = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(REAP_TIME).await;
+                let Some(hub) = hub.upgrade() else { return };
+                hub.sessions.reap();
+            }
+        });
+        crate::edge::serve(Arc::clone(self), listener, stop).await;
+        reaper.abort();
+    }
+
+    /// Tells the sessions that subscribed to a resource that it was updated.
+    fn tell_updated(&self, uri: &str) {
+        let params = format!("{{\"uri\":{}}}", crate::wire::object::quote(uri));
+        for session in self.sessions.all() {
+            if ClientSession::lock(&session.subscriptions).contains(uri) {
+                session.tell(notification("notifications/resources/updated", Some(&params)));
+            }
+        }
+    }
+
+    /// Puts together what the servers list now, and tells who listens what has changed.
+    fn rebuild(&self) {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut health = BTreeMap::new();
+        let mut contributions = BTreeMap::new();
+        for (name, server) in &servers {
+            health.extend(server.health());
+            if let Some(listing) = server.refresh_listing() {
+                let config = server.config();
+                contributions.insert(Arc::clone(name), Contribution { config, listing, hidden: Arc::default() });
+            }
+        }
+        self.health.send_if_modified(|known| {
+            let is_news = **known != health;
+            if is_news {
+                *known = Arc::new(health);
+            }
+            is_news
+        });
+        let before = self.catalogue();
+        let changed = changed_lists(&before.servers, &contributions);
+        if changed.is_empty() {
+            return;
+        }
+        let catalogue = Catalogue::new(self.config.naming, self.config.rules.clone(), contributions);
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+        // The view of everybody is made before anybody asks for it.
+        if self.config.tokens.is_empty() {
+            drop(self.catalogue().view(&Principal::anonymous(), None));
+        }
+        for kind in changed {
+            // Nobody may listen.
+            drop(self.changes.send(Change::List(kind)));
+            if let Some(method) = change_method(kind) {
+                for session in self.sessions.all() {
+                    session.tell(notification(method, None));
+                }
+            }
+        }
+    }
+}
+
+/// The notification of a change of a list; changes of templates are told as those of resources.
+pub fn change_method(kind: ListKind) -> Option<&'static str> {
+    match kind {
+        ListKind::Tools => Some("notifications/tools/list_changed"),
+        ListKind::Prompts => Some("notifications/prompts/list_changed"),
+        ListKind::Resources => Some("notifications/resources/list_changed"),
+        ListKind::Templates => None,
+    }
+}
+
+fn changed_lists(
+    before: &BTreeMap<Arc<str>, Contribution>,
+    after: &BTreeMap<Arc<str>, Contribution>,
+) -> BTreeSet<ListKind> {
+    let names: BTreeSet<&Arc<str>> = before.keys().chain(after.keys()).collect();
+    let mut changed = BTreeSet::new();
+    for name in names {
+        let (old, new) = (before.get(name), after.get(name));
+        let (Some(old), Some(new)) = (old, new) else {
+            changed.extend([ListKind::Tools, ListKind::Prompts, ListKind::Resources]);
+            continue;
+        };
+        let is_shown_alike = old.config.allow == new.config.allow
+            && old.config.deny == new.config.deny
+            && old.config.rename == new.config.rename
+            && old.hidden == new.hidden;
+        if old.listing.tools != new.listing.tools || !is_shown_alike {
+            changed.insert(ListKind::Tools);
+        }
+        if old.listing.prompts != new.listing.prompts {
+            changed.insert(ListKind::Prompts);
+        }
+        if old.listing.resources != new.listing.resources
+            || old.listing.templates != new.listing.templates
+            || old.listing.instructions != new.listing.instructions
+            || old.listing.capabilities != new.listing.capabilities
+        {
+            changed.insert(ListKind::Resources);
+        }
+    }
+    changed
+}
+
+/// Now, in milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,339 @@
+//! One request on its way to a server: whose it is, where it goes, and what is edited on the way there and back.
+
+pub mod edit;
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Duration, Instant};
+
+use crate::catalogue::{Target, View};
+use crate::connection::Connection;
+use crate::era::Era;
+use crate::hub::Hub;
+use crate::policy::Principal;
+use crate::server::instance::InFlight;
+use crate::session::{Asked, ClientSession, UpstreamSession};
+use crate::upstream::exchange::{Answer, Exchange, Note, UpstreamError};
+use crate::upstream::http::Dress;
+use crate::upstream::link::Link;
+use crate::wire::id::Id;
+use crate::wire::object::{RawObject, quote};
+use crate::wire::reply::{RpcError, error_reply, notification, request};
+use edit::{Direction, MetaOf};
+
+/// Who asks.
+#[derive(Debug)]
+pub struct Caller {
+    /// The principal.
+    pub principal: Principal,
+    /// The era that he speaks.
+    pub era: Era,
+    /// His session; a modern client has none.
+    pub session: Option<Arc<ClientSession>>,
+    /// His client's capabilities, as JSON text.
+    pub capabilities: String,
+    /// What his client is, as JSON text.
+    pub client_info: String,
+    /// The level of log messages that he wants; none where he said none.
+    pub log_level: Option<String>,
+}
+
+/// A request that may go to its server.
+#[derive(Debug)]
+pub struct Relay {
+    /// Where it goes.
+    pub target: Target,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// The instance that it goes to.
+    pub instance: InFlight,
+    caller: Arc<Caller>,
+    method: String,
+    params: String,
+    /// The client's own token of progress, as JSON text.
+    progress_token: Option<String>,
+    result_limit: usize,
+    timeout: Duration,
+    /// One of the calls that the server may have at once, given back with this.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Relay {
+    /// Finds where a request goes, and whether it may.
+    ///
+    /// # Errors
+    /// What the client is told when it may not.
+    pub fn prepare(
+        hub: &Hub,
+        caller: Arc<Caller>,
+        view: &View,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Self, RpcError> {
+        let fields = RawObject::of(params);
+        let target = find_target(view, method, &fields, caller.era)?;
+        let unavailable = |why: &str| RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{}` {why}", target.server));
+        let server = hub.server(&target.server).ok_or_else(|| unavailable("is not there any more"))?;
+        let config = server.config();
+        let size = params.map_or(0, |params| params.get().len());
+        if size > config.calls.request_bytes {
+            let limit = config.calls.request_bytes;
+            let message = format!("the request has {size} bytes, and `{}` takes {limit}", target.server);
+            return Err(RpcError::new(RpcError::TOO_LARGE, message));
+        }
+        let permit = server.permits().try_acquire_owned().map_err(|_| {
+            let message = format!("`{}` is asked {} things at once already", target.server, config.calls.concurrency);
+            RpcError::new(RpcError::OVERLOADED, message)
+        })?;
+        let instance = server.pick().ok_or_else(|| unavailable("is not ready: try again later"))?;
+        let progress_token = fields
+            .get("_meta")
+            .and_then(RawObject::parse)
+            .and_then(|meta| meta.get("progressToken").map(str::to_owned));
+        Ok(Self {
+            target,
+            deadline: Instant::now() + config.calls.timeout,
+            instance,
+            caller,
+            method: method.to_owned(),
+            params: params.map_or_else(|| "{}".to_owned(), |params| params.get().to_owned()),
+            progress_token,
+            result_limit: config.calls.result_bytes,
+            timeout: config.calls.timeout,
+            _permit: permit,
+        })
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+
+    /// The era that the server is spoken to in.
+    pub fn server_era(&self) -> Era {
+        self.instance.connection.era
+    }
+
+    /// How long the server has in all.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends it. `answers`: what the client answered to what the server asked for, and the state that goes with it.
+    pub async fn send(&self, answers: Option<(&str, Option<&str>)>) -> Exchange {
+        let connection = &self.instance.connection;
+        let mut fields = RawObject::parse(&self.params).unwrap_or_default();
+        edit::set_name(&self.method, &mut fields, &self.target.original);
+        let meta = MetaOf { era: connection.era, caller: &self.caller };
+        edit::set_meta(&mut fields, &meta);
+        if let Some((responses, state)) = answers {
+            fields.set("inputResponses", responses.to_owned());
+            match state {
+                Some(state) => fields.set("requestState", state.to_owned()),
+                None => fields.remove("requestState"),
+            }
+        }
+        let wants_progress = self.progress_token.is_some();
+        if let Link::Stdio(link) = &connection.link {
+            link.used_by(self.caller.session.as_ref().map(|session| session.number()));
+        }
+        match (&connection.link, connection.era, &self.caller.session) {
+            (link, Era::Modern, _) => {
+                let headers = edit::header_params(&self.target.headers, fields.get("arguments"));
+                let has_name = matches!(self.method.as_str(), "tools/call" | "prompts/get" | "resources/read");
+                let original = Arc::clone(&self.target.original);
+                let dress = Dress::Modern { name: has_name.then_some(&*original), params: &headers };
+                link.call(dress, &self.method, fields, wants_progress).await
+            }
+            (Link::Http(_), Era::Legacy, Some(session)) => {
+                self.send_in_session(session, connection, fields, wants_progress).await
+            }
+            (link, Era::Legacy, _) => {
+                let exchange = link.call(connection.dress(None), &self.method, fields, wants_progress).await;
+                if matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
+                    self.instance.kick();
+                }
+                exchange
+            }
+        }
+    }
+
+    /// Sends it in the session that the server has for this client's session, which is begun where there is none, and begun anew where
+    /// the server has forgotten it: then it was not carried out.
+    async fn send_in_session(
+        &self,
+        session: &Arc<ClientSession>,
+        connection: &Connection,
+        fields: RawObject<'_>,
+        wants_progress: bool,
+    ) -> Exchange {
+        for is_last in [false, true] {
+            let upstream = match self.upstream_of(session, connection).await {
+                Ok(upstream) => upstream,
+                Err(error) => return Exchange::Done(Err(error)),
+            };
+            let dress = Dress::Session(&upstream.session);
+            let exchange = upstream.link.call(dress, &self.method, fields.clone(), wants_progress).await;
+            if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
+                return exchange;
+            }
+            session.upstreams().await.remove(self.instance.id());
+        }
+        Exchange::Done(Err(UpstreamError::SessionLost))
+    }
+
+    async fn upstream_of(
+        &self,
+        session: &Arc<ClientSession>,
+        connection: &Connection,
+    ) -> Result<Arc<UpstreamSession>, UpstreamError> {
+        let mut upstreams = session.upstreams().await;
+        if let Some(upstream) = upstreams.get(self.instance.id()) {
+            return Ok(Arc::clone(upstream));
+        }
+        let link = connection.link.clone();
+        let begun = Connection::begin_session(link, &session.capabilities, &session.client_info).await;
+        let begun = begun.map_err(|error| UpstreamError::NotMcp(error.to_string()))?;
+        let Link::Http(link) = begun.link else {
+            return Err(UpstreamError::NotMcp("it has no sessions".to_owned()));
+        };
+        let listener = listen_for(Arc::downgrade(session), &link, &begun.session).await;
+        let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener });
+        upstreams.insert(self.instance.id().to_owned(), Arc::clone(&upstream));
+        Ok(upstream)
+    }
+
+    /// What of a note goes to the client, as a message.
+    pub async fn take_note(&self, note: Note) -> Option<String> {
+        match note {
+            Note::Notification { method, params } => match method.as_str() {
+                "notifications/progress" => {
+                    let mut fields = RawObject::parse(params.as_deref()?)?;
+                    fields.set("progressToken", self.progress_token.as_deref()?);
+                    Some(notification(&method, Some(&fields.to_json())))
+                }
+                "notifications/message" if self.caller.era == Era::Legacy || self.caller.log_level.is_some() => {
+                    Some(notification(&method, params.as_deref()))
+                }
+                _ => None,
+            },
+            Note::Request { id, method, params } => self.take_request(id, &method, params.as_deref()).await,
+        }
+    }
+
+    /// A request of a legacy server to the client: put to the client whose session it is, refused where there is none.
+    async fn take_request(&self, id: Id, method: &str, params: Option<&str>) -> Option<String> {
+        let Link::Http(link) = &self.instance.connection.link else { return None };
+        let upstream = match &self.caller.session {
+            Some(session) => session.upstreams().await.get(self.instance.id()).cloned(),
+            None => None,
+        };
+        if let (Some(session), Some(upstream)) = (&self.caller.session, upstream) {
+            let asked = Asked::Server { link: upstream.link.clone(), session: upstream.session.clone(), id };
+            let number = session.ask(asked);
+            let params = params.map(edit::without_progress_token);
+            return Some(request(&Id::number(number), method, params.as_deref()));
+        }
+        let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("`{method}` has no client to go to here"));
+        let reply = error_reply(Some(&id), &error.to_json());
+        // A server that is gone needs no answer.
+        drop(link.respond(&self.instance.connection.session, reply).await);
+        None
+    }
+
+    /// What the client is told: a result or an error object, as JSON text.
+    ///
+    /// # Errors
+    /// The error object.
+    pub fn finish(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
+        let server = &self.target.server;
+        match answer {
+            Ok(Answer::Result(result)) if result.len() > self.result_limit => {
+                let message = format!("the result has {} bytes, and {} are allowed", result.len(), self.result_limit);
+                Err(RpcError::new(RpcError::TOO_LARGE, message).to_json())
+            }
+            Ok(Answer::Result(result)) => {
+                let direction = Direction { from: self.server_era(), to: self.caller.era };
+                Ok(edit::result(&self.method, result, direction))
+            }
+            Ok(Answer::Error(error)) => Err(edit::error(error, self.caller.era)),
+            Err(error @ UpstreamError::TooLarge(_)) => {
+                Err(RpcError::new(RpcError::TOO_LARGE, format!("`{server}`: {error}")).to_json())
+            }
+            Err(error) => Err(RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}`: {error}")).to_json()),
+        }
+    }
+
+    /// What the client is told when the time is over.
+    pub fn timed_out(&self) -> String {
+        let message = format!("`{}` did not answer within {}s", self.target.server, self.timeout.as_secs());
+        RpcError::new(RpcError::TIMED_OUT, message).to_json()
+    }
+}
+
+fn find_target(view: &View, method: &str, fields: &RawObject<'_>, era: Era) -> Result<Target, RpcError> {
+    let text = |field: &str| {
+        let missing = || RpcError::new(RpcError::INVALID_PARAMS, format!("`{field}` is missing, or no string"));
+        fields.get_str(field).map(std::borrow::Cow::into_owned).ok_or_else(missing)
+    };
+    let unknown = |what: &str, name: &str| {
+        let name: String = name.chars().take(200).collect();
+        RpcError::new(RpcError::INVALID_PARAMS, format!("there is no {what} `{name}`"))
+    };
+    match method {
+        "tools/call" => {
+            let name = text("name")?;
+            view.tool(&name).cloned().ok_or_else(|| unknown("tool", &name))
+        }
+        "prompts/get" => {
+            let name = text("name")?;
+            view.prompt(&name).cloned().ok_or_else(|| unknown("prompt", &name))
+        }
+        "completion/complete" => {
+            let reference = fields.get("ref").and_then(RawObject::parse).unwrap_or_default();
+            let name = reference.get_str("name").or_else(|| reference.get_str("uri")).unwrap_or_default();
+            let found = match reference.get_str("type").as_deref() {
+                Some("ref/prompt") => view.prompt(&name).cloned(),
+                Some("ref/resource") => view.template(&name).cloned().or_else(|| view.resource(&name)),
+                _ => None,
+            };
+            found.ok_or_else(|| unknown("prompt or resource", &name))
+        }
+        _ => {
+            let uri = text("uri")?;
+            view.resource(&uri).ok_or_else(|| {
+                let code = if era == Era::Modern { RpcError::INVALID_PARAMS } else { RpcError::RESOURCE_NOT_FOUND };
+                let message = unknown("resource", &uri).message;
+                RpcError::new(code, message).with_data(format!("{{\"uri\":{}}}", quote(&uri)))
+            })
+        }
+    }
+}
+
+/// Listens to a server's session for the client whose session it is.
+async fn listen_for(
+    client: std::sync::Weak<ClientSession>,
+    link: &crate::upstream::http::HttpLink,
+    session: &crate::upstream::http::HttpSession,
+) -> Option<tokio::task::AbortHandle> {
+    let mut notes = link.listen(session).await.ok()??;
+    let (link, session) = (link.clone(), session.clone());
+    let task = tokio::spawn(async move {
+        while let Some(note) = notes.recv().await {
+            let Some(client) = client.upgrade() else { return };
+            match note {
+                // Lists are the gateway's own, and it tells of their changes itself.
+                Note::Notification { method, .. } if method.ends_with("/list_changed") => {}
+                Note::Notification { method, params } => client.tell(notification(&method, params.as_deref())),
+                Note::Request { id, method, params } => {
+                    let number = client.ask(Asked::Server { link: link.clone(), session: session.clone(), id });
+                    let params = params.as_deref().map(edit::without_progress_token);
+                    client.tell(request(&Id::number(number), &method, params.as_deref()));
+                }
+            }
+        }
+    });
+    Some(task.abort_handle())
+}

@@ -1,0 +1,213 @@
+//! The edits of a relayed message. Everything that is not named here stays as it came.
+
+use crate::era::{Era, MODERN_VERSION};
+use crate::header::encode;
+use crate::header_param::value_of;
+use crate::relay::Caller;
+use crate::wire::object::{RawObject, quote};
+use crate::wire::reply::RpcError;
+
+/// The keys of `_meta` that belong to each hop, and are made anew.
+const HOP_KEYS: &str = "io.modelcontextprotocol/";
+
+/// From which era to which.
+#[derive(Debug, Clone, Copy)]
+pub struct Direction {
+    /// The server's.
+    pub from: Era,
+    /// The client's.
+    pub to: Era,
+}
+
+/// What `_meta` of a request is made of.
+#[derive(Debug)]
+pub struct MetaOf<'caller> {
+    /// The server's era.
+    pub era: Era,
+    /// Who asks.
+    pub caller: &'caller Caller,
+}
+
+/// Puts the server's own name in the place of the one that the client knows.
+pub fn set_name(method: &str, fields: &mut RawObject<'_>, original: &str) {
+    match method {
+        "tools/call" | "prompts/get" => fields.set_str("name", original),
+        "completion/complete" => {
+            let reference = fields.get("ref").unwrap_or("{}").to_owned();
+            let Some(mut reference) = RawObject::parse(&reference) else { return };
+            if reference.has("name") {
+                reference.set_str("name", original);
+                let json = reference.to_json();
+                fields.set("ref", json);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Makes `_meta` for the server: what belongs to this hop is the gateway's, everything else the client's.
+pub fn set_meta(fields: &mut RawObject<'_>, of: &MetaOf<'_>) {
+    let theirs = fields.get("_meta").unwrap_or("{}").to_owned();
+    let mut meta = RawObject::parse(&theirs).unwrap_or_default();
+    meta.retain(|key| !key.starts_with(HOP_KEYS) && key != "progressToken");
+    if of.era == Era::Modern {
+        meta.set("io.modelcontextprotocol/protocolVersion", format!("\"{MODERN_VERSION}\""));
+        meta.set("io.modelcontextprotocol/clientInfo", of.caller.client_info.clone());
+        meta.set("io.modelcontextprotocol/clientCapabilities", of.caller.capabilities.clone());
+        if let Some(level) = &of.caller.log_level {
+            meta.set("io.modelcontextprotocol/logLevel", quote(level));
+        }
+    }
+    if meta.is_empty() {
+        fields.remove("_meta");
+    } else {
+        let json = meta.to_json();
+        fields.set("_meta", json);
+    }
+}
+
+/// The headers that a tool's arguments ask for, encoded.
+pub fn header_params(wanted: &[(Vec<String>, String)], arguments: Option<&str>) -> Vec<(String, String)> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let arguments: serde_json::Value = arguments.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let header = |(path, word): &(Vec<String>, String)| {
+        value_of(&arguments, path).map(|value| (format!("mcp-param-{}", word.to_ascii_lowercase()), encode(&value)))
+    };
+    wanted.iter().filter_map(header).collect()
+}
+
+/// Params without `_meta.progressToken`, which was the other side's with somebody else.
+pub fn without_progress_token(params: &str) -> String {
+    let Some(mut fields) = RawObject::parse(params) else { return params.to_owned() };
+    let Some(meta) = fields.get("_meta").map(str::to_owned) else { return params.to_owned() };
+    let Some(mut meta) = RawObject::parse(&meta) else { return params.to_owned() };
+    meta.remove("progressToken");
+    if meta.is_empty() {
+        fields.remove("_meta");
+    } else {
+        let json = meta.to_json();
+        fields.set("_meta", json);
+    }
+    fields.to_json()
+}
+
+/// A result as the client's era has it.
+pub fn result(method: &str, result: String, direction: Direction) -> String {
+    match (direction.from, direction.to) {
+        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => result,
+        (Era::Legacy, Era::Modern) => {
+            let Some(rest) = result.trim_start().strip_prefix('{') else { return result };
+            let is_empty = rest.trim_start().starts_with('}');
+            let cache = if method == "resources/read" { ",\"ttlMs\":0,\"cacheScope\":\"private\"" } else { "" };
+            let comma = if is_empty { "" } else { "," };
+            format!("{{\"resultType\":\"complete\"{cache}{comma}{rest}")
+        }
+        (Era::Modern, Era::Legacy) => {
+            let Some(mut fields) = RawObject::parse(&result) else { return result };
+            for field in ["resultType", "ttlMs", "cacheScope"] {
+                fields.remove(field);
+            }
+            let meta = fields.get("_meta").map(str::to_owned);
+            if let Some(mut meta) = meta.as_deref().and_then(RawObject::parse) {
+                meta.retain(|key| !key.starts_with(HOP_KEYS));
+                if meta.is_empty() {
+                    fields.remove("_meta");
+                } else {
+                    let json = meta.to_json();
+                    fields.set("_meta", json);
+                }
+            }
+            fields.to_json()
+        }
+    }
+}
+
+/// An error object as the client's era has it: 2026-07-28 knows -32002 and -32042 no more.
+pub fn error(error: String, to: Era) -> String {
+    if to == Era::Legacy {
+        return error;
+    }
+    let Some(mut fields) = RawObject::parse(&error) else {
+        return RpcError::new(RpcError::INTERNAL, "the server's error is none").to_json();
+    };
+    match fields.get("code") {
+        Some("-32002") => fields.set("code", RpcError::INVALID_PARAMS.to_string()),
+        Some("-32042") => fields.set("code", RpcError::INTERNAL.to_string()),
+        _ => return error,
+    }
+    fields.to_json()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Direction, MetaOf, error, result, set_meta, set_name, without_progress_token};
+    use crate::era::Era;
+    use crate::policy::Principal;
+    use crate::relay::Caller;
+    use crate::wire::object::RawObject;
+
+    const OLD_TO_NEW: Direction = Direction { from: Era::Legacy, to: Era::Modern };
+    const NEW_TO_OLD: Direction = Direction { from: Era::Modern, to: Era::Legacy };
+
+    fn caller(level: Option<&str>) -> Caller {
+        Caller {
+            principal: Principal::anonymous(),
+            era: Era::Modern,
+            session: None,
+            capabilities: "{\"sampling\":{}}".to_owned(),
+            client_info: "{\"name\":\"c\",\"version\":\"1\"}".to_owned(),
+            log_level: level.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn results_cross_the_eras() {
+        assert_eq!(
+            result("tools/call", r#"{"content":[],"x":1}"#.into(), OLD_TO_NEW),
+            r#"{"resultType":"complete","content":[],"x":1}"#
+        );
+        assert_eq!(result("ping", "{ }".into(), OLD_TO_NEW), r#"{"resultType":"complete" }"#);
+        assert!(result("resources/read", r#"{"contents":[]}"#.into(), OLD_TO_NEW).contains("\"ttlMs\":0"));
+        assert_eq!(
+            result(
+                "tools/call",
+                r#"{"resultType":"complete","content":[],"_meta":{"io.modelcontextprotocol/serverInfo":{},"mine":1},"ttlMs":5}"#.into(),
+                NEW_TO_OLD
+            ),
+            r#"{"content":[],"_meta":{"mine":1}}"#
+        );
+    }
+
+    #[test]
+    fn errors_that_the_new_era_has_not_are_others_there() {
+        let old = r#"{"code":-32002,"message":"m","data":{"uri":"a"}}"#;
+        assert_eq!(error(old.into(), Era::Modern), r#"{"code":-32602,"message":"m","data":{"uri":"a"}}"#);
+        assert_eq!(error(old.into(), Era::Legacy), old);
+    }
+
+    #[test]
+    fn what_belongs_to_a_hop_is_made_anew_and_the_rest_is_kept() {
+        let text = r#"{"name":"a","_meta":{"io.modelcontextprotocol/clientInfo":{"name":"forged","version":"1"},"progressToken":7,"traceparent":"00-1"}}"#;
+        let caller = caller(Some("debug"));
+        let mut fields = RawObject::parse(text).unwrap();
+        set_meta(&mut fields, &MetaOf { era: Era::Modern, caller: &caller });
+        let meta = fields.get("_meta").unwrap();
+        assert!(
+            meta.contains("\"traceparent\":\"00-1\"") && meta.contains("\"name\":\"c\"") && !meta.contains("forged")
+        );
+        assert!(meta.contains("logLevel\":\"debug\"") && !meta.contains("progressToken"));
+        let mut fields = RawObject::parse(text).unwrap();
+        set_meta(&mut fields, &MetaOf { era: Era::Legacy, caller: &caller });
+        assert_eq!(fields.get("_meta"), Some(r#"{"traceparent":"00-1"}"#));
+    }
+
+    #[test]
+    fn the_servers_own_name_stands_where_the_method_has_it() {
+        let mut fields = RawObject::parse(r#"{"ref":{"type":"ref/prompt","name":"git__p"},"argument":{}}"#).unwrap();
+        set_name("completion/complete", &mut fields, "p");
+        assert_eq!(fields.to_json(), r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{}}"#);
+        assert_eq!(without_progress_token(r#"{"a":1,"_meta":{"progressToken":1}}"#), r#"{"a":1}"#);
+    }
+}

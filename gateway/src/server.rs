@@ -1,0 +1,126 @@
+//! One server behind the gateway: its instances, what it lists, and which instance a call goes to.
+
+pub mod instance;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::Semaphore;
+
+use crate::config::ServerConfig;
+use crate::connection::Listing;
+use instance::{InFlight, InstanceHandle, InstanceHealth, Surroundings};
+
+/// One server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its name.
+    pub name: Arc<str>,
+    config: RwLock<Arc<ServerConfig>>,
+    instances: Mutex<BTreeMap<String, Arc<InstanceHandle>>>,
+    /// What it lists, or did when it last ran.
+    listing: RwLock<Option<Arc<Listing>>>,
+    /// How many calls may be under way.
+    permits: RwLock<Arc<Semaphore>>,
+    surroundings: Surroundings,
+    /// Where its lists are kept over a restart of the gateway.
+    file: Option<PathBuf>,
+}
+
+impl Server {
+    /// A server whose instances are none yet. Its lists are those that the file remembers.
+    pub fn new(config: Arc<ServerConfig>, surroundings: Surroundings, file: Option<PathBuf>) -> Self {
+        let remembered = file.as_ref().and_then(|file| std::fs::read(file).ok());
+        let listing = remembered.and_then(|text| serde_json::from_slice(&text).ok()).map(Arc::new);
+        Self {
+            name: config.name.as_str().into(),
+            permits: RwLock::new(Arc::new(Semaphore::new(config.calls.concurrency))),
+            config: RwLock::new(config),
+            instances: Mutex::default(),
+            listing: RwLock::new(listing),
+            surroundings,
+            file,
+        }
+    }
+
+    /// How it is set.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The permits of its calls.
+    pub fn permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.permits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Begins with the instances that are new and lets go of those that are gone. Calls under way on the latter go on.
+    pub fn set_config(&self, config: &Arc<ServerConfig>) {
+        let before =
+            std::mem::replace(&mut *self.config.write().unwrap_or_else(PoisonError::into_inner), Arc::clone(config));
+        if before.calls.concurrency != config.calls.concurrency {
+            *self.permits.write().unwrap_or_else(PoisonError::into_inner) =
+                Arc::new(Semaphore::new(config.calls.concurrency));
+        }
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.retain(|id, handle| {
+            config.instances.iter().any(|instance| instance.id == *id && instance.endpoint == handle.endpoint)
+        });
+        for instance in &config.instances {
+            if let Some(handle) = instances.get(&instance.id) {
+                handle.set_current(instance.is_current);
+            } else {
+                let handle = InstanceHandle::begin(instance, self.surroundings.clone());
+                instances.insert(instance.id.clone(), handle);
+            }
+        }
+    }
+
+    /// The instance that a call goes to: of those that are ready the current ones, and of them the least busy.
+    pub fn pick(&self) -> Option<InFlight> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = instances.values().filter_map(|handle| Some((handle, handle.connection()?)));
+        let best = ready.min_by_key(|(handle, _)| (!handle.is_current(), handle.in_flight()));
+        best.map(|(handle, connection)| InFlight::new(Arc::clone(handle), connection))
+    }
+
+    /// How each instance is.
+    pub fn health(&self) -> Vec<(String, InstanceHealth)> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.iter().map(|(id, handle)| (id.clone(), handle.health())).collect()
+    }
+
+    /// What it lists now: that of the instance that calls go to, else what it listed last.
+    pub fn refresh_listing(&self) -> Option<Arc<Listing>> {
+        let now = {
+            let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+            let ready = instances.values().filter_map(|handle| Some((!handle.is_current(), handle.listing()?)));
+            ready.min_by_key(|(is_old, _)| *is_old).map(|(_, listing)| listing)
+        };
+        let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(now) = now
+            && listing.as_ref() != Some(&now)
+        {
+            self.remember(&now);
+            *listing = Some(now);
+        }
+        listing.clone()
+    }
+
+    fn remember(&self, listing: &Listing) {
+        let Some(file) = &self.file else { return };
+        let written = serde_json::to_vec(listing).map_err(std::io::Error::other).and_then(|text| {
+            let new = file.with_extension("new");
+            std::fs::write(&new, text)?;
+            std::fs::rename(&new, file)
+        });
+        if let Err(error) = written {
+            tracing::warn!(server = %self.name, error = %error, "the catalogue of a server cannot be kept");
+        }
+    }
+
+    /// Whether any instance is ready.
+    pub fn is_ready(&self) -> bool {
+        self.health().iter().any(|(_, health)| *health == InstanceHealth::Ready)
+    }
+}

@@ -1,0 +1,391 @@
+//! One instance of a server: reached, asked, watched, and reached again when it goes.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::{Endpoint, Instance};
+use crate::connection::{Connection, Listing, own_meta};
+use crate::era::Era;
+use crate::hub::{Attach, Change};
+use crate::upstream::exchange::{Exchange, Next, Note};
+use crate::upstream::http::{HttpClient, HttpLink};
+use crate::upstream::link::Link;
+use crate::upstream::stdio::{ServerEvent, StdioLink};
+use crate::wire::object::RawObject;
+
+/// The first and the longest pause before an instance that failed is reached again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+/// How long an instance must have served for its failures to be forgotten.
+const QUIET_TIME: Duration = Duration::from_secs(20);
+/// How often it is asked whether it is still there.
+const PING_TIME: Duration = Duration::from_secs(15);
+/// How many pings in a row may fail.
+const PINGS_LOST: u32 = 2;
+/// How often its lists are asked for without any news of them.
+const RELIST_TIME: Duration = Duration::from_mins(5);
+/// How long further news are waited for before lists are asked for.
+const GATHER_TIME: Duration = Duration::from_millis(20);
+
+/// What an instance needs of the gateway.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The server's name, for logs.
+    pub server: Arc<str>,
+    /// Attaches to standard streams.
+    pub attach: Arc<dyn Attach>,
+    /// Speaks HTTP.
+    pub client: HttpClient,
+    /// Told when something of it has changed.
+    pub dirty: Arc<Notify>,
+    /// Told of resources that were updated.
+    pub changes: broadcast::Sender<Change>,
+    /// The largest answer, in bytes.
+    pub limit: usize,
+}
+
+/// How an instance is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceHealth {
+    /// It has not answered yet.
+    Unknown,
+    /// It has answered, and its lists are known.
+    Ready,
+    /// It does not answer, for this reason.
+    Failed(String),
+}
+
+#[derive(Debug)]
+enum State {
+    Starting,
+    Ready(Arc<Connection>, Arc<Listing>),
+    Failed(String),
+}
+
+/// A handle of one instance; its task ends with it.
+#[derive(Debug)]
+pub struct InstanceHandle {
+    /// The container's id, or the URL.
+    pub id: String,
+    /// How it is reached.
+    pub endpoint: Endpoint,
+    is_current: AtomicBool,
+    in_flight: AtomicUsize,
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: RwLock<State>,
+    /// It is to be reached anew.
+    kick: Notify,
+}
+
+impl Drop for InstanceHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl InstanceHandle {
+    /// Begins to reach an instance.
+    pub(super) fn begin(instance: &Instance, surroundings: Surroundings) -> Arc<Self> {
+        let shared = Arc::new(Shared { state: RwLock::new(State::Starting), kick: Notify::new() });
+        let keeper = Keeper {
+            id: instance.id.clone(),
+            endpoint: instance.endpoint.clone(),
+            surroundings,
+            shared: Arc::clone(&shared),
+        };
+        let task = tokio::spawn(async move { keeper.run().await }).abort_handle();
+        Arc::new(Self {
+            id: instance.id.clone(),
+            endpoint: instance.endpoint.clone(),
+            is_current: AtomicBool::new(instance.is_current),
+            in_flight: AtomicUsize::new(0),
+            shared,
+            task,
+        })
+    }
+
+    pub(super) fn set_current(&self, is_current: bool) {
+        self.is_current.store(is_current, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        self.is_current.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn connection(&self) -> Option<Arc<Connection>> {
+        match &*self.shared.read() {
+            State::Ready(connection, _) => Some(Arc::clone(connection)),
+            State::Starting | State::Failed(_) => None,
+        }
+    }
+
+    pub(super) fn listing(&self) -> Option<Arc<Listing>> {
+        match &*self.shared.read() {
+            State::Ready(_, listing) => Some(Arc::clone(listing)),
+            State::Starting | State::Failed(_) => None,
+        }
+    }
+
+    pub(super) fn health(&self) -> InstanceHealth {
+        match &*self.shared.read() {
+            State::Starting => InstanceHealth::Unknown,
+            State::Ready(..) => InstanceHealth::Ready,
+            State::Failed(why) => InstanceHealth::Failed(why.clone()),
+        }
+    }
+}
+
+/// An instance that a call is under way on.
+#[derive(Debug)]
+pub struct InFlight {
+    handle: Arc<InstanceHandle>,
+    /// The way to it.
+    pub connection: Arc<Connection>,
+}
+
+impl InFlight {
+    pub(super) fn new(handle: Arc<InstanceHandle>, connection: Arc<Connection>) -> Self {
+        handle.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { handle, connection }
+    }
+
+    /// The instance's id.
+    pub fn id(&self) -> &str {
+        &self.handle.id
+    }
+
+    /// Has the instance reached anew, since it has forgotten the gateway's session.
+    pub fn kick(&self) {
+        self.handle.shared.kick.notify_one();
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.handle.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+/// Keeps one instance reached.
+struct Keeper {
+    id: String,
+    endpoint: Endpoint,
+    surroundings: Surroundings,
+    shared: Arc<Shared>,
+}
+
+impl Keeper {
+    async fn run(self) {
+        let (first, longest) = PAUSES;
+        let mut pause = first;
+        loop {
+            let begun = Instant::now();
+            let why = match self.reach().await {
+                Ok((connection, events)) => self.follow(connection, events).await,
+                Err(why) => why,
+            };
+            tracing::debug!(server = %self.surroundings.server, instance = %self.id, why = %why, "an instance is not reached");
+            self.publish(State::Failed(why));
+            if begun.elapsed() > QUIET_TIME {
+                pause = first;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    fn publish(&self, state: State) {
+        self.shared.set(state);
+        self.surroundings.dirty.notify_one();
+    }
+
+    async fn reach(&self) -> Result<(Connection, mpsc::Receiver<ServerEvent>), String> {
+        let surroundings = &self.surroundings;
+        let (link, events) = match &self.endpoint {
+            Endpoint::Stdio => {
+                let attached = surroundings.attach.attach(&self.id).await;
+                let attached = attached.map_err(|error| format!("cannot attach to it: {error}"))?;
+                let (link, events) = StdioLink::open(&surroundings.server, attached);
+                (Link::Stdio(link), Some(events))
+            }
+            Endpoint::Http { address, path, host, headers } => {
+                let client = surroundings.client.clone();
+                let link = HttpLink::new(client, *address, path, host, headers, surroundings.limit);
+                (Link::Http(link.map_err(|error| error.to_string())?), None)
+            }
+        };
+        let connection = Connection::open(link).await.map_err(|error| chain(&error))?;
+        let events = match events {
+            Some(events) if connection.era == Era::Legacy => events,
+            Some(events) => merge(events, listen(&connection).await),
+            None => listen(&connection).await.unwrap_or_else(|| mpsc::channel(1).1),
+        };
+        Ok((connection, events))
+    }
+
+    /// Watches over an instance until it is gone, and says why.
+    async fn follow(&self, connection: Connection, mut events: mpsc::Receiver<ServerEvent>) -> String {
+        let connection = Arc::new(connection);
+        let listing = match connection.list().await {
+            Ok(listing) => Arc::new(listing),
+            Err(error) => return chain(&error),
+        };
+        let mut known = Arc::clone(&listing);
+        self.publish(State::Ready(Arc::clone(&connection), listing));
+        let mut has_events = true;
+        let mut listed = Instant::now();
+        let mut lost = 0;
+        loop {
+            let mut is_news = false;
+            tokio::select! {
+                // Cancel-safe: a receiver, a notify that keeps its permit, and a sleep.
+                event = events.recv(), if has_events => match event {
+                    Some(ServerEvent::Closed(why)) => return why,
+                    Some(ServerEvent::ListChanged(_)) => is_news = true,
+                    // Nobody may listen.
+                    Some(ServerEvent::ResourceUpdated(uri)) => drop(self.surroundings.changes.send(Change::Resource(uri))),
+                    None => has_events = false,
+                },
+                () = self.shared.kick.notified() => return "it has forgotten the session".to_owned(),
+                () = sleep(PING_TIME) => match connection.ping().await {
+                    Ok(()) => lost = 0,
+                    Err(error) => {
+                        lost += 1;
+                        if lost >= PINGS_LOST {
+                            return chain(&error);
+                        }
+                    }
+                },
+            }
+            if is_news {
+                // Several changes at once are one.
+                while let Ok(Some(more)) = timeout(GATHER_TIME, events.recv()).await {
+                    if let ServerEvent::Closed(why) = more {
+                        return why;
+                    }
+                }
+            }
+            if is_news || listed.elapsed() >= RELIST_TIME {
+                listed = Instant::now();
+                match connection.list().await {
+                    Ok(listing) if listing == *known => {}
+                    Ok(listing) => {
+                        known = Arc::new(listing);
+                        self.publish(State::Ready(Arc::clone(&connection), Arc::clone(&known)));
+                    }
+                    Err(error) => return chain(&error),
+                }
+            }
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn merge(
+    mut first: mpsc::Receiver<ServerEvent>,
+    second: Option<mpsc::Receiver<ServerEvent>>,
+) -> mpsc::Receiver<ServerEvent> {
+    let Some(mut second) = second else { return first };
+    let (tx, rx) = mpsc::channel(16);
+    tokio::spawn(async move {
+        loop {
+            let event = tokio::select! {
+                // Cancel-safe: both are receivers.
+                event = first.recv() => event,
+                Some(event) = second.recv() => Some(event),
+            };
+            let Some(event) = event else { return };
+            if tx.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    rx
+}
+
+/// Listens to what a server says of its lists, as its era has it; `None` where it offers nothing of the kind.
+async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> {
+    let mut notes = match (&connection.link, connection.era) {
+        (Link::Http(link), Era::Legacy) => link.listen(&connection.session).await.ok()??,
+        (link, Era::Modern) => {
+            let kinds = [
+                ("tools", "toolsListChanged"),
+                ("prompts", "promptsListChanged"),
+                ("resources", "resourcesListChanged"),
+            ];
+            let wanted: Vec<String> = kinds
+                .into_iter()
+                .filter(|(capability, _)| connection.has(capability))
+                .map(|(_, flag)| format!("\"{flag}\":true"))
+                .collect();
+            let params = format!("{{\"notifications\":{{{}}},\"_meta\":{}}}", wanted.join(","), own_meta());
+            let params = RawObject::parse(&params)?;
+            let dress = crate::upstream::http::Dress::Modern { name: None, params: &[] };
+            match link.call(dress, "subscriptions/listen", params, false).await {
+                Exchange::Done(_) => return None,
+                Exchange::Open(mut open) => {
+                    let (tx, rx) = mpsc::channel(64);
+                    tokio::spawn(async move {
+                        // Ends with the subscription, or when nobody listens any more.
+                        loop {
+                            tokio::select! {
+                                next = open.next() => match next {
+                                    Next::Note(note) => if tx.send(note).await.is_err() { return },
+                                    Next::Answer(_) => return,
+                                },
+                                () = tx.closed() => return,
+                            }
+                        }
+                    });
+                    rx
+                }
+            }
+        }
+        (Link::Stdio(_), Era::Legacy) => return None,
+    };
+    let (tx, rx) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Some(note) = notes.recv().await {
+            let Note::Notification { method, .. } = note else { continue };
+            let kind = method.strip_prefix("notifications/").and_then(|method| method.strip_suffix("/list_changed"));
+            if let Some(kind) = kind
+                && tx.send(ServerEvent::ListChanged(kind.to_owned())).await.is_err()
+            {
+                return;
+            }
+        }
+    });
+    Some(rx)
+}

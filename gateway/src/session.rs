@@ -1,0 +1,312 @@
+//! Sessions of legacy clients: bound to their principal, bounded, and reaped.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::policy::Principal;
+use crate::upstream::exchange::Answer;
+use crate::upstream::http::{HttpLink, HttpSession};
+use crate::wire::id::Id;
+
+/// How many messages wait for a client's stream at most; beyond them the oldest of no answer are not kept.
+const OUTBOX_LENGTH: usize = 256;
+
+/// One session of a legacy client.
+#[derive(Debug)]
+pub struct ClientSession {
+    /// Its id, which is a key.
+    pub id: String,
+    /// Whose it is.
+    pub principal: Principal,
+    /// The version that was agreed on.
+    pub version: &'static str,
+    /// The one server that it is about, where it is.
+    pub scope: Option<String>,
+    /// The client's capabilities, as JSON text.
+    pub capabilities: String,
+    /// Who the client is, as JSON text.
+    pub client_info: String,
+    /// The level of log messages that was asked for.
+    pub level: Mutex<Option<String>>,
+    /// Resources that it wants to hear of.
+    pub subscriptions: Mutex<BTreeSet<String>>,
+    /// Requests of its that are under way: a message on the channel cancels.
+    pub in_flight: Mutex<BTreeMap<Id, oneshot::Sender<()>>>,
+    /// How many requests are under way.
+    pub busy: AtomicUsize,
+    upstreams: tokio::sync::Mutex<BTreeMap<String, Arc<UpstreamSession>>>,
+    asked: Mutex<BTreeMap<u64, Asked>>,
+    next_asked: AtomicU64,
+    outbox: Mutex<Option<mpsc::Sender<String>>>,
+    used: Mutex<Instant>,
+}
+
+/// Who waits for the client's answer to a request that was put to it.
+#[derive(Debug)]
+pub enum Asked {
+    /// A server behind.
+    Server {
+        /// The way to it.
+        link: HttpLink,
+        /// Its session.
+        session: HttpSession,
+        /// The id that it asked with.
+        id: Id,
+    },
+    /// The gateway itself.
+    Gateway(oneshot::Sender<Answer>),
+}
+
+/// A session that a server has for one session of a client.
+#[derive(Debug)]
+pub struct UpstreamSession {
+    /// The way to it.
+    pub link: HttpLink,
+    /// The server's session.
+    pub session: HttpSession,
+    /// What listens to it.
+    pub listener: Option<AbortHandle>,
+}
+
+impl Drop for UpstreamSession {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+        let (link, session) = (self.link.clone(), self.session.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // Nobody waits for it: a server that does not hear it reaps the session by itself.
+            drop(runtime.spawn(async move { link.end(&session).await }));
+        }
+    }
+}
+
+impl ClientSession {
+    /// What waits in a lock that was poisoned is as good as it was.
+    pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was used just now.
+    pub fn touch(&self) {
+        *Self::lock(&self.used) = Instant::now();
+    }
+
+    /// The sessions that servers have for it, by instance.
+    pub async fn upstreams(&self) -> tokio::sync::MutexGuard<'_, BTreeMap<String, Arc<UpstreamSession>>> {
+        self.upstreams.lock().await
+    }
+
+    /// Puts a request to the client: the number that its answer will carry.
+    pub fn ask(&self, asked: Asked) -> u64 {
+        let number = self.next_asked.fetch_add(1, Ordering::Relaxed);
+        Self::lock(&self.asked).insert(number, asked);
+        number
+    }
+
+    /// Who waits for the client's answer of this number.
+    pub fn take_asked(&self, number: u64) -> Option<Asked> {
+        Self::lock(&self.asked).remove(&number)
+    }
+
+    /// The stream that the client listens on from now; one that it listened on before ends.
+    pub fn open_outbox(&self) -> mpsc::Receiver<String> {
+        let (tx, rx) = mpsc::channel(OUTBOX_LENGTH);
+        *Self::lock(&self.outbox) = Some(tx);
+        rx
+    }
+
+    /// Tells the client something that belongs to no request of its own. Whoever does not listen does not hear it.
+    pub fn tell(&self, message: String) {
+        if let Some(outbox) = &*Self::lock(&self.outbox) {
+            drop(outbox.try_send(message));
+        }
+    }
+
+    /// A number that tells it from others.
+    pub fn number(&self) -> u64 {
+        use sha2::{Digest, Sha256};
+        let hash: [u8; 32] = Sha256::digest(self.id.as_bytes()).into();
+        u64::from_le_bytes([hash[8], hash[9], hash[10], hash[11], hash[12], hash[13], hash[14], hash[15]])
+    }
+
+    /// The first digits of the id's hash: what may be written down of it.
+    pub fn digest(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let mut digest = format!("{:x}", Sha256::digest(self.id.as_bytes()));
+        digest.truncate(16);
+        digest
+    }
+}
+
+/// What a client says at the beginning of its session.
+#[derive(Debug)]
+pub struct Beginning {
+    /// Whose it is.
+    pub principal: Principal,
+    /// The version that was agreed on.
+    pub version: &'static str,
+    /// The one server that it is about.
+    pub scope: Option<String>,
+    /// The client's capabilities, as JSON text.
+    pub capabilities: String,
+    /// Who the client is, as JSON text.
+    pub client_info: String,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    by_id: Mutex<HashMap<String, Arc<ClientSession>>>,
+    limit: usize,
+    idle: Duration,
+}
+
+impl Sessions {
+    /// At most so many, each silent for at most so long.
+    pub fn new(limit: usize, idle: Duration) -> Self {
+        Self { by_id: Mutex::default(), limit, idle }
+    }
+
+    /// Begins a session. `None`: there are as many as there may be, and none of them is idle.
+    pub fn begin(&self, beginning: Beginning) -> Option<Arc<ClientSession>> {
+        if ClientSession::lock(&self.by_id).len() >= self.limit {
+            self.reap();
+        }
+        let session = Arc::new(ClientSession {
+            id: new_id()?,
+            principal: beginning.principal,
+            version: beginning.version,
+            scope: beginning.scope,
+            capabilities: beginning.capabilities,
+            client_info: beginning.client_info,
+            level: Mutex::default(),
+            subscriptions: Mutex::default(),
+            in_flight: Mutex::default(),
+            busy: AtomicUsize::new(0),
+            upstreams: tokio::sync::Mutex::default(),
+            asked: Mutex::default(),
+            next_asked: AtomicU64::new(1),
+            outbox: Mutex::default(),
+            used: Mutex::new(Instant::now()),
+        });
+        let mut by_id = ClientSession::lock(&self.by_id);
+        if by_id.len() >= self.limit {
+            return None;
+        }
+        by_id.insert(session.id.clone(), Arc::clone(&session));
+        Some(session)
+    }
+
+    /// The session of this id, if it is this principal's: anybody else's is as if it were not there.
+    pub fn find(&self, id: &str, principal: &Principal, scope: Option<&str>) -> Option<Arc<ClientSession>> {
+        let session = ClientSession::lock(&self.by_id).get(id).cloned()?;
+        let is_his = session.principal == *principal && session.scope.as_deref() == scope;
+        is_his.then(|| {
+            session.touch();
+            session
+        })
+    }
+
+    /// Ends a session.
+    pub fn end(&self, id: &str) {
+        let ended = ClientSession::lock(&self.by_id).remove(id);
+        if let Some(session) = ended {
+            // Its stream ends with it.
+            *ClientSession::lock(&session.outbox) = None;
+        }
+    }
+
+    /// Ends what has been silent for too long.
+    pub fn reap(&self) {
+        let is_idle = |session: &Arc<ClientSession>| {
+            session.busy.load(Ordering::Relaxed) == 0 && ClientSession::lock(&session.used).elapsed() > self.idle
+        };
+        let idle: Vec<String> = {
+            let by_id = ClientSession::lock(&self.by_id);
+            by_id.values().filter(|session| is_idle(session)).map(|session| session.id.clone()).collect()
+        };
+        for id in idle {
+            self.end(&id);
+        }
+    }
+
+    /// All that there are.
+    pub fn all(&self) -> Vec<Arc<ClientSession>> {
+        ClientSession::lock(&self.by_id).values().cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        ClientSession::lock(&self.by_id).len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// 256 bits that nobody guesses. `None` when the system has none to give.
+fn new_id() -> Option<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Beginning, Sessions};
+    use crate::policy::Principal;
+
+    fn beginning(name: &str) -> Beginning {
+        Beginning {
+            principal: Principal { name: name.to_owned(), roles: vec![] },
+            version: "2025-11-25",
+            scope: None,
+            capabilities: "{}".to_owned(),
+            client_info: "{}".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_its_principals_alone_and_the_idle_make_room() {
+        let sessions = Sessions::new(2, Duration::from_mins(1));
+        let first = sessions.begin(beginning("ann")).unwrap();
+        assert_eq!(first.id.len(), 43);
+        assert!(sessions.find(&first.id, &first.principal, None).is_some());
+        let bob = Principal { name: "bob".to_owned(), roles: vec![] };
+        assert!(sessions.find(&first.id, &bob, None).is_none());
+        assert!(sessions.find(&first.id, &first.principal, Some("time")).is_none());
+        sessions.begin(beginning("bob")).unwrap();
+        assert!(sessions.begin(beginning("eve")).is_none());
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(sessions.begin(beginning("eve")).is_some());
+        assert_eq!(sessions.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_second_stream_ends_the_first() {
+        let sessions = Sessions::new(2, Duration::from_mins(1));
+        let session = sessions.begin(beginning("ann")).unwrap();
+        session.tell("nobody hears this".to_owned());
+        let mut first = session.open_outbox();
+        session.tell("a".to_owned());
+        let mut second = session.open_outbox();
+        session.tell("b".to_owned());
+        assert_eq!((first.recv().await.as_deref(), first.recv().await), (Some("a"), None));
+        assert_eq!(second.recv().await.as_deref(), Some("b"));
+        sessions.end(&session.id);
+        assert_eq!(second.recv().await, None);
+    }
+}

@@ -1,0 +1,7 @@
+//! The way to a server: by its standard input and output, or by HTTP.
+
+pub mod exchange;
+pub mod http;
+pub mod lines;
+pub mod link;
+pub mod stdio;

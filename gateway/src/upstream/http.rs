@@ -1,0 +1,364 @@
+//! A server by HTTP: one POST a message, the answer as JSON or as a stream of events.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
+use super::stdio::set_progress_token;
+use crate::era::MODERN_VERSION;
+use crate::wire::envelope::{Message, Outcome};
+use crate::wire::id::Id;
+use crate::wire::object::RawObject;
+use crate::wire::reply::{notification, request};
+use crate::wire::sse::SseReader;
+
+/// How much of an answer that is no JSON-RPC is told.
+const REFUSAL_LIMIT: usize = 300;
+/// How many idle connections are kept to one server.
+const IDLE_CONNECTIONS: usize = 128;
+
+/// The client that all links share.
+pub type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+/// A client of plain HTTP.
+pub fn new_client() -> HttpClient {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(std::time::Duration::from_secs(5)));
+    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE_CONNECTIONS).build(connector)
+}
+
+/// The way to a server by HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpLink {
+    client: HttpClient,
+    uri: Uri,
+    headers: HeaderMap,
+    next_id: Arc<AtomicU64>,
+    limit: usize,
+}
+
+/// A session that a legacy server opened for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSession {
+    /// Its id; a server may do without.
+    pub id: Option<String>,
+    /// The version that was agreed on.
+    pub version: String,
+}
+
+/// How a request is dressed.
+#[derive(Debug, Clone, Copy)]
+pub enum Dress<'session> {
+    /// As 2026-07-28 wants it, with `Mcp-Name` where the method has one, and the headers that the tool's arguments ask for.
+    Modern {
+        /// The name that goes into `Mcp-Name`.
+        name: Option<&'session str>,
+        /// Further headers, `Mcp-Param-*`, encoded.
+        params: &'session [(String, String)],
+    },
+    /// The first request of a session.
+    Bare,
+    /// Within a session.
+    Session(&'session HttpSession),
+}
+
+impl HttpLink {
+    /// A link to an address. `limit`: the largest answer, in bytes.
+    ///
+    /// # Errors
+    /// When path, host or headers are none.
+    pub fn new(
+        client: HttpClient,
+        address: SocketAddr,
+        path: &str,
+        host: &str,
+        headers: &BTreeMap<String, String>,
+        limit: usize,
+    ) -> Result<Self, UpstreamError> {
+        let fault = |what: &str| UpstreamError::NotMcp(format!("{what} is not valid"));
+        let uri = format!("http://{address}{path}").parse().map_err(|_| fault("the path"))?;
+        let mut map = HeaderMap::new();
+        map.insert(HOST, host.parse().map_err(|_| fault("the host"))?);
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().map_err(|_| fault("a header's name"))?;
+            let mut value: HeaderValue = value.parse().map_err(|_| fault("a header's value"))?;
+            value.set_sensitive(true);
+            map.insert(name, value);
+        }
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        Ok(Self { client, uri, headers: map, next_id: Arc::new(AtomicU64::new(1)), limit })
+    }
+
+    /// Sends a request.
+    pub async fn call(
+        &self,
+        dress: Dress<'_>,
+        method: &str,
+        mut params: RawObject<'_>,
+        wants_progress: bool,
+    ) -> Exchange {
+        let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+        if wants_progress {
+            set_progress_token(&mut params, number);
+        }
+        let body = request(&Id::number(number), method, Some(&params.to_json()));
+        match self.post(dress, method, body).await {
+            Ok(response) => self.read(response, number, matches!(dress, Dress::Session(_))).await,
+            Err(error) => Exchange::Done(Err(error)),
+        }
+    }
+
+    /// Sends an `initialize` and gives the session beside the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn initialize(&self, params: RawObject<'_>) -> Result<(Answer, Option<String>), UpstreamError> {
+        let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let body = request(&Id::number(number), "initialize", Some(&params.to_json()));
+        let response = self.post(Dress::Bare, "initialize", body).await?;
+        let session = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let answer = self.read(response, number, false).await.answer().await?;
+        Ok((answer, session))
+    }
+
+    /// Sends a notification.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub async fn notify(&self, dress: Dress<'_>, method: &str, params: Option<&str>) -> Result<(), UpstreamError> {
+        self.send(dress, method, notification(method, params)).await
+    }
+
+    /// Sends the answer to a request of the server.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub async fn respond(&self, session: &HttpSession, reply: String) -> Result<(), UpstreamError> {
+        self.send(Dress::Session(session), "", reply).await
+    }
+
+    async fn send(&self, dress: Dress<'_>, method: &str, body: String) -> Result<(), UpstreamError> {
+        let response = self.post(dress, method, body).await?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND => Err(UpstreamError::SessionLost),
+            status => Err(UpstreamError::Refused { status: status.as_u16(), text: String::new() }),
+        }
+    }
+
+    /// Opens the stream of what the server says outside of any request; `None` where it offers none.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn listen(&self, session: &HttpSession) -> Result<Option<mpsc::Receiver<Note>>, UpstreamError> {
+        let mut request = self.dressed(Dress::Session(session), "", Method::GET, Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        request.headers_mut().remove(CONTENT_TYPE);
+        let response = self.client.request(request).await.map_err(|error| gone(&error))?;
+        match response.status() {
+            StatusCode::OK if is_stream(&response) => {}
+            StatusCode::NOT_FOUND => return Err(UpstreamError::SessionLost),
+            _ => return Ok(None),
+        }
+        let (tx, notes) = mpsc::channel(NOTES_LENGTH);
+        let limit = self.limit;
+        tokio::spawn(async move {
+            let ended = read_events(response.into_body(), limit, None, &tx).await;
+            tracing::debug!(ended = ?ended, "a stream of a server ended");
+        });
+        Ok(Some(notes))
+    }
+
+    /// Ends a session.
+    pub async fn end(&self, session: &HttpSession) {
+        if let Ok(request) = self.dressed(Dress::Session(session), "", Method::DELETE, Bytes::new()) {
+            // A server that does not know it any more has nothing to end.
+            drop(self.client.request(request).await);
+        }
+    }
+
+    async fn post(&self, dress: Dress<'_>, method: &str, body: String) -> Result<Response<Incoming>, UpstreamError> {
+        let request = self.dressed(dress, method, Method::POST, Bytes::from(body))?;
+        self.client.request(request).await.map_err(|error| gone(&error))
+    }
+
+    fn dressed(
+        &self,
+        dress: Dress<'_>,
+        mcp_method: &str,
+        method: Method,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri.clone();
+        let mut headers = self.headers.clone();
+        let mut set = |name: &'static str, value: &str| -> Result<(), UpstreamError> {
+            let value = value.parse().map_err(|_| UpstreamError::NotMcp(format!("`{name}` cannot be sent")))?;
+            headers.insert(HeaderName::from_static(name), value);
+            Ok(())
+        };
+        match dress {
+            Dress::Bare => {}
+            Dress::Session(session) => {
+                set("mcp-protocol-version", &session.version)?;
+                if let Some(id) = &session.id {
+                    set("mcp-session-id", id)?;
+                }
+            }
+            Dress::Modern { name, params } => {
+                set("mcp-protocol-version", MODERN_VERSION)?;
+                set("mcp-method", mcp_method)?;
+                if let Some(name) = name {
+                    set("mcp-name", &crate::header::encode(name))?;
+                }
+                for (name, value) in params {
+                    let fault = |()| UpstreamError::NotMcp("a header of an argument cannot be sent".to_owned());
+                    let name: HeaderName = name.parse().map_err(|_| fault(()))?;
+                    headers.insert(name, value.parse().map_err(|_| fault(()))?);
+                }
+            }
+        }
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    async fn read(&self, response: Response<Incoming>, number: u64, has_session: bool) -> Exchange {
+        let status = response.status();
+        if status == StatusCode::NOT_FOUND && has_session {
+            return Exchange::Done(Err(UpstreamError::SessionLost));
+        }
+        if status.is_success() && is_stream(&response) {
+            let (tx, notes) = mpsc::channel(NOTES_LENGTH);
+            let (answer_tx, answer) = oneshot::channel();
+            let limit = self.limit;
+            tokio::spawn(async move {
+                let mut answer_tx = answer_tx;
+                tokio::select! {
+                    // Cancel-safe: when nobody waits any more the stream is dropped, which tells the server.
+                    answer = read_events(response.into_body(), limit, Some(number), &tx) => {
+                        drop(answer_tx.send(answer));
+                    }
+                    () = answer_tx.closed() => {}
+                }
+            });
+            return Exchange::Open(OpenExchange { notes, answer, guard: None });
+        }
+        let body = match collect(response.into_body(), self.limit).await {
+            Ok(body) => body,
+            Err(error) => return Exchange::Done(Err(error)),
+        };
+        Exchange::Done(read_answer(&body, status, number))
+    }
+}
+
+fn is_stream(response: &Response<Incoming>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    UpstreamError::Gone(cause.unwrap_or_else(|| error.to_string()))
+}
+
+/// The whole of a body of at most `limit` bytes.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut first: Option<Bytes> = None;
+    let mut whole: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| UpstreamError::Gone(format!("its answer broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > limit {
+            return Err(UpstreamError::TooLarge(limit));
+        }
+        // Most answers are one piece, which is not copied.
+        match (first.take(), whole.is_empty()) {
+            (None, true) => first = Some(data),
+            (None, false) => whole.extend_from_slice(&data),
+            (Some(begun), _) => {
+                whole.extend_from_slice(&begun);
+                whole.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| Bytes::from(whole)))
+}
+
+fn read_answer(body: &[u8], status: StatusCode, number: u64) -> Result<Answer, UpstreamError> {
+    let text = std::str::from_utf8(body).map_err(|_| UpstreamError::NotMcp("its answer is no UTF-8".to_owned()))?;
+    match Message::parse(text) {
+        Ok(Message::Response { id, outcome }) => {
+            let is_ours = id.as_ref().is_none_or(|id| id.as_number() == Some(number));
+            match outcome {
+                Outcome::Result(result) if is_ours => Ok(Answer::Result(result.get().to_owned())),
+                Outcome::Error(error) => Ok(Answer::Error(error.get().to_owned())),
+                Outcome::Result(_) => Err(UpstreamError::NotMcp("it answered with another id".to_owned())),
+            }
+        }
+        Ok(_) | Err(_) if !status.is_success() => {
+            let text: String = text.chars().take(REFUSAL_LIMIT).collect();
+            Err(UpstreamError::Refused { status: status.as_u16(), text })
+        }
+        Ok(_) => Err(UpstreamError::NotMcp("its answer is no response".to_owned())),
+        Err(error) => Err(UpstreamError::NotMcp(error.to_string())),
+    }
+}
+
+/// Reads events until the answer to `number`, or with none until the end.
+async fn read_events(
+    mut body: Incoming,
+    limit: usize,
+    number: Option<u64>,
+    notes: &mpsc::Sender<Note>,
+) -> Result<Answer, UpstreamError> {
+    let mut reader = SseReader::new(limit);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| UpstreamError::Gone(format!("its stream broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        for event in reader.push(&data).map_err(|_| UpstreamError::TooLarge(limit))? {
+            if event.data.trim().is_empty() {
+                continue;
+            }
+            let note = match Message::parse(&event.data) {
+                Ok(Message::Response { id, outcome }) => {
+                    if number.is_some() && id.as_ref().and_then(Id::as_number) == number {
+                        return Ok(match outcome {
+                            Outcome::Result(result) => Answer::Result(result.get().to_owned()),
+                            Outcome::Error(error) => Answer::Error(error.get().to_owned()),
+                        });
+                    }
+                    continue;
+                }
+                Ok(Message::Notification { method, params }) => {
+                    Note::Notification { method: method.into_owned(), params: params.map(|raw| raw.get().to_owned()) }
+                }
+                Ok(Message::Request { id, method, params }) => {
+                    Note::Request { id, method: method.into_owned(), params: params.map(|raw| raw.get().to_owned()) }
+                }
+                Err(error) => {
+                    tracing::debug!(error = %error, "an event of a server is no message");
+                    continue;
+                }
+            };
+            if notes.send(note).await.is_err() && number.is_none() {
+                return Err(UpstreamError::Gone("nobody listens any more".to_owned()));
+            }
+        }
+    }
+    Err(UpstreamError::Gone("its stream ended without the answer".to_owned()))
+}

@@ -1,0 +1,50 @@
+//! A link of either sort.
+
+use super::exchange::{Answer, Exchange, UpstreamError};
+use super::http::{Dress, HttpLink, HttpSession};
+use super::stdio::StdioLink;
+use crate::wire::object::RawObject;
+
+/// The way to one instance of a server.
+#[derive(Debug, Clone)]
+pub enum Link {
+    /// By its standard input and output.
+    Stdio(StdioLink),
+    /// By HTTP.
+    Http(HttpLink),
+}
+
+impl Link {
+    /// Sends a request. How it is dressed matters to HTTP alone.
+    pub async fn call(&self, dress: Dress<'_>, method: &str, params: RawObject<'_>, wants_progress: bool) -> Exchange {
+        match self {
+            Self::Stdio(link) => link.call(method, params, wants_progress).await,
+            Self::Http(link) => link.call(dress, method, params, wants_progress).await,
+        }
+    }
+
+    /// Begins a session of a legacy server.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn initialize(&self, params: RawObject<'_>) -> Result<(Answer, Option<String>), UpstreamError> {
+        match self {
+            Self::Stdio(link) => Ok((link.call("initialize", params, false).await.answer().await?, None)),
+            Self::Http(link) => link.initialize(params).await,
+        }
+    }
+
+    /// Sends a notification.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub async fn notify(&self, session: &HttpSession, method: &str, params: Option<&str>) -> Result<(), UpstreamError> {
+        match self {
+            Self::Stdio(link) => {
+                link.notify(method, params).await;
+                Ok(())
+            }
+            Self::Http(link) => link.notify(Dress::Session(session), method, params).await,
+        }
+    }
+}
