@@ -11,6 +11,7 @@ const ADAPTERS: &[(&str, &[&str])] = &[
     ("backoff", &["controller/src/backoff.rs"]),
     ("notify_debouncer_full", &["controller/src/source/directory.rs"]),
     ("axum", &["controller/src/http/"]),
+    ("gateway", &["controller/src/mcp"]),
     ("granit_parser", &["crds-schema/src/document.rs"]),
     ("serde_saphyr", &["crds-schema/src/"]),
     ("indicatif", &["controller/src/cli/"]),
