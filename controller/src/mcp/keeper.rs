@@ -213,6 +213,11 @@ impl Keeper {
         let maps: Vec<Arc<HealthMap>> =
             self.gateways.values().chain(self.probers.values()).map(RunningHub::health).collect();
         let health = merge(maps.iter().map(|map| &**map));
+        let gateways = states.iter().map(|(key, state)| {
+            let hub = self.gateways.get(key).map(RunningHub::status);
+            (key, report_gateway(state, hub.as_ref()))
+        });
+        let gateways: Vec<_> = gateways.collect();
         let mut woken = Vec::new();
         {
             let now_ms = self.core.clock.now_ms();
@@ -226,9 +231,8 @@ impl Keeper {
                     woken.push(server.route.key.clone());
                 }
             }
-            for (key, state) in states {
-                let hub = self.gateways.get(key).map(RunningHub::status);
-                if world.set_report(key, Some(report_gateway(state, hub.as_ref()))) {
+            for (key, report) in gateways {
+                if world.set_report(key, Some(report)) {
                     woken.push(key.clone());
                 }
             }

@@ -1,5 +1,6 @@
 //! Servers of the Model Context Protocol from their manifests to their containers, and gateways, which have none.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -176,11 +177,15 @@ fn told(life: &Life, object: &str) -> (String, String, Vec<String>) {
     (reason, message, columns.collect())
 }
 
-/// A gateway at a port that is free now.
-fn gateway() -> String {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+/// A gateway at an address; `more` is added to its spec.
+fn gateway_at(address: SocketAddr, more: &str) -> String {
     let header = "---\napiVersion: evenkeel.dev/v1\nkind: McpGateway\nmetadata: { name: hub }\n";
-    format!("{header}spec: {{ listen: \"{address}\" }}\n")
+    format!("{header}spec: {{ listen: \"{address}\"{more} }}\n")
+}
+
+/// An address that nobody has now.
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +195,7 @@ async fn a_hub_asks_a_server_and_its_gateway_offers_it_also_after_a_rolling_upda
     engine.set_program("time:1", speaking_mcp());
     engine.set_program("time:2", refusing("it wants a token"));
     engine.set_program("time:3", speaking_mcp());
-    let gateway = gateway();
+    let gateway = gateway_at(free_address(), "");
     let manifest = |image: &str| time_server(&format!("image: \"{image}\"")) + &gateway;
     let life = begin_with_gateways(&engine, &manifests, dir.path(), &manifest("time:1"));
     life.until("the server is ready", |life| told(life, "McpServer/time").0 == "Converged").await;
@@ -223,7 +228,7 @@ async fn a_server_that_no_gateway_offers_is_asked_all_the_same_and_says_so() {
     life.until("it is asked", |life| told(life, "McpServer/time").0 == "NotOffered").await;
     assert_eq!(told(&life, "McpServer/time").1, "it answers, but no McpGateway selects it");
 
-    manifests.want_manifest(&(server.clone() + &gateway()));
+    manifests.want_manifest(&(server.clone() + &gateway_at(free_address(), "")));
     life.until("it is offered", |life| told(life, "McpServer/time").0 == "Converged").await;
     manifests.want_manifest(&server);
     life.until("the gateway is forgotten", |life| life.board.object(&key("McpGateway/hub")).is_none()).await;
@@ -236,11 +241,7 @@ async fn a_gateway_that_cannot_listen_or_let_anybody_in_says_why_and_tries_again
     let dir = tempfile::tempdir().unwrap();
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap();
-    let gateway = |more: &str| {
-        let header = "apiVersion: evenkeel.dev/v1\nkind: McpGateway\nmetadata: { name: hub }\n";
-        format!("{header}spec: {{ listen: \"{address}\"{more} }}\n")
-    };
-    let life = begin_with_gateways(&engine, &manifests, dir.path(), &gateway(""));
+    let life = begin_with_gateways(&engine, &manifests, dir.path(), &gateway_at(address, ""));
     let reason = |life: &Life| told(life, "McpGateway/hub").0;
     life.until("it cannot listen", |life| reason(life) == "ListenFailed").await;
     assert!(told(&life, "McpGateway/hub").1.contains(&format!("cannot listen on {address}: ")));
@@ -250,10 +251,32 @@ async fn a_gateway_that_cannot_listen_or_let_anybody_in_says_why_and_tries_again
     let token = dir.path().join("laptop.token");
     std::fs::write(&token, "short").unwrap();
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let with_token = gateway(&format!(", tokens: [{{ name: laptop, file: \"{}\" }}]", token.display()));
-    manifests.want_manifest(&with_token);
+    let tokens = format!(", tokens: [{{ name: laptop, file: \"{}\" }}]", token.display());
+    manifests.want_manifest(&gateway_at(address, &tokens));
     life.until("its token is refused", |life| reason(life) == "TokenFault").await;
     assert!(std::net::TcpListener::bind(address).is_ok(), "nobody comes in meanwhile");
     std::fs::write(&token, "a-secret-of-some-length").unwrap();
     life.until("it listens again", |life| reason(life) == "Serving").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_is_suspended_stays_as_it_is_and_one_that_never_listened_does_not_begin() {
+    let (engine, manifests) = (SimulatedEngine::default(), Manifests::default());
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (free_address(), free_address());
+    let suspended = |address| gateway_at(address, ", suspend: true");
+    let life = begin_with_gateways(&engine, &manifests, dir.path(), &suspended(first));
+    life.until("it is looked at", |life| told(life, "McpGateway/hub").0 == "Suspended").await;
+    manifests.want_manifest(&gateway_at(first, ""));
+    life.until("it listens", |life| told(life, "McpGateway/hub").0 == "Serving").await;
+    let before = told(&life, "McpGateway/hub");
+    manifests.want_manifest(&suspended(second));
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(told(&life, "McpGateway/hub"), before);
+    manifests.want_manifest(&gateway_at(second, ""));
+    life.until("it listens elsewhere", |life| {
+        let (reason, message, _) = told(life, "McpGateway/hub");
+        reason == "Serving" && message != before.1
+    })
+    .await;
 }
