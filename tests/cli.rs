@@ -60,6 +60,8 @@ fn help_lists_every_command_and_every_exit_code() {
           schema      Print the JSON Schema of a kind, or of every manifest
           doctor      Check the configuration, the engine and the host
           prune       Show what prune holds back, or let it go on
+          mcp         Use an MCP gateway: what its servers offer, calls, and a bridge for clients
+          audit       Look after the audits of MCP gateways
           config      Show the configuration
           completion  Print a shell's completion script
           version     Print the version
