@@ -28,6 +28,8 @@ mod files;
 mod rollout;
 // What objects wait for, what they say when they cannot go on, and suspension.
 mod lifecycle;
+// Servers of MCP, and the gateway that agents reach them by.
+mod mcp;
 // What leaves the manifests, and the guards against losing more than that.
 mod prune;
 // The controller killed at any moment, a hundred times.

@@ -140,6 +140,7 @@ impl App {
             board: Arc::clone(&board),
             metrics,
             clock: Clock::of_the_host(),
+            mcp_dir: Some(config.data_dir.join("mcp")),
             settings: settings_of(&config, start, is_simulated),
         };
         let controller = Controller::open(parts).await?;

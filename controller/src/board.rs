@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crds_schema::{Diagnostic, ObjectKey};
+use crds_schema::{Diagnostic, Kind, ObjectKey};
 use tokio::sync::watch;
 
 use crate::event::{EventRecord, NewEvent};
@@ -74,6 +74,12 @@ impl Board {
     /// Every object, in the order of the keys.
     pub fn objects(&self) -> Vec<Arc<ObjectRecord>> {
         self.lock().objects.values().cloned().collect()
+    }
+
+    /// Every object of some kinds, in the order of the keys.
+    pub fn objects_of(&self, kinds: &[Kind]) -> Vec<Arc<ObjectRecord>> {
+        let state = self.lock();
+        state.objects.values().filter(|record| kinds.contains(&record.key.kind)).cloned().collect()
     }
 
     /// Puts the newest record of an object; readers are woken when it differs.

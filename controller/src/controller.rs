@@ -2,12 +2,13 @@
 //! runs the very same.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use planner::World;
 use planner::ownership::Identity;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::absence::LastSeen;
@@ -20,6 +21,7 @@ use crate::executor::Executor;
 use crate::holder::Holder;
 use crate::intake::{Intake, PruneSettings};
 use crate::lease_keeper::{KeepError, LeaseKeeper};
+use crate::mcp;
 use crate::metrics::Metrics;
 use crate::once::{Outcome, converge};
 use crate::reconcile::Reconciler;
@@ -36,6 +38,8 @@ const LEASE_PAUSE: Duration = Duration::from_secs(5);
 const EXPORT_TIME: Duration = Duration::from_hours(1);
 /// How long the end may take: flushing, exporting, giving the lease back.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(8);
+/// How long gateways have to let what is under way end.
+const CLOSE_TIME: Duration = Duration::from_secs(3);
 /// How long changes of the board are gathered before they are counted.
 const GATHER_TIME: Duration = Duration::from_millis(20);
 
@@ -64,6 +68,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// Where the files of gateways are; without, servers of MCP are not asked and gateways do not listen.
+    pub mcp_dir: Option<PathBuf>,
     /// How it is set.
     pub settings: Settings,
 }
@@ -156,6 +162,10 @@ pub struct Controller {
     mode: Mode,
     lease: Option<Arc<LeaseKeeper>>,
     last_seen: LastSeen,
+    mcp_dir: Option<PathBuf>,
+    /// The loop that keeps gateways, and what tells it to end.
+    gateways: JoinSet<()>,
+    stop_gateways: watch::Sender<bool>,
 }
 
 impl Controller {
@@ -207,6 +217,9 @@ impl Controller {
             mode: settings.mode,
             lease,
             last_seen,
+            mcp_dir: parts.mcp_dir,
+            gateways: JoinSet::new(),
+            stop_gateways: watch::Sender::new(false),
         })
     }
 
@@ -322,13 +335,24 @@ impl Controller {
         }));
         let shared = Arc::clone(core);
         tasks.spawn(supervise("readiness", Arc::clone(core), move || tell_readiness(Arc::clone(&shared))));
+        if let Some(dir) = self.mcp_dir.take() {
+            let (shared, stop) = (Arc::clone(core), self.stop_gateways.subscribe());
+            self.gateways.spawn(supervise("gateways", Arc::clone(core), move || {
+                mcp::run(Arc::clone(&shared), dir.clone(), stop.clone())
+            }));
+        }
         let store = core.store.clone();
         tasks.spawn(supervise("exports", Arc::clone(core), move || export_regularly(store.clone())));
     }
 
     /// Ends the tasks, then what outlives them. Calls under way are left to the Engine; what they did is observed at the next start.
-    async fn end(self, mut tasks: JoinSet<()>, lease: Option<Arc<LeaseKeeper>>) {
+    async fn end(mut self, mut tasks: JoinSet<()>, lease: Option<Arc<LeaseKeeper>>) {
         tasks.abort_all();
+        self.stop_gateways.send_replace(true);
+        if tokio::time::timeout(CLOSE_TIME, self.gateways.join_next()).await.is_err() {
+            tracing::debug!("the gateways took too long to close");
+            self.gateways.abort_all();
+        }
         let ending = async {
             while tasks.join_next().await.is_some() {}
             if let Err(error) = self.core.store.close().await {

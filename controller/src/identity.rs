@@ -138,9 +138,7 @@ fn load_or_create_secret(path: &Path) -> Result<([u8; 32], bool), IdentityError>
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut secret = [0; 32];
-            let mut source = File::open("/dev/urandom").map_err(failed)?;
-            source.read_exact(&mut secret).map_err(failed)?;
+            let secret = draw_secret().map_err(failed)?;
             write_durably(path, |writer| writeln!(writer, "{}", to_hex(&secret))).map_err(failed)?;
             return Ok((secret, true));
         }
@@ -156,6 +154,16 @@ fn load_or_create_secret(path: &Path) -> Result<([u8; 32], bool), IdentityError>
     file.read_to_string(&mut text).map_err(|_| malformed())?;
     let secret = parse_hex(text.trim_end()).filter(|secret| *secret != [0; 32]).ok_or_else(malformed)?;
     Ok((secret, false))
+}
+
+/// 32 random bytes.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn draw_secret() -> io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    Ok(secret)
 }
 
 fn check_mode(path: &Path, mode: u32) -> Result<(), IdentityError> {

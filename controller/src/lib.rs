@@ -23,6 +23,7 @@ pub mod lease;
 pub mod lease_keeper;
 pub mod lock;
 pub mod log_sink;
+mod mcp;
 pub mod metrics;
 pub mod once;
 pub mod prune;

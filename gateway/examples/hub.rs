@@ -1,6 +1,8 @@
 //! A hub without a controller, for tests and measurements: `hub ADDRESS NAME=http://ADDRESS/PATH NAME=stdio:PROGRAM,ARGUMENT… …`.
+//! Prints the address that it listens on; `audit=FILE` has it write an audit.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -73,6 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hub = Hub::open(HubParts { config, attach: Arc::new(Programs), state_dir: None })?;
     hub.set_servers(servers);
     let listener = tokio::net::TcpListener::bind(listen).await?;
+    writeln!(std::io::stdout(), "http://{}/mcp", listener.local_addr()?)?;
     let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     hub.serve(listener, async move {
         stop.recv().await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use crate::audit::{AuditError, AuditLog};
 use crate::catalogue::{Catalogue, Contribution, ListKind};
 use crate::config::{GatewayConfig, ServerConfig};
 use crate::metrics::{Gauges, Metrics};
+use crate::pin::{Doubt, PinBook};
 use crate::policy::Principal;
 use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
@@ -29,6 +30,8 @@ use crate::wire::reply::notification;
 const CHANGES_LENGTH: usize = 32;
 /// How often idle sessions are looked for.
 const REAP_TIME: Duration = Duration::from_secs(30);
+/// Where the pins of tools are kept, among the lists. No server has this name: it has an underscore.
+const PINS_FILE: &str = "_pins.json";
 
 /// Attaches to the standard streams of an instance.
 #[async_trait]
@@ -64,10 +67,12 @@ pub struct Hub {
     state_dir: Option<PathBuf>,
     servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
     catalogue: RwLock<Arc<Catalogue>>,
+    pins: Mutex<PinBook>,
+    doubts: watch::Sender<Arc<Vec<Doubt>>>,
     dirty: Arc<Notify>,
     health: watch::Sender<Arc<BTreeMap<String, InstanceHealth>>>,
     changes: broadcast::Sender<Change>,
-    keeper: std::sync::Mutex<Option<AbortHandle>>,
+    keeper: Mutex<Option<AbortHandle>>,
 }
 
 /// What those who listen are told.
@@ -115,6 +120,9 @@ impl Hub {
             let made = std::fs::create_dir_all(directory);
             made.map_err(|source| AuditError { path: directory.clone(), source })?;
         }
+        let file = state_dir.as_ref().map(|directory| directory.join(PINS_FILE));
+        let pins =
+            PinBook::open(file.clone()).map_err(|source| AuditError { path: file.unwrap_or_default(), source })?;
         let catalogue = Catalogue::new(config.naming, config.rules.clone(), BTreeMap::new());
         let hub = Arc::new(Self {
             sessions: Sessions::new(config.limits.sessions, config.limits.session_idle),
@@ -126,10 +134,12 @@ impl Hub {
             state_dir,
             servers: RwLock::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
+            pins: Mutex::new(pins),
+            doubts: watch::Sender::new(Arc::default()),
             dirty: Arc::new(Notify::new()),
             health: watch::Sender::new(Arc::default()),
             changes: broadcast::Sender::new(CHANGES_LENGTH),
-            keeper: std::sync::Mutex::default(),
+            keeper: Mutex::default(),
         });
         let (weak, dirty) = (Arc::downgrade(&hub), Arc::clone(&hub.dirty));
         let mut updates = hub.changes();
@@ -201,6 +211,23 @@ impl Hub {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The tools whose definitions are not approved.
+    pub fn doubts(&self) -> watch::Receiver<Arc<Vec<Doubt>>> {
+        self.doubts.subscribe()
+    }
+
+    /// Approves what a server lists now: one tool of it, or all. Returns how many pins that changed; `None`: nothing is known of it.
+    pub fn approve(&self, server: &str, tool: Option<&str>) -> Option<usize> {
+        let listing = self.server(server)?.refresh_listing()?;
+        let changed = self.lock_pins().approve(server, &listing.tools, tool);
+        self.rebuild();
+        Some(changed)
+    }
+
+    fn lock_pins(&self) -> MutexGuard<'_, PinBook> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Changes of the catalogue from now on.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
@@ -253,14 +280,25 @@ impl Hub {
     fn rebuild(&self) {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut health = BTreeMap::new();
+        let mut doubts = Vec::new();
         let mut contributions = BTreeMap::new();
         for (name, server) in &servers {
             health.extend(server.health());
             if let Some(listing) = server.refresh_listing() {
                 let config = server.config();
-                contributions.insert(Arc::clone(name), Contribution { config, listing, hidden: Arc::default() });
+                let found = self.lock_pins().examine(name, config.pin, &listing.tools);
+                let hidden = found.iter().filter(|doubt| doubt.is_hidden).map(|doubt| doubt.tool.clone()).collect();
+                doubts.extend(found);
+                contributions.insert(Arc::clone(name), Contribution { config, listing, hidden: Arc::new(hidden) });
             }
         }
+        self.doubts.send_if_modified(|known| {
+            let is_news = **known != doubts;
+            if is_news {
+                *known = Arc::new(doubts);
+            }
+            is_news
+        });
         self.health.send_if_modified(|known| {
             let is_news = **known != health;
             if is_news {
@@ -339,3 +377,6 @@ pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,8 +100,8 @@ impl Known {
     pub(crate) fn allows_volume_removal(&self, engine_name: &str, sent_ms: u64) -> bool {
         let Some(key) = self.volume_named(engine_name) else { return false };
         let is_gone = self.specs_during(key, sent_ms).iter().any(Option::is_none);
-        let had_said = self.versions[key].iter().rev().filter(|version| version.since_ms <= sent_ms);
-        let last_said = had_said.filter_map(|version| version.spec.as_ref()).next();
+        let mut had_said = self.versions[key].iter().rev().filter(|version| version.since_ms <= sent_ms);
+        let last_said = had_said.find_map(|version| version.spec.as_ref());
         is_gone && matches!(last_said, Some(Spec::Volume { is_deleted: true }))
     }
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use controller::engine::docker::READ_DEADLINE;
 use controller::engine::simulated::{CallKind, SimulatedEngine};
-use controller::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
+use controller::engine::{
+    AttachedContainer, CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind,
+};
 use controller::store::memory::MemoryKv;
 use futures_util::stream::BoxStream;
 use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, NetworkDetail, VolumeDetail};
@@ -209,6 +211,13 @@ impl Engine for ProcessEngine {
     async fn tail_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
         let subject = id.to_owned();
         self.read(CallKind::TailLogs, id, |engine| async move { engine.tail_logs(&subject, lines).await }).await
+    }
+
+    async fn attach_container(&self, id: &str) -> Result<AttachedContainer, EngineError> {
+        self.life.pass_point().await;
+        let attached = self.inner.attach_container(id).await;
+        self.life.pass_point().await;
+        attached
     }
 
     async fn pull_image(&self, reference: &str) -> Result<(), EngineError> {

@@ -200,6 +200,7 @@ impl Sim {
             board: Arc::clone(&board),
             metrics: metrics.clone(),
             clock,
+            mcp_dir: None,
             settings: Settings {
                 resync: if self.mutant == Some(Mutant::LooksOnlyOnce) { RESYNC * 10_000 } else { RESYNC },
                 start_concurrency: 4,

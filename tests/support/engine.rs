@@ -441,7 +441,7 @@ pub(crate) fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn run_to_end(command: &mut Command) {
+pub(crate) fn run_to_end(command: &mut Command) {
     let output =
         command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
     assert!(output.status.success(), "{command:?} failed: {}", text_of(&output));

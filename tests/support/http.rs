@@ -44,6 +44,18 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &s
     exchange(stream, &format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n"))
 }
 
+/// Sends a body; `headers` are whole lines, each ended by `\r\n`.
+///
+/// # Errors
+/// When the server cannot be reached, or answers with what is not HTTP.
+pub(crate) fn post(address: SocketAddr, path: &str, headers: &str, body: &str) -> io::Result<HttpResponse> {
+    let stream = TcpStream::connect_timeout(&address, READ_TIMEOUT)?;
+    stream.set_read_timeout(Some(READ_TIMEOUT))?;
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n");
+    exchange(stream, &format!("{head}Connection: close\r\n\r\n{body}"))
+}
+
 /// Asks a server behind a Unix socket. HTTP/1.0, so that the answer comes in one piece.
 ///
 /// # Errors

@@ -117,6 +117,13 @@ pub(crate) fn preference(container: &ObservedContainer) -> impl Ord + use<> {
     (is_going, Reverse(is_serving), Reverse(is_up), container.created_ms, container.id.clone())
 }
 
+impl World {
+    /// Whether a container is made from the template that is wanted now, and not one that is to be replaced.
+    pub fn is_current(&self, container: &ObservedContainer) -> bool {
+        self.desired(&container.owner).is_some_and(|desired| differences(container, desired).is_none())
+    }
+}
+
 /// In what a container's template differs from the wanted one; `None` when it does not.
 fn differences(container: &ObservedContainer, desired: &DesiredObject) -> Option<Vec<FieldChange>> {
     if container.hash == desired.hash {

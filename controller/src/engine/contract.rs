@@ -25,6 +25,7 @@ pub use self::script::{ScriptError, Sequence, Step, parse_sequences};
 
 /// The committed sequences: the name of each file and its text.
 pub const SEQUENCE_FILES: &[(&str, &str)] = &[
+    ("attach", include_str!("contract/sequences/attach.txt")),
     ("containers", include_str!("contract/sequences/containers.txt")),
     ("images", include_str!("contract/sequences/images.txt")),
     ("networks", include_str!("contract/sequences/networks.txt")),

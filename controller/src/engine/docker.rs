@@ -3,7 +3,9 @@
 //! Everything that is decided is decided in the files below: what is asked for (`create`), what is answered (`observe`,
 //! `events`), what a failure means (`failure`, [`super::classify`]). Here each method is one call.
 
+mod attach;
 mod create;
+mod demultiplexer;
 mod events;
 mod failure;
 mod image;
@@ -32,8 +34,9 @@ use planner::ownership::LABEL_INSTANCE;
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 use tokio::time::timeout;
 
+use super::attach::refuse_attach;
 use super::classify::Operation;
-use super::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
+use super::{AttachedContainer, CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
 use failure::Call;
 use transport::{Address, Mode, open_client};
 
@@ -257,6 +260,16 @@ impl Engine for DockerEngine {
         let docker = self.client().await?;
         let call = Call::on(Operation::Read, "read the output of container", id);
         self.read(call, log::read_tail(docker.logs(id, Some(log::tail_options(lines))))).await
+    }
+
+    async fn attach_container(&self, id: &str) -> Result<AttachedContainer, EngineError> {
+        let found = self.inspect_container(id).await?;
+        let call = Call::on(Operation::Read, "attach to container", id);
+        if let Some((kind, text)) = refuse_attach(found.as_ref()) {
+            return Err(call.fail_with(kind, &text));
+        }
+        let version = self.client().await?.client_version();
+        self.read(call, attach::attach(&self.address, version, id)).await
     }
 
     async fn pull_image(&self, reference: &str) -> Result<(), EngineError> {

@@ -1,8 +1,10 @@
 //! The Engine: everything that Evenkeel can ask of Docker, as one trait with two implementations.
 //!
 //! [`docker`] speaks to a real engine, [`simulated`] behaves as one was measured to. Methods that only read may be called by
-//! the reflector; methods that change something are called by the executor alone. No method retries: retry is the queue's job.
+//! the reflector; methods that change something are called by the executor alone; only the MCP hub attaches. No method retries:
+//! retry is the queue's job.
 
+pub mod attach;
 pub mod classify;
 pub mod contract;
 pub mod docker;
@@ -14,6 +16,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, NetworkDetail, VolumeDetail};
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
+
+pub use self::attach::AttachedContainer;
 
 /// Everything that Evenkeel asks of an engine.
 ///
@@ -51,6 +55,10 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
     /// The last lines of a container's output, at most `lines` lines and 16 KiB.
     async fn tail_logs(&self, id: &str, lines: u32) -> Result<String, EngineError>;
+
+    /// The standard input and output of a running container that was created with an open standard input and without a terminal.
+    /// What it writes to its standard error goes to the log. Whoever attaches later, or again, speaks to the same process.
+    async fn attach_container(&self, id: &str) -> Result<AttachedContainer, EngineError>;
 
     /// Fetches an image; returns when it is there. A 200 whose stream carries an error is an error.
     async fn pull_image(&self, reference: &str) -> Result<(), EngineError>;

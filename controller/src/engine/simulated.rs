@@ -4,6 +4,7 @@
 //! waits on one timeline and happens when somebody looks. [`crate::engine::contract`] compares it with a real Engine.
 
 mod addresses;
+mod attach;
 mod calls;
 mod change;
 mod container;
@@ -47,12 +48,13 @@ pub use self::daemon::DaemonRestart;
 pub use self::faults::{FaultPlan, ReplyFault, RequestFault};
 pub use self::image::{Healthcheck, ImageConfig, RegistryImage};
 pub use self::latency::Latency;
-pub use self::programs::{AtStopSignal, End, HealthScript, Program, Start};
+pub use self::programs::{Answers, AtStopSignal, End, HealthScript, LineHandler, Program, Start};
 use self::state::State;
 use self::stop::StopProgress;
 use self::transport::Shared;
 pub use self::witness::{ContainerView, View, Witness};
-use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
+use crate::engine::attach::refuse_attach;
+use crate::engine::{AttachedContainer, CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
 
 /// An Engine without Docker. Clones are handles of the same one.
 #[derive(Debug, Clone)]
@@ -204,6 +206,18 @@ impl Engine for SimulatedEngine {
             Ok(all[skipped..].join("\n"))
         };
         self.shared.call(self.actor, CallKind::TailLogs, id, tail).await
+    }
+
+    async fn attach_container(&self, id: &str) -> Result<AttachedContainer, EngineError> {
+        let found = self.inspect_container(id).await?;
+        if let Some((kind, text)) = refuse_attach(found.as_ref()) {
+            let operation = CallKind::AttachContainer.describe(id);
+            return Err(EngineError { operation, status: None, text, kind });
+        }
+        let subject = id.to_owned();
+        let run =
+            self.shared.call(self.actor, CallKind::AttachContainer, id, move |state| state.attach(&subject)).await?;
+        Ok(attach::converse(&self.shared, run))
     }
 
     async fn pull_image(&self, reference: &str) -> Result<(), EngineError> {

@@ -11,7 +11,7 @@ use planner::observed::{
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 
 use super::{LeaseCheck, LeaseDecision, LeaseError, LeaseRecord, LeaseRequest, acquire, decide, lease_name};
-use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
+use crate::engine::{AttachedContainer, CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
 use crate::holder::{Holder, Liveness};
 
 fn request(data_dir_id: &str) -> LeaseRequest {
@@ -213,6 +213,9 @@ impl Engine for OneNameEngine {
         unused()
     }
     async fn tail_logs(&self, _: &str, _: u32) -> Result<String, EngineError> {
+        unused()
+    }
+    async fn attach_container(&self, _: &str) -> Result<AttachedContainer, EngineError> {
         unused()
     }
     async fn pull_image(&self, _: &str) -> Result<(), EngineError> {

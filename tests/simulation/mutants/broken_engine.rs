@@ -9,7 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use controller::clock::Clock;
 use controller::engine::simulated::SimulatedEngine;
-use controller::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
+use controller::engine::{
+    AttachedContainer, CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind,
+};
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, pending};
 use planner::observed::{
@@ -296,6 +298,11 @@ impl Engine for BrokenEngine {
     async fn tail_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
         let _turn = self.turn().await;
         self.inner.tail_logs(id, lines).await
+    }
+
+    async fn attach_container(&self, id: &str) -> Result<AttachedContainer, EngineError> {
+        let _turn = self.turn().await;
+        self.inner.attach_container(id).await
     }
 
     async fn pull_image(&self, reference: &str) -> Result<(), EngineError> {

@@ -11,7 +11,7 @@ use crate::store::Store;
 
 fn begin(engine: &SimulatedEngine, manifests: &Manifests) -> Life {
     let store = &Store::in_memory().unwrap();
-    Birth { engine, store, manifests, is_restricted: false, exclusion: Exclusion::None }.begin()
+    Birth { engine, store, manifests, is_restricted: false, exclusion: Exclusion::None, mcp_dir: None }.begin()
 }
 
 /// A life begins on an Engine where an earlier one left a container that it cannot look at until it can.

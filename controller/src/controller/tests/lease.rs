@@ -36,6 +36,7 @@ async fn a_lease_whose_create_hangs_does_not_hang_the_start() {
         manifests: &manifests,
         is_restricted: false,
         exclusion: Exclusion::Lease,
+        mcp_dir: None,
     };
     let life = birth.begin();
     life.until("it serves", |life| life.converged() == ["Deployment/web"]).await;

@@ -12,12 +12,12 @@ use crate::status::{ObjectRecord, ObjectStatus};
 use crate::store::Store;
 
 fn begin(engine: &SimulatedEngine, store: &Store, manifests: &Manifests) -> Life {
-    Birth { engine, store, manifests, is_restricted: false, exclusion: Exclusion::None }.begin()
+    Birth { engine, store, manifests, is_restricted: false, exclusion: Exclusion::None, mcp_dir: None }.begin()
 }
 
 /// A life that begins with a store that was lost.
 fn begin_after_a_loss(engine: &SimulatedEngine, store: &Store, manifests: &Manifests) -> Life {
-    Birth { engine, store, manifests, is_restricted: true, exclusion: Exclusion::None }.begin()
+    Birth { engine, store, manifests, is_restricted: true, exclusion: Exclusion::None, mcp_dir: None }.begin()
 }
 
 /// What a life has left that wanted `old` and `web`.

@@ -1,5 +1,6 @@
 //! Lives of a controller: what the Engine and the store hold outlives each of them.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub(super) struct Birth<'parts> {
     /// Whether the store is new or was lost.
     pub(super) is_restricted: bool,
     pub(super) exclusion: Exclusion,
+    /// Where the files of gateways are, where there is to be more than containers.
+    pub(super) mcp_dir: Option<PathBuf>,
 }
 
 impl Birth<'_> {
@@ -112,6 +115,7 @@ impl Birth<'_> {
             board: Arc::clone(&board),
             metrics: Metrics::default(),
             clock: Clock::starting_at(BEGINNING_MS),
+            mcp_dir: self.mcp_dir,
             settings: Settings {
                 resync: Duration::from_mins(5),
                 start_concurrency: 4,

@@ -45,6 +45,8 @@ pub(super) fn reference_of(name: &str) -> String {
 
 const RUN_FOR_EVER: &str = r#"CMD ["/bin/sh","-c","trap 'exit 0' TERM; sleep 1000 & wait"]"#;
 
+const ECHO: &str = r#"CMD ["/bin/sh","-c","while read -r line; do echo \"$line\"; done"]"#;
+
 /// All images that the sequences use.
 pub fn contract_images() -> Vec<ContractImage> {
     let image = |name, changes: &[&'static str], program| ContractImage { name, changes: changes.to_vec(), program };
@@ -64,6 +66,7 @@ pub fn contract_images() -> Vec<ContractImage> {
             &[r#"CMD ["/bin/sh","-c","echo one; echo two; echo three"]"#],
             Program::exiting(0, 0).printing("one\ntwo\nthree\n"),
         ),
+        image("echo", &[ECHO], Program::reading_input()),
         image("healthy", &[RUN_FOR_EVER, healthcheck], Program::forever()),
         image("sick", &[RUN_FOR_EVER, failing_check], Program::forever().with_health(HealthScript::Fails)),
         image(

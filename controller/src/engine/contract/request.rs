@@ -80,6 +80,7 @@ impl Names {
             cap_drop: list("capdrop"),
             stop_signal: step.option("signal").unwrap_or("SIGTERM").to_owned(),
             init: step.option("init").is_some(),
+            open_stdin: step.option("stdin").is_some(),
             ..ContainerConfig::default()
         };
         config.mounts.sort();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use planner::observed::{ContainerDetail, ContainerState, Health};
 use planner::plan::VolumeCreate;
-use tokio::time::sleep;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::time::{sleep, timeout};
 
 use super::names::Names;
 use super::outside::{Outside, OutsideAction};
@@ -231,6 +232,7 @@ impl Run<'_> {
             Handle::Update => engine.update_container(&id, &limits_of(step)).await?,
             Handle::Connect => engine.connect_network(&id, &self.names.endpoint(step, &step.object)).await?,
             Handle::Disconnect => engine.disconnect_network(&id, &self.names.id_of(&step.object)).await?,
+            Handle::Talk => return self.talk(step, &id).await,
             Handle::List => {
                 let listed = engine.list_containers(self.names.instance()).await?;
                 let found = listed.iter().find(|container| container.id == id);
@@ -242,6 +244,29 @@ impl Run<'_> {
             }
         }
         Ok(String::new())
+    }
+
+    /// Attaches, says a line and tells what comes back, to the end of the output where the container is killed after that.
+    async fn talk(&self, step: &Step, id: &str) -> Told {
+        let attached = self.stage.engine.attach_container(id).await?;
+        let (mut input, mut output) = (attached.input, BufReader::new(attached.output));
+        let mut heard = String::new();
+        let talking = async {
+            input.write_all(format!("{}\n", step.object).as_bytes()).await?;
+            output.read_line(&mut heard).await?;
+            if step.option("then") == Some("kill") {
+                let killed = self.stage.outside.act(OutsideAction::Kill, id).await;
+                killed.map_err(std::io::Error::other)?;
+                output.read_to_string(&mut heard).await?;
+                heard += "(the end)";
+            }
+            Ok(())
+        };
+        let talked: std::io::Result<()> = timeout(PATIENCE, talking).await.unwrap_or_else(|late| Err(late.into()));
+        Ok(match talked {
+            Ok(()) => format!("    heard {heard:?}"),
+            Err(error) => format!("    heard {heard:?} and then {:?}", error.kind()),
+        })
     }
 
     /// Waits until a container is as the step says, then tells what it is.

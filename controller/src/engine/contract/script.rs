@@ -7,6 +7,7 @@
 //! create a image=loop net=n alias=web    options: name net alias ip vol=v:/data bind tmpfs restart mem swap cpus pids port=p1:80
 //! start a                                … env label cmd user signal hostname readonly capdrop
 //! ~start a                               the same, without a look at the container afterwards
+//! talk a hello                           attaches, says a line, hears one, and leaves; `then=kill` has it killed before
 //! list a                                 as the list tells it; `show a` as inspect does
 //! await a exited                         until it is in that state, or healthy, unhealthy, restarted
 //! ```
@@ -111,6 +112,8 @@ pub enum Handle {
     Connect,
     /// `disconnect_network`.
     Disconnect,
+    /// `attach_container`, and a line each way.
+    Talk,
     /// `inspect_container`, told in full.
     Show,
     /// The container as `list_containers` tells it.
@@ -192,6 +195,7 @@ fn parse_verb(word: &str) -> Option<Verb> {
         "members" => Verb::Ask(Ask::Members),
         "holder" => Verb::Ask(Ask::Holder),
         "logs" => Verb::Ask(Ask::Logs),
+        "talk" => Verb::Handle(Handle::Talk),
         "list" => Verb::Handle(Handle::List),
         "show" => Verb::Handle(Handle::Show),
         "show-network" => Verb::Ask(Ask::Network),

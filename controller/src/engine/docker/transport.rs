@@ -98,7 +98,11 @@ async fn send(address: &Address, mode: &Mode, request: BollardRequest) -> Result
     Ok(response)
 }
 
-async fn connect<T>(address: &Address, connecting: impl Future<Output = std::io::Result<T>>) -> Result<T, Error> {
+/// Connects, in time. A failure is [`Error::SocketNotFoundError`].
+pub(super) async fn connect<T>(
+    address: &Address,
+    connecting: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, Error> {
     let refuse = |reason: &str| Error::SocketNotFoundError(format!("cannot connect to {address}: {reason}"));
     match timeout(CONNECT_DEADLINE, connecting).await {
         Ok(Ok(stream)) => Ok(stream),

@@ -27,6 +27,8 @@ pub enum CallKind {
     FindPortHolder,
     /// `tail_logs`.
     TailLogs,
+    /// `attach_container`.
+    AttachContainer,
     /// `pull_image`.
     PullImage,
     /// `import_image`.
@@ -124,6 +126,7 @@ impl CallKind {
                 | Self::InspectImage
                 | Self::FindPortHolder
                 | Self::TailLogs
+                | Self::AttachContainer
         )
     }
 
@@ -133,6 +136,7 @@ impl CallKind {
             self,
             Self::InspectContainer
                 | Self::TailLogs
+                | Self::AttachContainer
                 | Self::StartContainer
                 | Self::StopContainer
                 | Self::UnpauseContainer
@@ -156,7 +160,8 @@ impl CallKind {
             | Self::NetworkMembers
             | Self::InspectImage
             | Self::FindPortHolder
-            | Self::TailLogs => Operation::Read,
+            | Self::TailLogs
+            | Self::AttachContainer => Operation::Read,
             Self::PullImage => Operation::PullImage,
             Self::ImportImage => Operation::ImportImage,
             Self::RemoveImage => Operation::RemoveImage,
@@ -189,6 +194,7 @@ impl CallKind {
             Self::InspectImage => "inspect image",
             Self::FindPortHolder => "find the holder of port",
             Self::TailLogs => "read the logs of container",
+            Self::AttachContainer => "attach to container",
             Self::PullImage => "pull image",
             Self::ImportImage => "import image",
             Self::RemoveImage => "remove image",

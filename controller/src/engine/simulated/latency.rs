@@ -57,7 +57,8 @@ impl Latency {
             | CallKind::NetworkMembers
             | CallKind::InspectImage
             | CallKind::FindPortHolder
-            | CallKind::TailLogs => self.read_ms,
+            | CallKind::TailLogs
+            | CallKind::AttachContainer => self.read_ms,
             CallKind::PullImage | CallKind::ImportImage => self.pull_ms,
             CallKind::CreateNetwork
             | CallKind::RemoveNetwork

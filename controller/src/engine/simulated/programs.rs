@@ -1,5 +1,8 @@
 //! What the program of a simulated image does.
 
+use std::fmt;
+use std::sync::Arc;
+
 /// A program: when it ends by itself, what it does when it is asked to end, and what its health check finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
@@ -13,6 +16,8 @@ pub struct Program {
     pub health: HealthScript,
     /// What it prints.
     pub output: String,
+    /// What it answers to a line of its standard input, while somebody is attached to it.
+    pub answers: Answers,
 }
 
 /// Whether a program can be started.
@@ -50,6 +55,19 @@ pub enum End {
         /// Milliseconds.
         after_ms: u64,
     },
+}
+
+/// Gives the lines that answer a line.
+pub type LineHandler = dyn Fn(&str) -> Vec<String> + Send + Sync;
+
+/// What a program answers to lines of its standard input.
+#[derive(Clone, Default)]
+pub enum Answers {
+    /// Each line itself.
+    #[default]
+    Echo,
+    /// The lines that this gives, which must come from the line alone or from what it keeps itself.
+    Scripted(Arc<LineHandler>),
 }
 
 /// What a program does at its stop signal.
@@ -92,6 +110,7 @@ impl Program {
             at_stop_signal: AtStopSignal::Exits { after_ms: 0, code: 0 },
             health: HealthScript::PassesAfter(0),
             output: String::new(),
+            answers: Answers::Echo,
         }
     }
 
@@ -105,9 +124,14 @@ impl Program {
         Self { end: End::After { after_ms, code }, ..Self::forever() }
     }
 
-    /// Reads its standard input until that ends.
+    /// Reads its standard input until that ends, and repeats each line of it.
     pub fn reading_input() -> Self {
         Self { end: End::AtEndOfInput, ..Self::forever() }
+    }
+
+    /// Reads its standard input until that ends, and answers each line of it with lines of its own.
+    pub fn answering(answer: impl Fn(&str) -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self { answers: Answers::Scripted(Arc::new(answer)), ..Self::reading_input() }
     }
 
     /// Is killed for want of memory.
@@ -136,6 +160,38 @@ impl Program {
         Self { output: output.to_owned(), ..self }
     }
 }
+
+impl Answers {
+    /// The answer to a line.
+    pub(super) fn to(&self, line: &str) -> Vec<String> {
+        match self {
+            Self::Echo => vec![line.to_owned()],
+            Self::Scripted(answer) => answer(line),
+        }
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Echo => "Echo",
+            Self::Scripted(_) => "Scripted",
+        })
+    }
+}
+
+impl PartialEq for Answers {
+    /// Two scripts are equal when they are one.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Echo, Self::Echo) => true,
+            (Self::Scripted(ours), Self::Scripted(theirs)) => Arc::ptr_eq(ours, theirs),
+            (Self::Echo | Self::Scripted(_), _) => false,
+        }
+    }
+}
+
+impl Eq for Answers {}
 
 impl HealthScript {
     /// Whether a check passes this long after the start.

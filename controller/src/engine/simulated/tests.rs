@@ -6,7 +6,8 @@ use futures_util::StreamExt;
 use planner::observed::{ContainerConfig, ContainerState, Health, Limits, MountConfig, MountKind};
 use planner::ownership::LABEL_INSTANCE;
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
-use tokio::time::{Instant, sleep};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     AtStopSignal, Call, CallKind, CallOutcome, FaultPlan, HealthScript, Healthcheck, ImageConfig, Program,
@@ -75,7 +76,7 @@ async fn a_stop_takes_the_grace_of_a_program_that_ignores_it_and_the_shorter_of_
 async fn a_stop_whose_caller_has_gone_is_carried_out() {
     let engine = SimulatedEngine::default();
     let id = run(&engine, "deaf", Program::ignoring_stop(), "always").await;
-    let abandoned = tokio::time::timeout(Duration::from_millis(500), engine.stop_container(&id, 3)).await;
+    let abandoned = timeout(Duration::from_millis(500), engine.stop_container(&id, 3)).await;
     assert!(abandoned.is_err());
     assert_eq!(state(&engine, &id), ContainerState::Running);
     sleep(Duration::from_secs(3)).await;
@@ -87,7 +88,7 @@ async fn a_start_whose_caller_has_gone_is_carried_out() {
     let engine = SimulatedEngine::demo(0);
     engine.pull_image("web:1").await.unwrap();
     let id = engine.create_container(&container("web", "web:1")).await.unwrap().id;
-    let abandoned = tokio::time::timeout(Duration::from_millis(30), engine.start_container(&id)).await;
+    let abandoned = timeout(Duration::from_millis(30), engine.start_container(&id)).await;
     assert!(abandoned.is_err());
     assert_eq!(state(&engine, &id), ContainerState::Created);
     sleep(Duration::from_secs(1)).await;
@@ -292,10 +293,10 @@ async fn a_hanging_container_holds_its_own_calls_and_lets_them_through_in_order(
     let other = run(&engine, "other", Program::forever(), "no").await;
     engine.hang(&hung);
     for name in ["first", "second"] {
-        let waited = tokio::time::timeout(Duration::from_secs(5), engine.rename_container(&hung, name)).await;
+        let waited = timeout(Duration::from_secs(5), engine.rename_container(&hung, name)).await;
         assert!(waited.is_err(), "{name} came through");
     }
-    assert!(tokio::time::timeout(Duration::from_secs(5), engine.inspect_container(&hung)).await.is_err());
+    assert!(timeout(Duration::from_secs(5), engine.inspect_container(&hung)).await.is_err());
     assert_eq!(engine.list_containers("test").await.unwrap().len(), 2);
     engine.stop_container(&other, 1).await.unwrap();
     engine.release(&hung);
@@ -310,7 +311,7 @@ async fn a_fault_can_make_a_container_hang() {
     engine.set_request_faults(|call| {
         if call.kind == CallKind::StopContainer { RequestFault::HangObject } else { RequestFault::None }
     });
-    assert!(tokio::time::timeout(Duration::from_mins(1), engine.stop_container(&id, 1)).await.is_err());
+    assert!(timeout(Duration::from_mins(1), engine.stop_container(&id, 1)).await.is_err());
     assert_eq!(state(&engine, &id), ContainerState::Running);
     engine.release(&id);
     sleep(Duration::from_secs(2)).await;
@@ -403,4 +404,25 @@ async fn a_create_makes_a_volume_anew_that_went_and_with_the_labels_that_it_brin
     engine.create_container(&create).await.unwrap();
     let volumes = engine.peek_volumes();
     assert_eq!(volumes.iter().map(|volume| &volume.labels).collect::<Vec<_>>(), [&labels]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scripted_program_answers_who_is_attached_until_its_run_ends_and_not_while_it_is_frozen() {
+    let engine = SimulatedEngine::default();
+    engine.set_program("shout:1", Program::answering(|line| vec![line.to_uppercase(), "done".to_owned()]));
+    engine.pull_image("shout:1").await.unwrap();
+    let mut create = container("shout", "shout:1");
+    create.config.open_stdin = true;
+    let id = engine.create_container(&create).await.unwrap().id;
+    engine.start_container(&id).await.unwrap();
+    let mut attached = engine.attach_container(&id).await.unwrap();
+    engine.external_pause(&id).unwrap();
+    attached.input.write_all(b"hello\n").await.unwrap();
+    let mut lines = BufReader::new(attached.output).lines();
+    assert!(timeout(Duration::from_hours(1), lines.next_line()).await.is_err());
+    engine.external_unpause(&id).unwrap();
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("HELLO"));
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("done"));
+    engine.external_kill(&id, 1).unwrap();
+    assert_eq!(lines.next_line().await.unwrap(), None);
 }

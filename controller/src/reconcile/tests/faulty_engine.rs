@@ -11,7 +11,7 @@ use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, 
 use planner::plan::{ContainerCreate, EndpointCreate, NetworkCreate, VolumeCreate};
 
 use crate::engine::simulated::SimulatedEngine;
-use crate::engine::{CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
+use crate::engine::{AttachedContainer, CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo};
 
 /// An Engine of which more goes wrong; nothing, as long as nothing is set.
 #[derive(Debug, Default)]
@@ -74,6 +74,10 @@ impl Engine for FaultyEngine {
 
     async fn tail_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
         self.inner.tail_logs(id, lines).await
+    }
+
+    async fn attach_container(&self, id: &str) -> Result<AttachedContainer, EngineError> {
+        self.inner.attach_container(id).await
     }
 
     async fn pull_image(&self, reference: &str) -> Result<(), EngineError> {

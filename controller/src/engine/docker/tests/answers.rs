@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::engine::docker::DockerEngine;
+use crate::engine::docker::attach::attach;
 use crate::engine::docker::transport::{Address, Mode, open_client};
 use crate::engine::{Engine, ErrorKind};
 
@@ -165,4 +166,32 @@ async fn a_list_of_300_containers_is_read_in_milliseconds() {
     println!("300 containers, {} bytes: {:?}", body.len(), began.elapsed());
     assert_eq!(list.len(), 300);
     assert_eq!((list[7].name.as_str(), list[7].network_ids.len()), ("web-1a2b3c4d-7", 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_handed_over_carries_what_came_with_the_answer_too() {
+    let handed_over = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+    let frames = "\u{1}\0\0\0\0\0\0\u{3}one\u{2}\0\0\0\0\0\0\u{1}x\u{1}\0\0\0\0\0\0\u{3}two";
+    let address = Address::Tcp(listen(format!("{handed_over}{frames}")).await);
+    let mut attached = attach(&address, *bollard::API_DEFAULT_VERSION, "01").await.unwrap();
+    let mut heard = String::new();
+    attached.output.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "onetwo");
+}
+
+#[tokio::test]
+async fn an_attach_is_refused_in_the_words_of_the_engine_or_of_who_stands_before_it() {
+    let refusals = [
+        (http("409 Conflict", r#"{"message":"container 01 is paused"}"#), (409, "container 01 is paused")),
+        (http("403 Forbidden", "<h1>no</h1>"), (403, "<h1>no</h1>")),
+        (http("200 OK", ""), (200, "the way to the Engine lets no connection be handed over")),
+    ];
+    for (answer, (status, text)) in refusals {
+        let address = Address::Tcp(listen(answer).await);
+        let error = attach(&address, *bollard::API_DEFAULT_VERSION, "01").await.unwrap_err();
+        let bollard::errors::Error::DockerResponseServerError { status_code, message } = error else {
+            panic!("{error}");
+        };
+        assert_eq!((status_code, message.as_str()), (status, text));
+    }
 }

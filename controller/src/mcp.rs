@@ -1,0 +1,17 @@
+//! MCP: gateways that run inside the controller, and the servers of the board behind them.
+//!
+//! What is to run is decided by pure code: [`object`] reads the board, [`server`] adds what is observed, [`settings`] is how a gateway
+//! is set, [`report`] is what is told of all that. [`keeper`] acts on it.
+
+mod attach;
+mod keeper;
+mod object;
+mod report;
+mod running;
+mod server;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub(crate) use keeper::run;

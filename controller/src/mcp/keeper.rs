@@ -1,0 +1,254 @@
+//! The keeper of hubs: one for each gateway of the board, one for the servers of a namespace that none offers, and what they tell.
+
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds_schema::{Kind, Name, ObjectKey};
+use futures_util::future::join_all;
+use gateway::config::{GatewayConfig, ServerConfig};
+use gateway::hub::Attach;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use super::attach::EngineAttach;
+use super::object::{McpObjects, WantedGateway};
+use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
+use super::running::RunningHub;
+use super::server::WantedServer;
+use super::settings::{file_stem, gateway_config, probing_config};
+use super::token::load_tokens;
+use crate::core::Core;
+use crate::wording::with_causes;
+
+/// How long changes are gathered before they are looked at.
+const GATHER_TIME: Duration = Duration::from_millis(50);
+/// The pause before what failed is tried again.
+const RETRY_TIME: Duration = Duration::from_secs(2);
+/// How often what nobody tells of is looked at, such as files of tokens, while there is a gateway.
+const LOOK_TIME: Duration = Duration::from_secs(10);
+
+/// Keeps hubs as the board wants them until it is told to stop. `dir` is where their files are.
+pub(crate) async fn run(core: Arc<Core>, dir: PathBuf, mut stop: watch::Receiver<bool>) {
+    let mut keeper = Keeper::new(core, dir);
+    let mut board = keeper.core.board.subscribe();
+    loop {
+        let next_look = keeper.look().await;
+        // Nothing is lost when one of them wins: each only says "look", and keeps saying it until it is heard.
+        tokio::select! {
+            biased;
+            // Without whoever says so, it is over as well.
+            _ = stop.wait_for(|is_told| *is_told) => break,
+            changed = board.changed() => if changed.is_err() { break },
+            () = keeper.changed.notified() => {}
+            () = sleep_for(next_look) => {}
+        }
+        sleep(GATHER_TIME).await;
+    }
+    keeper.close().await;
+}
+
+async fn sleep_for(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Keeper {
+    core: Arc<Core>,
+    dir: PathBuf,
+    attach: Arc<dyn Attach>,
+    /// The hubs of gateways.
+    gateways: BTreeMap<ObjectKey, RunningHub>,
+    /// By namespace, the hubs that only ask.
+    probers: BTreeMap<Name, RunningHub>,
+    /// Told when an instance answers otherwise than before.
+    changed: Arc<Notify>,
+}
+
+impl Keeper {
+    fn new(core: Arc<Core>, dir: PathBuf) -> Self {
+        let attach = Arc::new(EngineAttach(Arc::clone(&core.engine)));
+        let (gateways, probers) = (BTreeMap::new(), BTreeMap::new());
+        Self { core, dir, attach, gateways, probers, changed: Arc::new(Notify::new()) }
+    }
+
+    /// Looks at the board and the world once and acts. Returns when to look again without any news.
+    async fn look(&mut self) -> Option<Duration> {
+        let records = self.core.board.objects_of(&[Kind::McpServer, Kind::McpGateway]);
+        if records.is_empty() && self.gateways.is_empty() && self.probers.is_empty() {
+            return None;
+        }
+        let (servers, gateways) = {
+            let world = self.core.world();
+            let wanted = records.iter().filter(|record| world.desired(&record.key).is_some());
+            let objects = McpObjects::read(wanted.map(|record| &**record));
+            let servers = objects.servers.into_iter().map(|route| WantedServer::new(route, &world));
+            (servers.collect::<Vec<WantedServer>>(), objects.gateways)
+        };
+        self.close_unwanted(&gateways).await;
+        let mut states = BTreeMap::new();
+        for wanted in &gateways {
+            states.insert(wanted.settings.key.clone(), self.keep_gateway(wanted).await);
+        }
+        let is_offered = self.distribute(&servers, &gateways);
+        self.tell(&servers, &is_offered, &states);
+        let has_failed = states.values().any(|state| matches!(state, GatewayState::Failed(..)));
+        match (has_failed, states.is_empty()) {
+            (true, _) => Some(RETRY_TIME),
+            (false, false) => Some(LOOK_TIME),
+            (false, true) => None,
+        }
+    }
+
+    async fn close_unwanted(&mut self, gateways: &[WantedGateway]) {
+        let is_wanted = |key: &ObjectKey| gateways.iter().any(|wanted| wanted.settings.key == *key);
+        let unwanted: Vec<ObjectKey> = self.gateways.keys().filter(|key| !is_wanted(key)).cloned().collect();
+        for key in unwanted {
+            self.close_gateway(&key).await;
+        }
+    }
+
+    async fn close_gateway(&mut self, key: &ObjectKey) {
+        if let Some(hub) = self.gateways.remove(key) {
+            tracing::info!(gateway = %key, "a gateway is closed");
+            hub.close().await;
+        }
+    }
+
+    /// Makes one gateway as it is wanted.
+    async fn keep_gateway(&mut self, wanted: &WantedGateway) -> GatewayState {
+        let key = &wanted.settings.key;
+        if !wanted.is_suspended {
+            let config = match self.configure(wanted).await {
+                Ok(config) => config,
+                Err(fault) => {
+                    // Its tokens are not what they were: nobody may come in by those.
+                    self.close_gateway(key).await;
+                    return GatewayState::Failed("TokenFault", fault);
+                }
+            };
+            if self.gateways.get(key).is_some_and(|hub| *hub.config() != config) {
+                self.close_gateway(key).await;
+            }
+            if !self.gateways.contains_key(key)
+                && let Err(fault) = self.open_gateway(key, config)
+            {
+                return GatewayState::Failed("AuditFault", fault);
+            }
+        }
+        let Some(hub) = self.gateways.get_mut(key) else { return GatewayState::Suspended };
+        match hub.listen().await {
+            Ok(address) => GatewayState::Serving(address),
+            Err(error) => {
+                let message = format!("cannot listen on {}: {error}", wanted.settings.listen);
+                GatewayState::Failed("ListenFailed", message)
+            }
+        }
+    }
+
+    /// How a gateway is to be set, with its tokens as they are now.
+    async fn configure(&self, wanted: &WantedGateway) -> Result<GatewayConfig, String> {
+        let settings = wanted.settings.clone();
+        let dir = self.dir.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            make_dir(&dir).map_err(|error| format!("cannot make the directory `{}`: {error}", dir.display()))?;
+            let file = |end: &str| dir.join(format!("{}{end}", file_stem(&settings.key)));
+            let tokens = load_tokens(&settings.tokens, &file(".token")).map_err(|error| with_causes(&error))?;
+            Ok(gateway_config(&settings, tokens, file(".audit.jsonl")))
+        });
+        reading.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    fn open_gateway(&mut self, key: &ObjectKey, config: GatewayConfig) -> Result<(), String> {
+        let state_dir = self.dir.join(file_stem(key));
+        let made = make_dir(&state_dir);
+        made.map_err(|error| format!("cannot make the directory `{}`: {error}", state_dir.display()))?;
+        tracing::info!(gateway = %key, listen = %config.listen, "a gateway is opened");
+        let (attach, changed) = (Arc::clone(&self.attach), Arc::clone(&self.changed));
+        let hub = RunningHub::open(config, attach, Some(state_dir), changed).map_err(|error| with_causes(&error))?;
+        self.gateways.insert(key.clone(), hub);
+        Ok(())
+    }
+
+    /// Gives each hub its servers. Returns, for each server, whether a gateway offers it; what none does a hub of its namespace asks.
+    fn distribute(&mut self, servers: &[WantedServer], gateways: &[WantedGateway]) -> Vec<bool> {
+        let mut is_offered = vec![false; servers.len()];
+        for wanted in gateways {
+            let Some(hub) = self.gateways.get_mut(&wanted.settings.key) else { continue };
+            let mut configs = Vec::new();
+            for (server, is_offered) in servers.iter().zip(&mut is_offered) {
+                if wanted.settings.selects(&server.route) {
+                    *is_offered = true;
+                    configs.push(server.config.clone());
+                }
+            }
+            hub.set_servers(configs);
+        }
+        let mut left: BTreeMap<Name, Vec<ServerConfig>> = BTreeMap::new();
+        for (server, _) in servers.iter().zip(&is_offered).filter(|(_, is_offered)| !**is_offered) {
+            left.entry(server.route.key.namespace.clone()).or_default().push(server.config.clone());
+        }
+        self.probers.retain(|namespace, _| left.contains_key(namespace));
+        for (namespace, configs) in left {
+            if !self.probers.contains_key(&namespace) {
+                let (attach, changed) = (Arc::clone(&self.attach), Arc::clone(&self.changed));
+                // It has no audit, and only that can fail.
+                let Ok(hub) = RunningHub::open(probing_config(), attach, None, changed) else { continue };
+                self.probers.insert(namespace.clone(), hub);
+            }
+            if let Some(hub) = self.probers.get_mut(&namespace) {
+                hub.set_servers(configs);
+            }
+        }
+        is_offered
+    }
+
+    /// Tells the world what hubs found, and wakes whoever that is news for.
+    fn tell(&self, servers: &[WantedServer], is_offered: &[bool], states: &BTreeMap<ObjectKey, GatewayState>) {
+        let maps: Vec<Arc<HealthMap>> =
+            self.gateways.values().chain(self.probers.values()).map(RunningHub::health).collect();
+        let health = merge(maps.iter().map(|map| &**map));
+        let gateways = states.iter().map(|(key, state)| {
+            let hub = self.gateways.get(key).map(RunningHub::status);
+            (key, report_gateway(state, hub.as_ref()))
+        });
+        let gateways: Vec<_> = gateways.collect();
+        let mut woken = Vec::new();
+        {
+            let now_ms = self.core.clock.now_ms();
+            let mut world = self.core.world();
+            for (id, health) in &health {
+                woken.extend(outcome_of(health).and_then(|outcome| world.set_probe(id, outcome, now_ms)));
+            }
+            for (server, is_offered) in servers.iter().zip(is_offered) {
+                let report = report_server(server, *is_offered, &health);
+                if world.set_report(&server.route.key, report) {
+                    woken.push(server.route.key.clone());
+                }
+            }
+            for (key, report) in gateways {
+                if world.set_report(key, Some(report)) {
+                    woken.push(key.clone());
+                }
+            }
+        }
+        for key in &woken {
+            self.core.wake_with_dependents(key);
+        }
+    }
+
+    async fn close(self) {
+        let closing = self.gateways.into_values().map(RunningHub::close);
+        join_all(closing).await;
+    }
+}
+
+/// Makes a directory that only its owner may enter; one that is there is left as it is.
+fn make_dir(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

@@ -1,0 +1,169 @@
+//! One server as hubs take it: where it runs by what is observed, or far away. Pure.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crds_schema::kinds::mcp_server::{McpPin, McpRoute, RouteTransport};
+use crds_schema::primitive::ContainerSpec;
+use gateway::config::{CallLimits, Endpoint, Instance, PinPolicy, ServerConfig};
+use planner::World;
+use planner::inventory::ObservedContainer;
+use planner::observed::ContainerState;
+
+/// One server.
+#[derive(Debug, PartialEq)]
+pub(super) struct WantedServer {
+    /// What its manifest says.
+    pub(super) route: McpRoute,
+    /// As hubs take it.
+    pub(super) config: ServerConfig,
+    /// Why it cannot be reached at all, where that is so.
+    pub(super) problem: Option<String>,
+}
+
+impl WantedServer {
+    /// A server with every instance that runs now.
+    pub(super) fn new(route: McpRoute, world: &World) -> Self {
+        let (instances, problem) = match &route.transport {
+            RouteTransport::Stdio | RouteTransport::Http { .. } => {
+                let containers = world.containers_of(&route.key);
+                let running = containers.filter(|container| container.state == ContainerState::Running);
+                (running.filter_map(|container| instance_of(&route, world, container)).collect(), None)
+            }
+            RouteTransport::Remote { url, headers } => match remote_endpoint(url, headers) {
+                Ok(endpoint) => (vec![Instance { id: url.clone(), is_current: true, endpoint }], None),
+                Err(problem) => (Vec::new(), Some(problem)),
+            },
+        };
+        let config = server_config(&route, instances);
+        Self { route, config, problem }
+    }
+
+    /// The address that it has elsewhere.
+    pub(super) fn remote_url(&self) -> Option<&str> {
+        match &self.route.transport {
+            RouteTransport::Remote { url, .. } => Some(url),
+            RouteTransport::Stdio | RouteTransport::Http { .. } => None,
+        }
+    }
+}
+
+fn server_config(route: &McpRoute, instances: Vec<Instance>) -> ServerConfig {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    ServerConfig {
+        name: route.key.name.to_string(),
+        instances,
+        allow: route.tools.allow.clone(),
+        deny: route.tools.deny.clone(),
+        rename: route.tools.rename.clone(),
+        pin: match route.tools.pin {
+            McpPin::Enforce => PinPolicy::Enforce,
+            McpPin::Warn => PinPolicy::Warn,
+            McpPin::Off => PinPolicy::Off,
+        },
+        calls: CallLimits {
+            timeout: Duration::from_millis(route.calls.timeout_ms),
+            concurrency: usize::try_from(route.calls.concurrency).unwrap_or(usize::MAX),
+            request_bytes: bytes(route.calls.max_request_bytes),
+            result_bytes: bytes(route.calls.max_result_bytes),
+        },
+    }
+}
+
+/// One container that runs; `None` while it has no address that it needs.
+fn instance_of(route: &McpRoute, world: &World, container: &ObservedContainer) -> Option<Instance> {
+    let is_current = world.is_current(container);
+    let transport = if is_current { route.transport.clone() } else { made_transport(route, container) };
+    let endpoint = match transport {
+        RouteTransport::Stdio | RouteTransport::Remote { .. } => Endpoint::Stdio,
+        RouteTransport::Http { port, path } => Endpoint::Http {
+            address: SocketAddr::new(address_of(container)?, port),
+            path,
+            // The name that other containers know it by: servers that look at it can be told that one beforehand.
+            host: format!("{}:{port}", route.key.name),
+            headers: BTreeMap::new(),
+        },
+    };
+    Some(Instance { id: container.id.to_string(), is_current, endpoint })
+}
+
+/// How a container of an older template is spoken to: as it was made, which is not how those that replace it are.
+fn made_transport(route: &McpRoute, container: &ObservedContainer) -> RouteTransport {
+    let Ok(made) = serde_json::from_str::<ContainerSpec>(&container.template) else { return route.transport.clone() };
+    let path = match &route.transport {
+        RouteTransport::Http { path, .. } => path.clone(),
+        RouteTransport::Stdio | RouteTransport::Remote { .. } => "/mcp".to_owned(),
+    };
+    match made.ports.first() {
+        Some(port) if !made.open_stdin => RouteTransport::Http { port: port.port, path },
+        Some(_) | None => RouteTransport::Stdio,
+    }
+}
+
+/// The address in its first network.
+fn address_of(container: &ObservedContainer) -> Option<IpAddr> {
+    if &*container.network_mode == "host" {
+        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    // The mode is the id of the first network, or the name of one of the Engine's own.
+    let is_first = |(name, endpoint): &&(Box<str>, planner::observed::Endpoint)| {
+        endpoint.network_id == *container.network_mode || **name == *container.network_mode
+    };
+    let first = container.endpoints.iter().find(is_first).or_else(|| container.endpoints.first());
+    first.and_then(|(_, endpoint)| endpoint.address)
+}
+
+/// Where a server elsewhere is reached. Only one that is on this host is spoken to without TLS, so no name is looked up.
+fn remote_endpoint(url: &str, headers: &BTreeMap<String, String>) -> Result<Endpoint, String> {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return Err("it is reached by https, which the gateway does not speak yet".to_owned());
+    };
+    let (authority, path) = match rest.find(['/', '?']) {
+        Some(end) if rest[end..].starts_with('/') => (&rest[..end], rest[end..].to_owned()),
+        Some(end) => (&rest[..end], format!("/{}", &rest[end..])),
+        None => (rest, "/".to_owned()),
+    };
+    let address = authority.parse().ok().or_else(|| {
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !authority.ends_with(']') => (host, port.parse().ok()?),
+            Some(_) | None => (authority, 80),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        let is_this_host = name == "localhost" || name.ends_with(".localhost");
+        let ip = if is_this_host { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { host.parse().ok() };
+        Some(SocketAddr::new(ip?, port))
+    });
+    let address = address.ok_or_else(|| format!("`{authority}` is no address of this host"))?;
+    Ok(Endpoint::Http { address, path, host: authority.to_owned(), headers: headers.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use gateway::config::Endpoint;
+
+    use super::remote_endpoint;
+
+    #[test]
+    fn a_server_elsewhere_on_this_host_is_reached_without_looking_up_a_name() {
+        for (url, expected, path) in [
+            ("http://localhost:8080/mcp", "127.0.0.1:8080", "/mcp"),
+            ("http://tools.localhost/mcp?x=1", "127.0.0.1:80", "/mcp?x=1"),
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", "/"),
+            ("http://127.0.0.1/a", "127.0.0.1:80", "/a"),
+            ("http://[::1]:8080/mcp", "[::1]:8080", "/mcp"),
+            ("http://[::1]?x", "[::1]:80", "/?x"),
+        ] {
+            let Endpoint::Http { address, path: found, .. } = remote_endpoint(url, &BTreeMap::new()).unwrap() else {
+                panic!("{url}")
+            };
+            assert_eq!((address.to_string().as_str(), found.as_str()), (expected, path), "{url}");
+        }
+        for url in ["https://mcp.example.com/mcp", "http://mcp.example.com/mcp", "http://localhost:x/"] {
+            assert!(remote_endpoint(url, &BTreeMap::new()).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! From the board and the world to what hubs are given and what is told: no hub, no clock, no file.
+
+use crds_schema::{AnyObject, Kind, ObjectKey, SourceLocation};
+use gateway::config::{Action, Endpoint, Instance, TokenConfig};
+use gateway::hub::InstanceHealth;
+use planner::inventory::ProbeOutcome;
+use planner::plan::Action as Step;
+use planner::world::ReportStatus;
+use planner::{Identity, World, plan};
+use serde_json::{Value, json};
+
+use super::object::McpObjects;
+use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
+use super::server::WantedServer;
+use super::settings::gateway_config;
+use crate::engine::Engine as _;
+use crate::engine::simulated::{ImageConfig, Program, SimulatedEngine};
+use crate::status::{ObjectRecord, ObjectStatus};
+
+const NOW_MS: i64 = 1_700_000_000_000;
+
+/// A world beside a simulated engine, in which containers are made as plans say.
+struct Stage {
+    engine: SimulatedEngine,
+    world: World,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let world = World::new(Identity { instance: "main".parse().unwrap(), key: [7; 32] });
+        Self { engine: SimulatedEngine::default(), world }
+    }
+
+    /// Wants an object and does the first create and start of its plan. Returns the id of the container.
+    async fn run(&mut self, object: &AnyObject, image: &str) -> String {
+        self.engine.store_image(image, ImageConfig::plain(), Program::forever());
+        let detail = self.engine.inspect_image(image).await.unwrap();
+        self.world.set_desired(object);
+        self.world.observe_image(image, detail);
+        let plan = plan(&self.world, &object.key(), NOW_MS);
+        let create = plan
+            .steps
+            .iter()
+            .find_map(|step| if let Step::CreateContainer(create) = &step.action { Some(create) } else { None });
+        let id = self.engine.create_container(create.unwrap()).await.unwrap().id;
+        self.engine.start_container(&id).await.unwrap();
+        self.observe(&id);
+        id
+    }
+
+    fn observe(&mut self, id: &str) {
+        self.world.observe_container(&self.engine.peek(id).unwrap(), NOW_MS);
+    }
+
+    fn server(&self, object: &AnyObject) -> WantedServer {
+        let mut objects = McpObjects::read([&record(object)]);
+        WantedServer::new(objects.servers.remove(0), &self.world)
+    }
+}
+
+fn object(kind: Kind, name: &str, spec: Value) -> AnyObject {
+    let metadata = serde_json::from_value(json!({ "name": name })).unwrap();
+    AnyObject { metadata, spec: kind.spec_from_json(spec).unwrap(), source: SourceLocation::default() }
+}
+
+fn record(object: &AnyObject) -> ObjectRecord {
+    ObjectRecord {
+        key: object.key(),
+        manifest: object.to_json(),
+        source: object.source.clone(),
+        created_ms: NOW_MS,
+        status: ObjectStatus::default(),
+    }
+}
+
+fn time(spec: Value) -> AnyObject {
+    object(Kind::McpServer, "time", spec)
+}
+
+#[tokio::test]
+async fn every_container_that_runs_is_an_instance_and_those_of_an_older_template_are_not_current() {
+    let mut stage = Stage::new();
+    let old = time(json!({ "image": "time:1" }));
+    let first = stage.run(&old, "time:1").await;
+    let instance = |id: &str, is_current| Instance { id: id.to_owned(), is_current, endpoint: Endpoint::Stdio };
+    assert_eq!(stage.server(&old).config.instances, [instance(&first, true)]);
+
+    let new = time(json!({ "image": "time:2" }));
+    let second = stage.run(&new, "time:2").await;
+    let mut expected = [instance(&first, false), instance(&second, true)];
+    expected.sort();
+    let mut found = stage.server(&new).config.instances;
+    found.sort();
+    assert_eq!(found, expected);
+
+    stage.engine.external_docker_kill(&first).unwrap();
+    stage.observe(&first);
+    assert_eq!(stage.server(&new).config.instances, [instance(&second, true)]);
+}
+
+#[tokio::test]
+async fn a_container_is_reached_as_it_was_made_not_as_the_next_one_will_be() {
+    let mut stage = Stage::new();
+    let http = |port: u16| time(json!({ "image": "time:1", "transport": "http", "port": port, "path": "/rpc" }));
+    let first = stage.run(&http(8080), "time:1").await;
+    let endpoint_of = |stage: &Stage, object: &AnyObject, id: &str| {
+        let instances = stage.server(object).config.instances;
+        match instances.into_iter().find(|instance| instance.id == id).unwrap().endpoint {
+            Endpoint::Http { address, path, host, .. } => {
+                assert_eq!(host, format!("time:{}", address.port()));
+                format!("{address}{path}")
+            }
+            Endpoint::Stdio => "stdio".to_owned(),
+        }
+    };
+    let address = stage.engine.peek(&first).unwrap().endpoints["bridge"].address.unwrap();
+    assert_eq!(endpoint_of(&stage, &http(8080), &first), format!("{address}:8080/rpc"));
+    stage.world.set_desired(&http(9090));
+    assert_eq!(endpoint_of(&stage, &http(9090), &first), format!("{address}:8080/rpc"));
+    let stdio = time(json!({ "image": "time:1" }));
+    stage.world.set_desired(&stdio);
+    assert_eq!(endpoint_of(&stage, &stdio, &first), format!("{address}:8080/mcp"));
+}
+
+#[test]
+fn a_server_elsewhere_is_one_instance_or_a_problem() {
+    let stage = Stage::new();
+    let near = stage.server(&time(json!({ "remote": { "url": "http://localhost:8080/mcp" } })));
+    assert_eq!((near.config.instances.len(), near.problem), (1, None));
+    let far = stage.server(&time(json!({ "remote": { "url": "https://mcp.example.com/mcp" } })));
+    assert_eq!(far.config.instances, []);
+    let report = report_server(&far, true, &HealthMap::new()).unwrap();
+    assert_eq!((report.status, report.reason), (ReportStatus::Failed, "Unreachable"));
+    assert!(report.message.contains("https"), "{}", report.message);
+}
+
+#[test]
+fn what_has_no_manifest_or_is_something_else_is_passed_over() {
+    let network = object(Kind::Network, "back", json!({}));
+    let lost = ObjectRecord { manifest: Value::Null, ..record(&time(json!({ "image": "time:1" }))) };
+    let hub = object(Kind::McpGateway, "hub", json!({ "suspend": true }));
+    let objects = McpObjects::read([&record(&network), &lost, &record(&hub)]);
+    assert_eq!(objects.servers, []);
+    let gateway = &objects.gateways[0];
+    assert!(gateway.is_suspended && gateway.settings.key == "McpGateway/hub".parse::<ObjectKey>().unwrap());
+}
+
+#[test]
+fn a_gateway_is_set_as_its_manifest_says() {
+    let hub = object(
+        Kind::McpGateway,
+        "hub",
+        json!({
+            "listen": "127.0.0.1:4000",
+            "naming": "Plain",
+            "rules": [{ "principals": ["a"], "tools": ["get_*"], "action": "Allow" }],
+            "limits": { "sessions": 3, "sessionIdle": "10s", "perSessionConcurrency": 2, "maxRequest": "1MiB" },
+            "audit": { "values": true },
+            "allowedHosts": ["mcp.example.com"],
+        }),
+    );
+    let settings = &McpObjects::read([&record(&hub)]).gateways[0].settings;
+    let token = TokenConfig { principal: "default".into(), roles: Vec::new(), sha256: [1; 32] };
+    let config = gateway_config(settings, vec![token.clone()], "/audit".into());
+    assert_eq!((config.listen.to_string().as_str(), config.tokens), ("127.0.0.1:4000", vec![token]));
+    assert_eq!((config.rules[0].action, config.rules[0].servers.as_slice()), (Action::Allow, &["*".to_owned()][..]));
+    let limits = config.limits;
+    assert_eq!((limits.sessions, limits.session_idle.as_secs(), limits.concurrency), (3, 10, 2));
+    assert_eq!((limits.request_bytes, config.audit.unwrap().has_values), (1 << 20, true));
+    assert_eq!(config.allowed_hosts, ["mcp.example.com"]);
+}
+
+#[test]
+fn an_instance_that_answers_any_hub_answers() {
+    let failed = || InstanceHealth::Failed("no".to_owned());
+    let map = |health: InstanceHealth| HealthMap::from([("1".to_owned(), health)]);
+    let both = |left, right| merge([&map(left), &map(right)]).remove("1").unwrap();
+    assert_eq!(both(failed(), InstanceHealth::Ready), InstanceHealth::Ready);
+    assert_eq!(both(InstanceHealth::Ready, InstanceHealth::Unknown), InstanceHealth::Ready);
+    assert_eq!(both(InstanceHealth::Unknown, failed()), failed());
+    assert_eq!(outcome_of(&failed()), Some(ProbeOutcome::Failed("no".to_owned())));
+    assert_eq!(outcome_of(&InstanceHealth::Unknown), None, "a hub that was begun anew takes nothing back");
+}
+
+#[test]
+fn a_server_that_no_gateway_selects_is_told_of() {
+    let stage = Stage::new();
+    let server = stage.server(&time(json!({ "image": "time:1" })));
+    assert_eq!(report_server(&server, true, &HealthMap::new()), None, "its containers say it all");
+    let report = report_server(&server, false, &HealthMap::new()).unwrap();
+    assert_eq!(report.message, "it answers, but no McpGateway selects it");
+}
+
+#[test]
+fn a_gateway_tells_where_it_serves_and_what_or_why_it_does_not() {
+    let address = "127.0.0.1:3010".parse().unwrap();
+    let report = report_gateway(&GatewayState::Serving(address), None);
+    assert_eq!((report.status, report.message.as_str()), (ReportStatus::Ready, "serving on 127.0.0.1:3010"));
+    let failed = GatewayState::Failed("ListenFailed", "cannot listen on 127.0.0.1:3010: in use".to_owned());
+    let report = report_gateway(&failed, None);
+    assert_eq!((report.status, report.reason), (ReportStatus::Failed, "ListenFailed"));
+    assert_eq!(report_gateway(&GatewayState::Suspended, None).status, ReportStatus::Waiting);
+}

@@ -1,0 +1,7 @@
+//! A whole hub over loopback, with servers of a few lines behind it.
+
+mod audit;
+mod lifecycle;
+mod relay;
+mod sessions;
+mod stage;

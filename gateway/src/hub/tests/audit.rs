@@ -1,0 +1,54 @@
+//! The audit has a record of each request, whatever came of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::BufReader;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::stage::{Stage, nothing_more, server};
+use crate::audit::verify;
+
+#[tokio::test]
+async fn there_is_a_record_of_each_request_and_no_value_of_an_argument() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(Some(directory.path())).await;
+    stage.servers.run("a-1", server(true, &["echo"], nothing_more));
+    stage.want(&[("a", &["a-1"], &[])]);
+    while stage.hub.status().ready == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let client = stage.legacy(json!({})).await;
+    for _ in 0..50 {
+        let secret = json!({"password": "hunter2"});
+        client.call_tool("a__echo", secret.clone()).await.unwrap();
+        stage.modern("tools/call", json!({"name": "a__echo", "arguments": secret})).await.unwrap();
+        stage.modern("tools/call", json!({"name": "a__none", "arguments": {}})).await.unwrap_err();
+        client.call("tools/list", json!({}), |_, _| Value::Null).await.unwrap();
+        stage.modern("server/discover", json!({})).await.unwrap();
+    }
+    let path = directory.path().join("audit.jsonl");
+    // The two that began the session, and five of each round.
+    let expected = 2 + 50 * 5;
+    for _ in 0..500 {
+        if verify(BufReader::new(fs::File::open(&path).unwrap())).is_ok_and(|count| count == expected) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(verify(text.as_bytes()).unwrap(), expected);
+    assert!(!text.contains("hunter2"), "no value is written down");
+    let mut outcomes: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for line in text.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let word = |field: &str| record["record"][field].as_str().unwrap().to_owned();
+        *outcomes.entry((word("method"), word("outcome"))).or_default() += 1;
+        assert!(!text.contains(client.session.id.as_deref().unwrap()), "a session's id is a key");
+    }
+    let count = |method: &str, outcome: &str| outcomes[&(method.to_owned(), outcome.to_owned())];
+    assert_eq!((count("tools/call", "ok"), count("tools/call", "refused")), (100, 50));
+    assert_eq!((count("tools/list", "ok"), count("server/discover", "ok")), (50, 50));
+    assert!(text.contains(r#""arguments":{"password":"string(7)"}"#));
+}

@@ -1,0 +1,326 @@
+//! Servers of a few lines, a hub over them, and a client.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig};
+use crate::connection::own_meta;
+use crate::hub::{Attach, Hub, HubParts};
+use crate::name::Naming;
+use crate::upstream::exchange::{Answer, Exchange, Next, Note, UpstreamError};
+use crate::upstream::http::{Dress, HttpLink, HttpSession, new_client};
+use crate::upstream::stdio::Attached;
+use crate::wire::object::RawObject;
+
+/// What a server says to a message: any number of lines, at once.
+pub(super) type Script = Arc<dyn Fn(&Value, &Out) + Send + Sync>;
+
+/// Where a server's lines go.
+#[derive(Clone)]
+pub(super) struct Out(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl Out {
+    /// Writes a line.
+    pub(super) fn say(&self, line: &Value) {
+        drop(self.0.send(line.to_string()));
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&self, request: &Value, result: &Value) {
+        self.say(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}));
+    }
+
+    /// Answers a request with an error.
+    pub(super) fn fail(&self, request: &Value, code: i64, message: &str) {
+        self.say(&json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}}));
+    }
+}
+
+/// Servers by the ids of their instances. To attach starts one, as long as there is a script.
+#[derive(Clone, Default)]
+pub(super) struct Servers {
+    scripts: Arc<Mutex<BTreeMap<String, Script>>>,
+    running: Arc<Mutex<BTreeMap<String, AbortHandle>>>,
+    /// How often each was attached to.
+    attached: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl std::fmt::Debug for Servers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Servers")
+    }
+}
+
+impl Servers {
+    /// An instance speaks by this script from now on.
+    pub(super) fn run(&self, instance: &str, script: Script) {
+        self.scripts.lock().unwrap().insert(instance.to_owned(), script);
+    }
+
+    /// Ends an instance; it is begun anew when it is attached to.
+    pub(super) fn kill(&self, instance: &str) {
+        if let Some(task) = self.running.lock().unwrap().remove(instance) {
+            task.abort();
+        }
+    }
+
+    /// An instance is not there any more.
+    pub(super) fn remove(&self, instance: &str) {
+        self.scripts.lock().unwrap().remove(instance);
+        self.kill(instance);
+    }
+}
+
+#[async_trait]
+impl Attach for Servers {
+    async fn attach(&self, instance: &str) -> io::Result<Attached> {
+        let script = self.scripts.lock().unwrap().get(instance).cloned();
+        let script = script.ok_or_else(|| io::Error::other("there is no such container"))?;
+        *self.attached.lock().unwrap().entry(instance.to_owned()).or_default() += 1;
+        let (input, its_input) = tokio::io::duplex(1 << 20);
+        let (its_output, output) = tokio::io::duplex(1 << 20);
+        let task = tokio::spawn(follow(script, its_input, its_output)).abort_handle();
+        self.running.lock().unwrap().insert(instance.to_owned(), task);
+        Ok(Attached { input: Box::new(input), output: Box::new(output) })
+    }
+}
+
+async fn follow(script: Script, input: DuplexStream, mut output: DuplexStream) {
+    let (tx, mut lines) = tokio::sync::mpsc::unbounded_channel::<String>();
+    let mut input = BufReader::new(input).lines();
+    loop {
+        tokio::select! {
+            line = input.next_line() => {
+                let Ok(Some(line)) = line else { return };
+                script(&serde_json::from_str(&line).unwrap(), &Out(tx.clone()));
+            }
+            Some(line) = lines.recv() => {
+                if output.write_all(format!("{line}\n").as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A server of one era with these tools; a call of `echo` gives its arguments back, any other tool is `more`'s.
+pub(super) fn server(is_modern: bool, tools: &[&str], more: impl Fn(&Value, &Out) + Send + Sync + 'static) -> Script {
+    let tools: Vec<Value> = tools
+        .iter()
+        .map(|name| json!({"name": name, "x-vendor": {"kept": [1, 2.50]}, "inputSchema": {"type": "object"}}))
+        .collect();
+    Arc::new(move |message, out| {
+        let cache = json!({"resultType": "complete", "ttlMs": 0, "cacheScope": "private"});
+        let with_cache = |mut result: Value| {
+            if is_modern {
+                for (key, value) in cache.as_object().unwrap() {
+                    result[key] = value.clone();
+                }
+            }
+            result
+        };
+        let capabilities = json!({"tools": {"listChanged": true}});
+        match message["method"].as_str().unwrap_or_default() {
+            "server/discover" if is_modern => {
+                out.answer(message, &with_cache(json!({"supportedVersions": ["2026-07-28"], "capabilities": capabilities})));
+            }
+            "initialize" if !is_modern => out.answer(
+                message,
+                &json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": {"name": "s", "version": "1"}}),
+            ),
+            "tools/list" => out.answer(message, &with_cache(json!({"tools": tools}))),
+            "ping" => out.answer(message, &json!({})),
+            "tools/call" if message["params"]["name"] == "echo" => {
+                let text = message["params"]["arguments"].to_string();
+                let mut result = json!({"content": [{"type": "text", "text": text}], "vendor": {"kept": true}});
+                if is_modern {
+                    result["resultType"] = "complete".into();
+                }
+                out.answer(message, &result);
+            }
+            "tools/call" => more(message, out),
+            method if method.starts_with("notifications/") => more(message, out),
+            _ => out.fail(message, -32601, "Method not found"),
+        }
+    })
+}
+
+/// Nothing more than the standard tools.
+pub(super) fn nothing_more(message: &Value, out: &Out) {
+    if message.get("id").is_some() {
+        out.fail(message, -32602, "unknown tool");
+    }
+}
+
+/// A hub on a port of the loopback.
+pub(super) struct Stage {
+    pub(super) hub: Arc<Hub>,
+    pub(super) servers: Servers,
+    pub(super) address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl Stage {
+    /// Begins without servers. `directory` keeps lists and the audit.
+    pub(super) async fn begin(directory: Option<&Path>) -> Self {
+        Self::begin_with(directory, Servers::default()).await
+    }
+
+    /// Begins with servers that may have been there before.
+    pub(super) async fn begin_with(directory: Option<&Path>, servers: Servers) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = GatewayConfig {
+            listen: address,
+            naming: Naming::Prefixed,
+            tokens: vec![],
+            rules: vec![],
+            allowed_hosts: vec![],
+            allowed_origins: vec![],
+            limits: Limits::default(),
+            audit: directory.map(|path| AuditConfig { path: path.join("audit.jsonl"), has_values: false }),
+        };
+        let state_dir = directory.map(|path| path.join("state"));
+        let attach = Arc::new(servers.clone());
+        let hub = Hub::open(HubParts { config, attach, state_dir }).unwrap();
+        let mut tasks = JoinSet::new();
+        let serving = Arc::clone(&hub);
+        tasks.spawn(async move { serving.serve(listener, std::future::pending()).await });
+        Self { hub, servers, address, _tasks: tasks }
+    }
+
+    /// Has these servers, each as its current instances and its old ones: `name`, ids, ids.
+    pub(super) fn want(&self, servers: &[(&str, &[&str], &[&str])]) {
+        self.hub.set_servers(configs(servers, PinPolicy::Off));
+    }
+
+    /// Has one server whose definitions are pinned.
+    pub(super) fn want_pinned(&self, name: &str, current: &[&str], pin: PinPolicy) {
+        self.hub.set_servers(configs(&[(name, current, &[])], pin));
+    }
+
+    /// Waits until these tools are listed.
+    pub(super) async fn until_listed(&self, names: &[&str]) {
+        let mut last = Vec::new();
+        for _ in 0..1_000 {
+            last = self.tools().await;
+            if last == names {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{last:?} instead of {names:?}; {:?}", self.hub.health().borrow());
+    }
+
+    /// The names of the tools that a modern client is told.
+    pub(super) async fn tools(&self) -> Vec<String> {
+        let result = self.modern("tools/list", json!({})).await.unwrap();
+        result["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(super) fn link(&self) -> HttpLink {
+        let host = self.address.to_string();
+        HttpLink::new(new_client(), self.address, "/mcp", &host, &BTreeMap::new(), 16 << 20).unwrap()
+    }
+
+    /// What a modern client is answered.
+    pub(super) async fn modern(&self, method: &str, params: Value) -> Result<Value, Value> {
+        read(self.modern_exchange(method, params).await.answer().await)
+    }
+
+    /// A modern client's request under way.
+    pub(super) async fn modern_exchange(&self, method: &str, mut params: Value) -> Exchange {
+        params["_meta"] = serde_json::from_str(&own_meta()).unwrap();
+        let name = params["name"].as_str().or_else(|| params["uri"].as_str()).map(str::to_owned);
+        let text = params.to_string();
+        let dress = Dress::Modern { name: name.as_deref(), params: &[] };
+        self.link().call(dress, method, RawObject::parse(&text).unwrap(), false).await
+    }
+
+    /// A legacy client with a session.
+    pub(super) async fn legacy(&self, capabilities: Value) -> LegacyClient {
+        let link = self.link();
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "c", "version": "1"}});
+        let text = params.to_string();
+        let (answer, id) = link.initialize(RawObject::parse(&text).unwrap()).await.unwrap();
+        let result = read(Ok(answer)).unwrap();
+        let version = result["protocolVersion"].as_str().unwrap().to_owned();
+        let session = HttpSession { id: Some(id.unwrap()), version };
+        link.notify(Dress::Session(&session), "notifications/initialized", None).await.unwrap();
+        LegacyClient { link, session }
+    }
+}
+
+/// Servers, each as its current instances and its old ones.
+fn configs(servers: &[(&str, &[&str], &[&str])], pin: PinPolicy) -> Vec<ServerConfig> {
+    let instance = |id: &&str, is_current| Instance { id: (*id).to_owned(), is_current, endpoint: Endpoint::Stdio };
+    let config = |(name, current, old): &(&str, &[&str], &[&str])| ServerConfig {
+        name: (*name).to_owned(),
+        instances: current
+            .iter()
+            .map(|id| instance(id, true))
+            .chain(old.iter().map(|id| instance(id, false)))
+            .collect(),
+        allow: vec![],
+        deny: vec![],
+        rename: BTreeMap::new(),
+        pin,
+        calls: CallLimits { timeout: Duration::from_secs(5), result_bytes: 1 << 20, ..CallLimits::default() },
+    };
+    servers.iter().map(config).collect()
+}
+
+/// A client of a version with sessions.
+pub(super) struct LegacyClient {
+    pub(super) link: HttpLink,
+    pub(super) session: HttpSession,
+}
+
+impl LegacyClient {
+    /// What it is answered. What the server asks of it on the way is answered by `reply`.
+    pub(super) async fn call(
+        &self,
+        method: &str,
+        params: Value,
+        reply: impl Fn(&str, &Value) -> Value,
+    ) -> Result<Value, Value> {
+        let text = params.to_string();
+        let dress = Dress::Session(&self.session);
+        let exchange = self.link.call(dress, method, RawObject::parse(&text).unwrap(), false).await;
+        let Exchange::Open(mut open) = exchange else { return read(exchange.answer().await) };
+        loop {
+            match open.next().await {
+                Next::Answer(answer) => return read(answer),
+                Next::Note(Note::Request { id, method, params }) => {
+                    let params = serde_json::from_str(&params.unwrap_or_default()).unwrap_or_default();
+                    let result = reply(&method, &params).to_string();
+                    let text = crate::wire::reply::result_reply(&id, &result);
+                    self.link.respond(&self.session, text).await.unwrap();
+                }
+                Next::Note(Note::Notification { .. }) => {}
+            }
+        }
+    }
+
+    /// What it is answered to a call of a tool.
+    pub(super) async fn call_tool(&self, name: &str, arguments: Value) -> Result<Value, Value> {
+        self.call("tools/call", json!({"name": name, "arguments": arguments}), |_, _| Value::Null).await
+    }
+}
+
+fn read(answer: Result<Answer, UpstreamError>) -> Result<Value, Value> {
+    match answer.unwrap() {
+        Answer::Result(result) => Ok(serde_json::from_str(&result).unwrap()),
+        Answer::Error(error) => Err(serde_json::from_str(&error).unwrap()),
+    }
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Runs the MCP conformance suite against the fixture alone, and against the same fixture behind the hub, over HTTP and over standard
+# streams, with both frozen sets of requirements. No check that passes alone may be lost behind the hub.
+#
+# Prints a line for each run and one for each check that was lost; the last line is "conformance: N runs, N checks lost". Ends with 1 if
+# any was lost that is not known, 3 where the suite cannot be had.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Of a server that several sessions share over standard streams: what it logs could be anybody's, and goes to nobody.
+readonly KNOWN=("stdio 2025-11-25 tools-call-with-logging/tools-call-with-logging")
+
+main() {
+    cargo build --quiet --package mcp-fixture --bin mcp-fixture
+    cargo build --quiet --package gateway --example hub
+    folder=$(mktemp --directory)
+    trap stop EXIT
+    local set lost=0 runs=0 transport check
+    fixture=target/debug/mcp-fixture
+    "$fixture" http --listen 127.0.0.1:0 --era both >"$folder/fixture" 2>/dev/null &
+    pids+=($!)
+    local alone
+    alone=$(first_line "$folder/fixture")
+    for transport in http stdio; do
+        local server=$alone
+        [ "$transport" = http ] || server="stdio:$fixture,stdio,--era,both"
+        target/debug/examples/hub 127.0.0.1:0 "fixture=$server" >"$folder/$transport" 2>/dev/null &
+        pids+=($!)
+    done
+    for set in 2026-07-28 2025-11-25; do
+        run "alone" "${alone/127.0.0.1/localhost}" "$set" "$folder/alone-$set.json"
+        for transport in http stdio; do
+            local hub
+            hub=$(first_line "$folder/$transport")
+            run "behind the hub over $transport" "${hub/127.0.0.1/localhost}/fixture" "$set" "$folder/$transport-$set.json"
+            runs=$((runs + 1))
+            while read -r check; do
+                if printf '%s\n' "${KNOWN[@]}" | grep --quiet --line-regexp --fixed-strings "$transport $set $check"; then
+                    echo "  known to be lost over $transport with $set: $check"
+                else
+                    echo "  LOST over $transport with $set: $check"
+                    lost=$((lost + 1))
+                fi
+            done < <(lost_checks "$folder/alone-$set.json" "$folder/$transport-$set.json")
+        done
+    done
+    echo "conformance: $runs runs, $lost checks lost"
+    [ "$lost" -eq 0 ]
+}
+
+pids=()
+
+stop() {
+    kill "${pids[@]}" 2>/dev/null || true
+    rm -rf "$folder"
+}
+
+# The first line of a file that is being written, within ten seconds.
+first_line() {
+    local attempt line
+    for attempt in $(seq 100); do
+        line=$(head --lines=1 "$1" 2>/dev/null || true)
+        [ -z "$line" ] || break
+        sleep 0.1
+    done
+    [ -n "$line" ] || { echo "nothing listens: $1 after $attempt looks" >&2; return 1; }
+    echo "$line"
+}
+
+# Runs the suite; what fails is told by the comparison, what cannot be run ends all of this.
+run() {
+    local what=$1 url=$2 set=$3 results=$4 code=0
+    scripts/conformance.sh "$url" "$set" "$results" >"$folder/log" || code=$?
+    [ "$code" -le 1 ] || exit "$code"
+    echo "$(tail --lines=1 "$folder/log") ($what)"
+}
+
+# The scored checks that passed alone and neither passed nor only inform behind the hub, as SCENARIO/CHECK.
+lost_checks() {
+    # shellcheck disable=SC2016 # The program is JavaScript.
+    target/conformance/node_modules/node/bin/node --input-type=module -e '
+        import { readFileSync } from "node:fs";
+        const [alone, behind] = process.argv.slice(1).map((file) => JSON.parse(readFileSync(file, "utf8")).checks);
+        const key = (check) => `${check.scenario}/${check.id}`;
+        const kept = new Set(behind.filter((c) => ["SUCCESS", "INFO"].includes(c.status)).map(key));
+        const failed = new Set(behind.filter((c) => c.status === "FAILURE").map(key));
+        const lost = alone.filter((c) => c.scored && c.status === "SUCCESS" && (!kept.has(key(c)) || failed.has(key(c))));
+        for (const check of new Set(lost.map(key))) console.log(check);
+    ' "$1" "$2"
+}
+
+main
