@@ -136,7 +136,7 @@ fn a_wrong_argument_ends_with_2_and_a_suggestion() {
         &expect![""],
         &expect![[r"
         error: no kind `pods`
-        hint: the kinds are networks, volumes, deployments
+        hint: the kinds are networks, volumes, deployments, mcpservers, mcpgateways
     "]],
     );
     check(
@@ -235,6 +235,7 @@ fn completion_is_written_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = evenkeel(&["completion", shell], &[]);
         assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("describe"), "{shell}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("token-file"), "{shell}");
     }
 }
 
