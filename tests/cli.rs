@@ -60,6 +60,8 @@ fn help_lists_every_command_and_every_exit_code() {
           schema      Print the JSON Schema of a kind, or of every manifest
           doctor      Check the configuration, the engine and the host
           prune       Show what prune holds back, or let it go on
+          mcp         Use an MCP gateway: what its servers offer, calls, and a bridge for clients
+          audit       Look after the audits of MCP gateways
           config      Show the configuration
           completion  Print a shell's completion script
           version     Print the version
@@ -134,7 +136,7 @@ fn a_wrong_argument_ends_with_2_and_a_suggestion() {
         &expect![""],
         &expect![[r"
         error: no kind `pods`
-        hint: the kinds are networks, volumes, deployments
+        hint: the kinds are networks, volumes, deployments, mcpservers, mcpgateways
     "]],
     );
     check(
@@ -233,6 +235,7 @@ fn completion_is_written_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = evenkeel(&["completion", shell], &[]);
         assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("describe"), "{shell}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("token-file"), "{shell}");
     }
 }
 

@@ -8,6 +8,8 @@ mod support;
 
 // The command line, without an Engine.
 mod cli;
+// The command line of MCP, and a gateway in this process.
+mod cli_mcp;
 // The store, across the death of its process.
 mod store;
 // The real and the simulated Engine, step by step.

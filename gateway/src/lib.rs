@@ -25,6 +25,10 @@ pub mod upstream;
 pub mod edge;
 pub mod session;
 
+// Clients that speak to a gateway by standard input and output.
+pub mod address;
+pub mod bridge;
+
 // Both.
 pub mod audit;
 pub mod hub;

@@ -10,8 +10,8 @@ use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
 use super::{
-    completion, config_show, demo, describe, diagnostics, doctor, events, explain, get, plan, prune, run, schema,
-    validate,
+    audit, completion, config_show, demo, describe, diagnostics, doctor, events, explain, get, mcp, plan, prune, run,
+    schema, validate,
 };
 
 /// Keeps a Docker host as its manifests say.
@@ -48,6 +48,12 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show what prune holds back, or let it go on
     Prune(prune::PruneArgs),
+    /// Use an MCP gateway: what its servers offer, calls, and a bridge for clients
+    #[command(subcommand)]
+    Mcp(mcp::McpCommand),
+    /// Look after the audits of MCP gateways
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -112,6 +118,9 @@ fn run_command(cli: &Cli, console: &mut Console) -> Result<ExitStatus, CliError>
         Command::Schema(args) => schema::run(args, console),
         Command::Doctor(args) => block_on(doctor::run(args, global, console)),
         Command::Prune(args) => block_on(prune::run(args, global, console)),
+        Command::Mcp(mcp::McpCommand::Bridge(args)) => mcp::run_bridge(args, global),
+        Command::Mcp(command) => block_on(mcp::run(command, global, console)),
+        Command::Audit(command) => audit::run(command, console),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(args, global, console),
         Command::Completion(args) => completion::run(args, console),
         Command::Demo(args) => demo::run(args, global, console),

@@ -42,6 +42,11 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
+    /// These flags without `--server`, for a command that means something else by it and asks no controller.
+    pub(super) fn without_server(&self) -> Self {
+        Self { server: None, ..self.clone() }
+    }
+
     /// The configuration with these flags and those of a command over it.
     ///
     /// # Errors

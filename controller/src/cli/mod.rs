@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is talk. Exit codes: 0 ok, 1 differences or not ready, 2 usage or failure.
 
+mod audit;
 pub mod client;
 pub mod command;
 mod completion;
@@ -17,6 +18,7 @@ mod events;
 mod explain;
 mod get;
 pub mod global;
+mod mcp;
 pub mod offline;
 pub mod output;
 mod plan;

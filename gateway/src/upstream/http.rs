@@ -25,7 +25,7 @@ use crate::wire::reply::{notification, request};
 use crate::wire::sse::SseReader;
 
 /// How much of an answer that is no JSON-RPC is told.
-const REFUSAL_LIMIT: usize = 300;
+pub(crate) const REFUSAL_LIMIT: usize = 300;
 /// How many idle connections are kept to one server.
 const IDLE_CONNECTIONS: usize = 128;
 
@@ -266,7 +266,7 @@ impl HttpLink {
     }
 }
 
-fn is_stream(response: &Response<Incoming>) -> bool {
+pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
 }
@@ -277,7 +277,7 @@ fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
 }
 
 /// The whole of a body of at most `limit` bytes.
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, UpstreamError> {
+pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, UpstreamError> {
     let mut first: Option<Bytes> = None;
     let mut whole: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {

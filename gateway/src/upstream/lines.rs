@@ -45,11 +45,30 @@ pub async fn read_line<R: AsyncBufRead + Unpin>(reader: &mut R, limit: usize) ->
     }
 }
 
+/// Reads on to the end of a line that was too long. Not cancel-safe.
+///
+/// # Errors
+/// When the stream cannot be read.
+pub async fn skip_line<R: AsyncBufRead + Unpin>(reader: &mut R) -> io::Result<()> {
+    loop {
+        let piece = reader.fill_buf().await?;
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        let consumed = end.map_or(piece.len(), |end| end + 1);
+        if consumed == 0 {
+            return Ok(());
+        }
+        reader.consume(consumed);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::BufReader;
 
-    use super::{Line, read_line};
+    use super::{Line, read_line, skip_line};
 
     #[tokio::test]
     async fn lines_are_read_up_to_their_limit() {
@@ -59,6 +78,10 @@ mod tests {
         assert_eq!(next().await, Line::Text(String::new()));
         assert_eq!(next().await, Line::Garbage);
         assert_eq!(next().await, Line::TooLong);
+        let mut long = BufReader::with_capacity(3, &b"0123456789\nnext\n"[..]);
+        assert_eq!(read_line(&mut long, 9).await.unwrap(), Line::TooLong);
+        skip_line(&mut long).await.unwrap();
+        assert_eq!(read_line(&mut long, 9).await.unwrap(), Line::Text("next".to_owned()));
         let mut torn = BufReader::new(&b"half a li"[..]);
         assert_eq!(read_line(&mut torn, 100).await.unwrap(), Line::End);
     }

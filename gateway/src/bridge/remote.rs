@@ -1,0 +1,168 @@
+//! The gateway by HTTP: raw messages there, raw messages back.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
+
+use crate::address::McpAddress;
+use crate::upstream::exchange::UpstreamError;
+use crate::upstream::http::{HttpClient, HttpSession, collect, is_stream, new_client};
+use crate::upstream::stdio::LINE_LIMIT;
+use crate::wire::sse::{SseReader, one_line};
+
+/// The largest answer: a server may write [`LINE_LIMIT`], and the gateway puts its envelope around it.
+const ANSWER_LIMIT: usize = LINE_LIMIT + (1 << 20);
+
+/// Headers of one message, by name.
+pub(super) type Headers = Vec<(String, String)>;
+
+/// The way to the gateway.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    client: HttpClient,
+    uri: Uri,
+    authorization: Option<HeaderValue>,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RemoteError {
+    /// The message never got there: it may be sent again.
+    Unreachable(String),
+    /// It may have got there.
+    Broken(String),
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) status: StatusCode,
+    /// The session that it begins.
+    pub(super) session_id: Option<String>,
+    pub(super) content: Content,
+}
+
+/// The body of what came back.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// All of it, on one line.
+    Whole(String),
+    /// Messages that come one by one.
+    Stream(MessageStream),
+}
+
+/// Messages that come one by one.
+#[derive(Debug)]
+pub(super) struct MessageStream {
+    body: Incoming,
+    reader: SseReader,
+    ready: VecDeque<String>,
+}
+
+impl Remote {
+    /// The way to an address; `None` when the token cannot stand in a header.
+    pub(super) fn new(address: &McpAddress, token: Option<&str>) -> Option<Self> {
+        let authorization = match token {
+            Some(token) => {
+                let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            None => None,
+        };
+        Some(Self { client: new_client(), uri: address.uri().clone(), authorization })
+    }
+
+    /// Sends a message.
+    pub(super) async fn post(&self, headers: &Headers, line: &str) -> Result<Arrived, RemoteError> {
+        self.send(Method::POST, headers, Bytes::copy_from_slice(line.as_bytes())).await
+    }
+
+    /// Opens the stream of what belongs to no request.
+    pub(super) async fn listen(&self, session: &HttpSession) -> Result<Arrived, RemoteError> {
+        self.send(Method::GET, &session_headers(session), Bytes::new()).await
+    }
+
+    /// Ends a session; one that is not known any more has nothing to end.
+    pub(super) async fn end(&self, session: &HttpSession) {
+        drop(self.send(Method::DELETE, &session_headers(session), Bytes::new()).await);
+    }
+
+    async fn send(&self, method: Method, headers: &Headers, body: Bytes) -> Result<Arrived, RemoteError> {
+        let mut map = HeaderMap::new();
+        if method == Method::POST {
+            map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        } else {
+            map.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        }
+        if let Some(authorization) = &self.authorization {
+            map.insert(AUTHORIZATION, authorization.clone());
+        }
+        for (name, value) in headers {
+            let pair = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(value).ok());
+            let fault = || RemoteError::Broken(format!("the header `{name}` cannot be sent"));
+            let (name, value) = pair.ok_or_else(fault)?;
+            map.insert(name, value);
+        }
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = map;
+        let response = self.client.request(request).await.map_err(|error| {
+            let text = cause_of(&error);
+            if error.is_connect() { RemoteError::Unreachable(text) } else { RemoteError::Broken(text) }
+        })?;
+        let status = response.status();
+        let session_id = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        if status.is_success() && is_stream(&response) {
+            let reader = SseReader::new(ANSWER_LIMIT);
+            let stream = MessageStream { body: response.into_body(), reader, ready: VecDeque::new() };
+            return Ok(Arrived { status, session_id, content: Content::Stream(stream) });
+        }
+        let body = collect(response.into_body(), ANSWER_LIMIT).await;
+        let body = body.map_err(|error: UpstreamError| RemoteError::Broken(error.to_string()))?;
+        let text = String::from_utf8_lossy(&body);
+        Ok(Arrived { status, session_id, content: Content::Whole(one_line(text.trim()).into_owned()) })
+    }
+}
+
+impl MessageStream {
+    /// The next message, on one line; `None` when the stream has ended. Not cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Option<String>, RemoteError> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(Some(message));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let frame = frame.map_err(|error| RemoteError::Broken(format!("the stream broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let events = self.reader.push(&data).map_err(|error| RemoteError::Broken(error.to_string()))?;
+            let texts = events.into_iter().map(|event| one_line(event.data.trim()).into_owned());
+            // An event without data only says where to go on from.
+            self.ready.extend(texts.filter(|text| !text.is_empty()));
+        }
+    }
+}
+
+/// The headers of a message within a session.
+pub(super) fn session_headers(session: &HttpSession) -> Headers {
+    let mut headers = vec![("mcp-protocol-version".to_owned(), session.version.clone())];
+    if let Some(id) = &session.id {
+        headers.push(("mcp-session-id".to_owned(), id.clone()));
+    }
+    headers
+}
+
+/// What is at the bottom of an error.
+fn cause_of(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,315 @@
+//! `evenkeel mcp` and `evenkeel audit` from outside, against a gateway in this process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use expect_test::{Expect, expect};
+use gateway::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig};
+use gateway::hub::{Attach, Hub, HubParts};
+use gateway::name::Naming;
+use gateway::upstream::stdio::Attached;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+
+fn command(arguments: &[&str], variables: &[(&str, &str)], directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("EVENKEEL_DATA_DIR", directory.join("data"))
+        .env("XDG_CACHE_HOME", directory.join("cache"))
+        .envs(variables.iter().copied())
+        .current_dir(directory);
+    command
+}
+
+fn evenkeel(arguments: &[&str], variables: &[(&str, &str)], directory: &Path) -> Output {
+    command(arguments, variables, directory).stdin(Stdio::null()).output().expect("the program starts")
+}
+
+fn check(arguments: &[&str], expected_code: i32, stdout: &Expect, stderr: &Expect) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let output = evenkeel(arguments, &[], directory.path());
+    stdout.assert_eq(&String::from_utf8_lossy(&output.stdout));
+    stderr.assert_eq(&String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(expected_code), "{arguments:?}");
+}
+
+#[test]
+fn wrong_arguments_of_mcp_end_with_2_and_a_hint() {
+    let nothing = expect![""];
+    check(
+        &["mcp", "tools", "--gateway", "https://hub"],
+        2,
+        &nothing,
+        &expect![[r"
+            error: `https://hub` (from --gateway) is not a `http://` URL, which is all that a gateway speaks
+            hint: such as `http://127.0.0.1:3010/mcp`
+        "]],
+    );
+    check(
+        &["mcp", "call", "t", "--json", "[1]"],
+        2,
+        &nothing,
+        &expect![[r#"
+            error: `--json` is no JSON object
+            hint: write `{"KEY": VALUE, …}`
+        "#]],
+    );
+    check(
+        &["mcp", "call", "t", "word"],
+        2,
+        &nothing,
+        &expect![[r"
+            error: invalid value 'word' for '[KEY=VALUE]...': expected `KEY=VALUE`
+
+            For more information, try '--help'.
+        "]],
+    );
+    check(
+        &["mcp", "bridge", "--server", "No Such"],
+        2,
+        &nothing,
+        &expect![[r"
+            error: `No Such` is not a server's name: use 1 to 63 of `a-z`, `0-9` and `-`
+            hint: `evenkeel mcp ls` shows the servers
+        "]],
+    );
+    check(
+        &["mcp", "ls", "--gateway", "http://127.0.0.1:1", "--token-file", "absent"],
+        2,
+        &nothing,
+        &expect![[r"
+            error: cannot read the token `absent`: No such file or directory (os error 2)
+            hint: `--token-file` or EVENKEEL_MCP_TOKEN_FILE says where it is
+        "]],
+    );
+    check(
+        &["mcp", "ls", "--gateway", "http://127.0.0.1:1"],
+        2,
+        &nothing,
+        &expect![[r"
+            error: cannot reach the gateway at http://127.0.0.1:1/mcp: Connection refused (os error 111)
+            hint: is `evenkeel run` running, with an McpGateway? `--gateway` or EVENKEEL_MCP_URL says where
+        "]],
+    );
+}
+
+#[test]
+fn an_audit_that_cannot_be_read_is_no_broken_one() {
+    check(
+        &["audit", "verify", "absent.jsonl"],
+        2,
+        &expect![""],
+        &expect![[r"
+            error: cannot read the audit `absent.jsonl`: No such file or directory (os error 2)
+        "]],
+    );
+}
+
+/// A server of three tools.
+#[derive(Debug)]
+struct Tools;
+
+#[async_trait]
+impl Attach for Tools {
+    async fn attach(&self, _: &str) -> std::io::Result<Attached> {
+        let (input, server_input) = tokio::io::duplex(1 << 16);
+        let (mut server_output, output) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut lines = tokio::io::BufReader::new(server_input).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let asked: Value = serde_json::from_str(&line).expect("JSON");
+                if asked["id"].is_null() {
+                    continue;
+                }
+                let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": answer(&asked) });
+                if server_output.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Attached { input: Box::new(input), output: Box::new(output) })
+    }
+}
+
+fn answer(asked: &Value) -> Value {
+    let schema = json!({ "type": "object", "properties": { "id": { "type": "string" }, "n": { "type": "integer" } } });
+    let tool =
+        |name: &str, description: &str| json!({ "name": name, "description": description, "inputSchema": schema });
+    match asked["method"].as_str().unwrap_or_default() {
+        "server/discover" => json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
+            "cacheScope": "private", "capabilities": { "tools": {} }, "instructions": "Be kind." }),
+        "tools/list" => json!({ "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": [
+            tool("echo", "Says it\u{200b} again."), tool("fail", "Fails.\nAlways.")] }),
+        _ => {
+            let params = &asked["params"];
+            let text = params["arguments"].to_string();
+            let is_error = params["name"] == "fail";
+            json!({ "resultType": "complete", "content": [{ "type": "text", "text": text }], "isError": is_error })
+        }
+    }
+}
+
+async fn start_gateway(audit: &Path) -> (String, Arc<Hub>) {
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let config = GatewayConfig {
+        listen,
+        naming: Naming::Prefixed,
+        tokens: vec![],
+        rules: vec![],
+        allowed_hosts: vec![],
+        allowed_origins: vec![],
+        limits: Limits::default(),
+        audit: Some(AuditConfig { path: audit.to_owned(), has_values: false }),
+    };
+    let hub = Hub::open(HubParts { config, attach: Arc::new(Tools), state_dir: None }).expect("a hub");
+    hub.set_servers(vec![ServerConfig {
+        name: "words".to_owned(),
+        instances: vec![Instance { id: "one".to_owned(), is_current: true, endpoint: Endpoint::Stdio }],
+        allow: vec![],
+        deny: vec![],
+        rename: BTreeMap::new(),
+        pin: PinPolicy::Off,
+        calls: CallLimits::default(),
+    }]);
+    while hub.status().tools == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let listener = tokio::net::TcpListener::bind(listen).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let serving = Arc::clone(&hub);
+    tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
+    (format!("http://{address}/mcp"), hub)
+}
+
+/// Runs the program against a gateway; its exit code, stdout and stderr.
+async fn ask(url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+    let url = url.to_owned();
+    let run = move || {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        evenkeel(&arguments, &[("EVENKEEL_MCP_URL", &url)], directory.path())
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("the program ran");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateways_tools_are_shown_called_and_audited() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let audit = directory.path().join("audit.jsonl");
+    let (url, _hub) = start_gateway(&audit).await;
+    let (code, stdout, stderr) = ask(&url, &["mcp", "ls", "-o", "wide"]).await;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(
+        stdout,
+        "SERVER   TOOLS   PROMPTS   RESOURCES   INSTRUCTIONS\nwords    2       0         0           Be kind.\n"
+    );
+    let table = "NAME          DESCRIPTION\nwords__echo   Says it\\u{200b} again.\nwords__fail   Fails.\n";
+    assert_eq!(ask(&url, &["mcp", "tools"]).await.1, table);
+    assert_eq!(ask(&url, &["mcp", "tools", "words"]).await.1, table);
+    assert_eq!(ask(&url, &["mcp", "prompts"]).await, (Some(0), String::new(), "no prompts\n".to_owned()));
+    let (_, stdout, _) = ask(&url, &["mcp", "tools", "-o", "json"]).await;
+    let items: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert!(items[0]["description"] == "Says it\u{200b} again." && stdout.contains("\\u200b"), "{stdout}");
+    let (code, _, stderr) = ask(&url, &["mcp", "tools", "none"]).await;
+    assert!(code == Some(2) && stderr.contains("`evenkeel mcp ls` shows the servers"), "{stderr}");
+
+    let (code, stdout, _) = ask(&url, &["mcp", "call", "words__echo", "id=7", "n=7", "free=a b"]).await;
+    assert_eq!((code, stdout.as_str()), (Some(0), "{\"free\":\"a b\",\"id\":\"7\",\"n\":7}\n"));
+    let (code, stdout, _) = ask(&url, &["mcp", "call", "words__echo", "--json", "{\"z\":1}", "-o", "json"]).await;
+    let result: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!((code, &result["content"][0]["text"]), (Some(0), &json!("{\"z\":1}")));
+    let (code, stdout, stderr) = ask(&url, &["mcp", "call", "words__fail"]).await;
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(1), "{}\n", "the tool says that it failed\n"));
+    let (code, _, stderr) = ask(&url, &["mcp", "call", "echo"]).await;
+    assert_eq!((code, stderr.as_str()), (Some(2), "error: no tool `echo`\nhint: did you mean `words__echo`?\n"));
+    let (code, stdout, _) = ask(&url, &["mcp", "inspect", "words__echo"]).await;
+    assert!(code == Some(0) && stdout.contains("  Says it\\u{200b} again.\nInput schema:\n  {\n"), "{stdout}");
+
+    let file = audit.to_str().expect("a text path");
+    let (code, stdout, _) = ask(&url, &["audit", "verify", file]).await;
+    assert!(code == Some(0) && stdout.ends_with(" records, the chain is whole\n"), "{stdout}");
+    let records = fs::read_to_string(&audit).expect("the audit");
+    let edited = directory.path().join("edited.jsonl");
+    fs::write(&edited, records.replacen("\"seq\":2,", "\"seq\":9,", 1)).expect("a file");
+    let (code, stdout, _) = ask(&url, &["audit", "verify", file, edited.to_str().expect("a text path")]).await;
+    assert_eq!(code, Some(1));
+    assert!(stdout.contains("edited.jsonl: line 2 does not fit the chain"), "{stdout}");
+}
+
+/// A bridge as a client starts it.
+struct Bridge {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Bridge {
+    fn start(url: &str, more: &[&str], directory: &Path) -> Self {
+        let mut command = command(&[&["mcp", "bridge", "--gateway", url], more].concat(), &[], directory);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the program starts");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { input: child.stdin.take(), output, child }
+    }
+
+    fn ask(&mut self, message: &Value) -> Value {
+        writeln!(self.input.as_mut().expect("it is open"), "{message}").expect("it reads");
+        self.next()
+    }
+
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it writes");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    fn end(mut self) -> Option<i32> {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(20) {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.child.kill().expect("it can be killed");
+        panic!("it did not end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_relays_and_ends_when_its_client_does() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (url, hub) = start_gateway(&directory.path().join("audit.jsonl")).await;
+    let work = move || {
+        let mut bridge = Bridge::start(&url, &["--server", "words"], directory.path());
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t" } });
+        let begun = bridge.ask(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }));
+        assert_eq!(begun["result"]["serverInfo"]["name"], "evenkeel", "{begun}");
+        let list = bridge.ask(&json!({ "jsonrpc": "2.0", "id": "l", "method": "tools/list" }));
+        assert_eq!(list["result"]["tools"][0]["name"], "echo", "one server alone has its own names");
+        drop(bridge.input.take());
+        assert_eq!(bridge.end(), Some(0));
+
+        // What was answered is kept for the next one, which ends with a signal.
+        let kept = fs::read_dir(directory.path().join("cache/evenkeel")).expect("a cache").count();
+        assert_eq!(kept, 1);
+        let mut bridge = Bridge::start(&url, &[], directory.path());
+        bridge.ask(&json!({ "jsonrpc": "2.0", "id": 0, "method": "ping" }));
+        let killed = Command::new("kill").args(["-TERM", &bridge.child.id().to_string()]).status();
+        assert!(killed.expect("a signal").success());
+        assert_eq!(bridge.end(), Some(0));
+    };
+    tokio::task::spawn_blocking(work).await.expect("it went well");
+    assert_eq!(hub.sessions.len(), 0);
+}
