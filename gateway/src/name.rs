@@ -121,7 +121,16 @@ mod tests {
         {
             assert!(glob_fits(glob, name), "{glob} {name}");
         }
-        for (glob, name) in [("a", "ab"), ("a*", "ba"), ("a*a", "a"), ("", "a"), ("a*c*e", "abcd"), ("a?", "a"), ("?", "ab"), ("a?c", "ac")] {
+        for (glob, name) in [
+            ("a", "ab"),
+            ("a*", "ba"),
+            ("a*a", "a"),
+            ("", "a"),
+            ("a*c*e", "abcd"),
+            ("a?", "a"),
+            ("?", "ab"),
+            ("a?c", "ac"),
+        ] {
             assert!(!glob_fits(glob, name), "{glob} {name}");
         }
     }
