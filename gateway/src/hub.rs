@@ -270,7 +270,7 @@ impl Hub {
     fn tell_updated(&self, uri: &str) {
         let params = format!("{{\"uri\":{}}}", crate::wire::object::quote(uri));
         for session in self.sessions.all() {
-            if ClientSession::lock(&session.subscriptions).contains(uri) {
+            if ClientSession::lock(&session.subscriptions).contains_key(uri) {
                 session.tell(notification("notifications/resources/updated", Some(&params)));
             }
         }

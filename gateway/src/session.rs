@@ -1,6 +1,6 @@
 //! Sessions of legacy clients: bound to their principal, bounded, and reaped.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,9 @@ use crate::wire::id::Id;
 /// How many messages wait for a client's stream at most; beyond them the oldest of no answer are not kept.
 const OUTBOX_LENGTH: usize = 256;
 
+/// How many requests to one client wait for their answers at most; of more the oldest are given up.
+const ASKED_LIMIT: usize = 256;
+
 /// One session of a legacy client.
 #[derive(Debug)]
 pub struct ClientSession {
@@ -36,8 +39,8 @@ pub struct ClientSession {
     pub client_info: String,
     /// The level of log messages that was asked for.
     pub level: Mutex<Option<String>>,
-    /// Resources that it wants to hear of.
-    pub subscriptions: Mutex<BTreeSet<String>>,
+    /// Resources that it wants to hear of, each with what listens to its server where that needs something of its own.
+    pub subscriptions: Mutex<BTreeMap<String, Option<Listening>>>,
     /// Requests of its that are under way: a message on the channel cancels.
     pub in_flight: Mutex<BTreeMap<Id, oneshot::Sender<()>>>,
     /// How many requests are under way.
@@ -47,6 +50,23 @@ pub struct ClientSession {
     next_asked: AtomicU64,
     outbox: Mutex<Option<mpsc::Sender<String>>>,
     used: Mutex<Instant>,
+}
+
+/// Listens for as long as it is kept.
+#[derive(Debug)]
+pub struct Listening(AbortHandle);
+
+impl Listening {
+    /// Keeps a task for as long as this is kept.
+    pub const fn new(task: AbortHandle) -> Self {
+        Self(task)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Who waits for the client's answer to a request that was put to it.
@@ -108,7 +128,12 @@ impl ClientSession {
     /// Puts a request to the client: the number that its answer will carry.
     pub fn ask(&self, asked: Asked) -> u64 {
         let number = self.next_asked.fetch_add(1, Ordering::Relaxed);
-        Self::lock(&self.asked).insert(number, asked);
+        let mut waiting = Self::lock(&self.asked);
+        waiting.insert(number, asked);
+        // A client that answers nothing must not fill the memory.
+        while waiting.len() > ASKED_LIMIT {
+            waiting.pop_first();
+        }
         number
     }
 

@@ -194,13 +194,21 @@ enum First {
 /// A request of a session: to hang up cancels nothing, `notifications/cancelled` does.
 async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Response<Body> {
     let (tell_cancel, cancelled) = oneshot::channel();
-    let is_twice = {
+    let is_free = {
         let mut in_flight = ClientSession::lock(&session.in_flight);
-        in_flight.insert(call.id.clone(), tell_cancel).is_some()
+        let is_free = !in_flight.contains_key(&call.id);
+        if is_free {
+            in_flight.insert(call.id.clone(), tell_cancel);
+        }
+        is_free
     };
-    if is_twice {
-        // The first of the two is cancelled by that: nobody could tell their answers apart.
-        tracing::debug!("an id was used twice at once");
+    if !is_free {
+        // Nobody could tell their answers apart, and a cancellation would be of either.
+        let error = RpcError::new(RpcError::INVALID_REQUEST, "a request with this id is under way");
+        let Step::Reply(text, status) = call.reply(Err(error.to_json()), "refused").await else {
+            return json(StatusCode::OK, String::new());
+        };
+        return json(status, text);
     }
     session.busy.fetch_add(1, Ordering::Relaxed);
     let (tell_first, first) = oneshot::channel();

@@ -167,7 +167,8 @@ async fn answer_request(
         "resources/subscribe" | "resources/unsubscribe" => {
             let uri = fields.get_str("uri").unwrap_or_default().into_owned();
             if method == "resources/subscribe" {
-                ClientSession::lock(&session.subscriptions).insert(uri.clone());
+                let listening = super::listen::listen_upstream(&hub, &view, &uri);
+                ClientSession::lock(&session.subscriptions).insert(uri.clone(), listening);
             } else {
                 ClientSession::lock(&session.subscriptions).remove(&uri);
             }

@@ -13,6 +13,7 @@ use crate::catalogue::{ListKind, View};
 use crate::era::Era;
 use crate::hub::{Change, Hub, change_method};
 use crate::relay::Caller;
+use crate::session::Listening;
 use crate::upstream::exchange::{Exchange, Next, Note};
 use crate::upstream::http::Dress;
 use crate::wire::id::Id;
@@ -89,13 +90,11 @@ pub(super) fn subscribe(
     let (tx, rx) = mpsc::channel(STREAM_LENGTH);
     let tag = format!("{{\"io.modelcontextprotocol/subscriptionId\":{}}}", id.as_json());
     let mut changes = hub.changes();
-    for uri in &wanted.resources {
-        listen_upstream(hub, view, uri);
-    }
+    let listening: Vec<_> = wanted.resources.iter().filter_map(|uri| listen_upstream(hub, view, uri)).collect();
     let (hub, principal) = (Arc::downgrade(hub), caller.principal.clone());
     tokio::spawn(async move {
-        // The subscription is in the audit once it has ended.
-        let entry = entry;
+        // The subscription is in the audit once it has ended, and what listens for it ends with it.
+        let (entry, _listening) = (entry, listening);
         let say = async |method: &str, mut params: RawObject<'_>| {
             params.set("_meta", tag.as_str());
             tx.send(event_text(&one_line(&notification(method, Some(&params.to_json()))))).await.is_ok()
@@ -133,12 +132,13 @@ pub(super) fn subscribe(
     events(rx)
 }
 
-/// Has a modern server tell of a resource for as long as anybody may want it: a subscription of its own, whose news go to all.
-fn listen_upstream(hub: &Arc<Hub>, view: &View, uri: &str) {
-    let Some(server) = view.resource(uri).and_then(|target| hub.server(&target.server)) else { return };
-    let Some(picked) = server.pick().filter(|picked| picked.connection.era == Era::Modern) else { return };
+/// Has a modern server tell of a resource for as long as this is kept: a subscription of its own, whose news go to all who want them.
+/// `None` where the server is not modern, or not there.
+pub(super) fn listen_upstream(hub: &Arc<Hub>, view: &View, uri: &str) -> Option<Listening> {
+    let server = view.resource(uri).and_then(|target| hub.server(&target.server))?;
+    let picked = server.pick().filter(|picked| picked.connection.era == Era::Modern)?;
     let (hub, uri) = (Arc::downgrade(hub), uri.to_owned());
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let connection = Arc::clone(&picked.connection);
         drop(picked);
         let meta = crate::connection::own_meta();
@@ -157,6 +157,7 @@ fn listen_upstream(hub: &Arc<Hub>, view: &View, uri: &str) {
             }
         }
     });
+    Some(Listening::new(task.abort_handle()))
 }
 
 #[cfg(test)]

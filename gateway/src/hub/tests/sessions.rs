@@ -81,6 +81,37 @@ async fn a_cancelled_call_is_cancelled_at_its_server() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_under_way_is_not_taken_twice() {
+    let stage = Stage::begin(None).await;
+    stage.servers.run("a-1", server(true, &["hang", "echo"], |_, _| {}));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo", "a__hang"]).await;
+    let client = stage.legacy(json!({})).await;
+    // Each link counts its own ids from one.
+    let (first, second) = (client.link.clone(), stage.link());
+    let ask = async |link: &crate::upstream::http::HttpLink, name: &str| {
+        let params = json!({"name": name, "arguments": {}}).to_string();
+        let dress = Dress::Session(&client.session);
+        link.call(dress, "tools/call", RawObject::parse(&params).unwrap(), false).await.answer().await
+    };
+    let number = client.call("ping", json!({}), |_, _| Value::Null).await;
+    assert_eq!(number, Ok(json!({})));
+    // The first link has used up two ids by now: the second catches up.
+    for _ in 0..2 {
+        ask(&second, "a__echo").await.unwrap();
+    }
+    let hanging = ask(&first, "a__hang");
+    let twin = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        ask(&second, "a__echo").await.unwrap()
+    };
+    tokio::select! {
+        answer = hanging => panic!("{answer:?}"),
+        twin = twin => assert!(format!("{twin:?}").contains("-32600"), "{twin:?}"),
+    }
+}
+
+#[tokio::test]
 async fn what_a_server_says_to_nobody_goes_to_the_only_session_that_ever_used_it() {
     let stage = Stage::begin(None).await;
     let talk = |message: &Value, out: &super::stage::Out| {

@@ -192,7 +192,7 @@ impl Stage {
         };
         let state_dir = directory.map(|path| path.join("state"));
         let attach = Arc::new(servers.clone());
-        let hub = Hub::open(HubParts { config, attach, state_dir }).unwrap();
+        let hub = open_once_free(&HubParts { config, attach, state_dir }).await;
         let mut tasks = JoinSet::new();
         let serving = Arc::clone(&hub);
         tasks.spawn(async move { serving.serve(listener, std::future::pending()).await });
@@ -259,6 +259,18 @@ impl Stage {
         link.notify(Dress::Session(&session), "notifications/initialized", None).await.unwrap();
         LegacyClient { link, session }
     }
+}
+
+/// Opens a hub once the audit's last writer has ended, as whoever runs hubs does.
+async fn open_once_free(parts: &HubParts) -> Arc<Hub> {
+    for _ in 0..1_000 {
+        let (config, attach) = (parts.config.clone(), Arc::clone(&parts.attach));
+        match Hub::open(HubParts { config, attach, state_dir: parts.state_dir.clone() }) {
+            Ok(hub) => return hub,
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+    panic!("the audit is never free");
 }
 
 /// Servers, each as its current instances and its old ones.
