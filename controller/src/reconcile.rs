@@ -410,7 +410,9 @@ impl Reconciler {
         let has_more = world.containers_of(key).next().is_some()
             || world.networks_of(key).next().is_some()
             || (*delete_volumes && world.volumes_of(key).next().is_some());
-        if has_more {
+        // What may have been created is still to come to light: forgotten before, it would be created again beside it.
+        let is_untold = matches!(world.hold(key), Some(Hold::UnknownOutcome(_)));
+        if has_more || is_untold {
             return;
         }
         world.clear_removal(key);

@@ -67,18 +67,31 @@ fn hashed(server: &str, original: &str) -> String {
     format!("{server}{SEPARATOR}{tool}_{digest}")
 }
 
-/// Whether a glob, in which `*` stands for anything, fits a name.
+/// Whether a glob, in which `*` stands for anything and `?` for one character, fits a name.
 pub fn glob_fits(glob: &str, name: &str) -> bool {
-    let mut parts = glob.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut middle: Vec<&str> = parts.collect();
-    let Some(last) = middle.pop() else { return rest.is_empty() };
-    for part in middle {
-        let Some(place) = rest.find(part) else { return false };
-        rest = rest.get(place + part.len()..).unwrap_or_default();
+    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
+    let (mut at, mut place) = (0, 0);
+    // Where the last star was, and how far the name had been read when it was tried last.
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(character) = name.get(place) {
+        match glob.get(at) {
+            Some('*') => {
+                star = Some((at, place));
+                at += 1;
+            }
+            Some(wanted) if *wanted == '?' || wanted == character => {
+                at += 1;
+                place += 1;
+            }
+            Some(_) | None => {
+                let Some((star_at, tried)) = star else { return false };
+                star = Some((star_at, tried + 1));
+                at = star_at + 1;
+                place = tried + 1;
+            }
+        }
     }
-    rest.ends_with(last)
+    glob.iter().skip(at).all(|rest| *rest == '*')
 }
 
 #[cfg(test)]
@@ -102,13 +115,22 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_stands_for_anything_and_a_question_mark_for_one_character() {
         for (glob, name) in
             [("*", ""), ("*", "a"), ("a*", "ab"), ("*b", "ab"), ("a*c*e", "abcde"), ("a", "a"), ("a*a", "aa")]
         {
             assert!(glob_fits(glob, name), "{glob} {name}");
         }
-        for (glob, name) in [("a", "ab"), ("a*", "ba"), ("a*a", "a"), ("", "a"), ("a*c*e", "abcd")] {
+        for (glob, name) in [
+            ("a", "ab"),
+            ("a*", "ba"),
+            ("a*a", "a"),
+            ("", "a"),
+            ("a*c*e", "abcd"),
+            ("a?", "a"),
+            ("?", "ab"),
+            ("a?c", "ac"),
+        ] {
             assert!(!glob_fits(glob, name), "{glob} {name}");
         }
     }

@@ -167,3 +167,8 @@ fn seed_131009_nor_was_what_nobody_waited_for_relied_on() {
 fn seed_132126_what_waits_to_be_put_right_is_told_once() {
     check(132_126);
 }
+
+#[test]
+fn seed_199224_what_may_have_been_created_outlives_its_object() {
+    check(199_224);
+}

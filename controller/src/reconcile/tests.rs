@@ -4,6 +4,7 @@ mod another_engine;
 mod faulty_engine;
 mod findings;
 mod generations;
+mod late_effects;
 mod out_of_date;
 mod own_faults;
 mod panics;

@@ -47,7 +47,7 @@ impl AuditLog {
     /// acknowledged to nobody before it is whole.
     ///
     /// # Errors
-    /// When the file cannot be opened or read.
+    /// When the file cannot be opened or read, or somebody still writes to it.
     pub fn open(path: &Path) -> Result<Self, AuditError> {
         let fail = |source| AuditError { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
@@ -55,6 +55,8 @@ impl AuditLog {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(fail)?;
+        // Two writers would each go on from the same line. The lock ends with the thread that writes.
+        file.try_lock().map_err(|error| fail(error.into()))?;
         let (sequence, previous) = find_end(&mut file).map_err(fail)?;
         let (tx, rx) = mpsc::channel(QUEUE_LENGTH);
         let failures = Arc::new(AtomicU64::new(0));
@@ -180,10 +182,17 @@ mod tests {
             log.write(record("tools/call")).await;
         }
         await_lines(&path, 300).await;
+        assert!(AuditLog::open(&path).is_err(), "two writers would break the chain");
         drop(log);
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"seq\":301,\"prev\":\"12").unwrap();
-        let log = AuditLog::open(&path).unwrap();
+        let log = loop {
+            // The first writer ends in its own time.
+            match AuditLog::open(&path) {
+                Ok(log) => break log,
+                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        };
         log.write(record("tools/list")).await;
         await_lines(&path, 301).await;
         assert_eq!(log.failures(), 0);

@@ -95,7 +95,8 @@ pub struct McpRule {
     /// Patterns of names of `McpServer`s; `*` stands for any text, `?` for one character. Default: `["*"]`. Example: `[git, "db-*"]`.
     #[serde(default = "everything")]
     pub servers: Vec<String>,
-    /// Patterns of names of tools, as they are after a renaming and without the server's name. Default: `["*"]`. Example: `["get_*"]`.
+    /// Patterns of the tools' own names, as their server has them: whoever renames a tool opens nothing. Prompts go by their names,
+    /// resources by their URIs. Default: `["*"]`. Example: `["get_*"]`.
     #[serde(default = "everything")]
     pub tools: Vec<String>,
     /// What becomes of a call: `Allow` or `Deny`. Example: `Allow`.
