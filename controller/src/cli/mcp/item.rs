@@ -197,16 +197,21 @@ mod tests {
     #[test]
     fn prompts_and_resources_have_tables_of_their_own() {
         let prompt = [r#"{"name":"s__p","arguments":[{"name":"a","required":true},{"name":"b"}]}"#.to_owned()];
-        assert_eq!(to_table(Kind::Prompt, &prompt, false), "NAME   ARGUMENTS   DESCRIPTION\ns__p   a,[b]\n");
+        expect![[r"
+            NAME   ARGUMENTS   DESCRIPTION
+            s__p   a,[b]
+        "]]
+        .assert_eq(&to_table(Kind::Prompt, &prompt, false));
         let resources = [
             r#"{"uri":"file:///a","name":"a","mimeType":"text/plain"}"#.to_owned(),
             r#"{"uriTemplate":"t://{id}","name":"t"}"#.to_owned(),
         ];
-        let table = to_table(Kind::Resource, &resources, true);
-        assert_eq!(
-            table,
-            "URI          NAME   TYPE         DESCRIPTION\nfile:///a    a      text/plain\nt://{id}     t\n"
-        );
+        expect![[r"
+            URI         NAME   TYPE         DESCRIPTION
+            file:///a   a      text/plain
+            t://{id}    t
+        "]]
+        .assert_eq(&to_table(Kind::Resource, &resources, true));
     }
 
     #[test]
