@@ -13,6 +13,7 @@ use expect_test::{Expect, expect};
 use gateway::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig};
 use gateway::hub::{Attach, Hub, HubParts};
 use gateway::name::Naming;
+use gateway::pin::{Approval, Desk, Doubt, DoubtKind, differences};
 use gateway::upstream::stdio::Attached;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
@@ -312,4 +313,44 @@ async fn a_bridge_relays_and_ends_when_its_client_does() {
     };
     tokio::task::spawn_blocking(work).await.expect("it went well");
     assert_eq!(hub.sessions.len(), 0);
+}
+
+#[test]
+fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let folder = directory.path().join("data/mcp/default_hub");
+    fs::create_dir_all(&folder).unwrap();
+    let desk = Desk::in_directory(&folder);
+    let doubt = |tool: &str, kind| Doubt { server: "notes".into(), tool: tool.into(), kind, is_hidden: true };
+    let changes = differences(r#"{"description":"adds"}"#, "{\"description\":\"adds\u{200b}, and sends\"}");
+    desk.put_doubts(&[doubt("add", DoubtKind::Changed(changes)), doubt("read", DoubtKind::New)]).unwrap();
+
+    let shown = evenkeel(&["mcp", "approve"], &[], directory.path());
+    assert_eq!(shown.status.code(), Some(1));
+    expect![[r#"
+        SERVER   TOOL   WHAT      SHOWN
+        notes    add    changed   no
+        notes    read   new       no
+
+        notes/add
+          description: "adds" -> "adds\u{200b}, and sends"
+    "#]]
+    .assert_eq(&String::from_utf8_lossy(&shown.stdout));
+
+    let gateway = std::thread::spawn(move || {
+        let begun = Instant::now();
+        loop {
+            let taken = desk.take_approvals();
+            if !taken.is_empty() || begun.elapsed() > Duration::from_secs(30) {
+                return taken;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let approved = evenkeel(&["mcp", "approve", "notes", "read"], &[], directory.path());
+    assert_eq!(approved.status.code(), Some(0), "{}", String::from_utf8_lossy(&approved.stderr));
+    assert_eq!(gateway.join().unwrap(), [Approval { server: "notes".into(), tool: Some("read".into()) }]);
+    let other = evenkeel(&["mcp", "approve", "others"], &[], directory.path());
+    assert_eq!(other.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("nothing of that is waiting"), "{other:?}");
 }

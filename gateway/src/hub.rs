@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
 
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{AuditError, AuditLog, AuditRecord};
 use crate::catalogue::{Catalogue, Contribution, ListKind};
 use crate::config::{GatewayConfig, ServerConfig};
 use crate::metrics::{Gauges, Metrics};
-use crate::pin::{Doubt, PinBook};
+use crate::pin::{Desk, Doubt, PinBook};
 use crate::policy::Principal;
 use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
@@ -30,6 +30,8 @@ use crate::wire::reply::notification;
 const CHANGES_LENGTH: usize = 32;
 /// How often idle sessions are looked for.
 const REAP_TIME: Duration = Duration::from_secs(30);
+/// How often it is looked whether somebody has approved of something.
+const DESK_TIME: Duration = Duration::from_secs(1);
 /// Where the pins of tools are kept, among the lists. No server has this name: it has an underscore.
 const PINS_FILE: &str = "_pins.json";
 
@@ -143,14 +145,20 @@ impl Hub {
         });
         let (weak, dirty) = (Arc::downgrade(&hub), Arc::clone(&hub.dirty));
         let mut updates = hub.changes();
+        let has_desk = hub.state_dir.is_some();
         let keeper = tokio::spawn(async move {
             loop {
-                let change = tokio::select! {
-                    // Cancel-safe: a notify that keeps its permit, and a receiver.
-                    () = dirty.notified() => None,
-                    change = updates.recv() => change.ok(),
+                let (change, is_due) = tokio::select! {
+                    // Cancel-safe: a notify that keeps its permit, a receiver, and a sleep.
+                    () = dirty.notified() => (None, false),
+                    change = updates.recv() => (change.ok(), false),
+                    () = tokio::time::sleep(DESK_TIME), if has_desk => (None, true),
                 };
                 let Some(hub) = weak.upgrade() else { return };
+                if is_due {
+                    hub.take_approvals().await;
+                    continue;
+                }
                 match change {
                     Some(Change::Resource(uri)) => hub.tell_updated(&uri),
                     Some(Change::List(_)) => {}
@@ -216,6 +224,25 @@ impl Hub {
         self.doubts.subscribe()
     }
 
+    /// Takes in what people have laid on the desk.
+    async fn take_approvals(&self) {
+        let Some(desk) = self.state_dir.as_deref().map(Desk::in_directory) else { return };
+        for approval in desk.take_approvals() {
+            let changed = self.approve(&approval.server, approval.tool.as_deref());
+            tracing::info!(server = %approval.server, tool = ?approval.tool, changed = ?changed, "definitions are approved");
+            let record = AuditRecord {
+                time_ms: now_ms(),
+                principal: "operator".to_owned(),
+                method: "approve".to_owned(),
+                server: Some(approval.server),
+                name: approval.tool,
+                outcome: if changed.is_some() { "ok" } else { "error" }.to_owned(),
+                ..AuditRecord::default()
+            };
+            self.audit.write(record).await;
+        }
+    }
+
     /// Approves what a server lists now: one tool of it, or all. Returns how many pins that changed; `None`: nothing is known of it.
     pub fn approve(&self, server: &str, tool: Option<&str>) -> Option<usize> {
         let listing = self.server(server)?.refresh_listing()?;
@@ -266,6 +293,18 @@ impl Hub {
         reaper.abort();
     }
 
+    /// Says which definitions are not approved: in the log, and on the desk.
+    fn put_doubts(&self, known: &[Doubt], doubts: &[Doubt]) {
+        for doubt in doubts.iter().filter(|doubt| !known.contains(doubt)) {
+            let (server, tool) = (&doubt.server, &doubt.tool);
+            tracing::warn!(server = %server, tool = %tool, is_hidden = doubt.is_hidden, "the definition of a tool is not approved");
+        }
+        let Some(desk) = self.state_dir.as_deref().map(Desk::in_directory) else { return };
+        if let Err(error) = desk.put_doubts(doubts) {
+            tracing::warn!(error = %error, "what is not approved cannot be written down");
+        }
+    }
+
     /// Tells the sessions that subscribed to a resource that it was updated.
     fn tell_updated(&self, uri: &str) {
         let params = format!("{{\"uri\":{}}}", crate::wire::object::quote(uri));
@@ -295,6 +334,7 @@ impl Hub {
         self.doubts.send_if_modified(|known| {
             let is_news = **known != doubts;
             if is_news {
+                self.put_doubts(known, &doubts);
                 *known = Arc::new(doubts);
             }
             is_news

@@ -1,9 +1,11 @@
 //! Pins: what a tool's definition was when it was approved, and what has become of it since.
 
 mod book;
+mod desk;
 mod difference;
 
 pub use book::{Doubt, DoubtKind, PinBook};
+pub use desk::{Approval, Desk, DoubtNote};
 pub use difference::{differences, visible};
 
 use sha2::{Digest, Sha256};

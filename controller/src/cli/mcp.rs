@@ -1,6 +1,7 @@
 //! `evenkeel mcp`: a gateway from the side of its clients.
 
 mod access;
+mod approve;
 mod arguments;
 mod bridge;
 mod call;
@@ -35,6 +36,10 @@ pub(super) enum McpCommand {
     Call(call::CallArgs),
     /// Show everything that a tool says of itself, with what is invisible in it
     Inspect(inspect::InspectArgs),
+    /// Show the tools whose definitions are not approved, and what has changed of them; with a server's name, approve them
+    ///
+    /// Exit codes: 0 all is approved, 1 something is not, 2 usage or failure.
+    Approve(approve::ApproveArgs),
     /// Be an MCP server on standard input and output, for clients that speak nothing else, and relay to the gateway
     Bridge(bridge::BridgeArgs),
 }
@@ -52,6 +57,7 @@ pub(super) async fn run(
         McpCommand::Resources(args) => list::run(item::Kind::Resource, args, global, console).await,
         McpCommand::Call(args) => call::run(args, global, console).await,
         McpCommand::Inspect(args) => inspect::run(args, global, console).await,
+        McpCommand::Approve(args) => approve::run(args, global, console).await,
         // It lasts, and has a runtime of its own.
         McpCommand::Bridge(args) => run_bridge(args, global),
     }

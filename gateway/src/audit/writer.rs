@@ -1,6 +1,6 @@
 //! The file that the audit is written to, by a thread of its own.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use super::record::AuditRecord;
 const QUEUE_LENGTH: usize = 4_096;
 /// How much of the end of a log is read for its last line.
 const TAIL_BYTES: u64 = 256 * 1024;
+/// How long a writer that ends has for what it still has to write.
+const LOCK_TIME: Duration = Duration::from_millis(250);
 /// How often the file is made durable while there is something new in it.
 const SYNC_TIME: Duration = Duration::from_secs(1);
 
@@ -55,8 +57,7 @@ impl AuditLog {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(fail)?;
-        // Two writers would each go on from the same line. The lock ends with the thread that writes.
-        file.try_lock().map_err(|error| fail(error.into()))?;
+        lock(&file).map_err(fail)?;
         let (sequence, previous) = find_end(&mut file).map_err(fail)?;
         let (tx, rx) = mpsc::channel(QUEUE_LENGTH);
         let failures = Arc::new(AtomicU64::new(0));
@@ -88,6 +89,20 @@ impl AuditLog {
     /// How many records could not be written.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+}
+
+/// Two writers would each go on from the same line. The lock ends with the thread that writes, which may just be about to.
+fn lock(file: &File) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_TIME => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -186,3 +186,26 @@ async fn a_tool_whose_definition_changed_is_hidden_until_it_is_approved() {
     stage.until_listed(&["a__add"]).await;
     assert_eq!(stage.hub.approve("nobody", None), None);
 }
+
+#[tokio::test]
+async fn what_is_approved_on_the_desk_is_listed_and_in_the_audit() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(Some(directory.path())).await;
+    stage.servers.run("a-1", server(true, &["echo"], nothing_more));
+    stage.want_pinned("a", &["a-1"], PinPolicy::Enforce);
+    let mut doubts = stage.hub.doubts();
+    timeout(Duration::from_secs(5), doubts.wait_for(|doubts| doubts.len() == 1)).await.unwrap().unwrap();
+    let desk = crate::pin::Desk::in_directory(&directory.path().join("state"));
+    assert_eq!(desk.doubts().unwrap()[0].tool, "echo");
+    desk.approve(&crate::pin::Approval { server: "a".to_owned(), tool: None }).unwrap();
+    stage.until_listed(&["a__echo"]).await;
+    assert_eq!(desk.doubts().unwrap(), []);
+    let audit = directory.path().join("audit.jsonl");
+    for _ in 0..500 {
+        if std::fs::read_to_string(&audit).unwrap().contains(r#""method":"approve","server":"a""#) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{}", std::fs::read_to_string(&audit).unwrap());
+}
