@@ -295,9 +295,12 @@ impl Hub {
 
     /// Says which definitions are not approved: in the log, and on the desk.
     fn put_doubts(&self, known: &[Doubt], doubts: &[Doubt]) {
+        let mut news: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
         for doubt in doubts.iter().filter(|doubt| !known.contains(doubt)) {
-            let (server, tool) = (&doubt.server, &doubt.tool);
-            tracing::warn!(server = %server, tool = %tool, is_hidden = doubt.is_hidden, "the definition of a tool is not approved");
+            news.entry(&doubt.server).or_insert((0, &doubt.tool)).0 += 1;
+        }
+        for (server, (count, first)) in news {
+            tracing::warn!(server = %server, count = count, first = %first, "definitions of tools are not approved");
         }
         let Some(desk) = self.state_dir.as_deref().map(Desk::in_directory) else { return };
         if let Err(error) = desk.put_doubts(doubts) {
