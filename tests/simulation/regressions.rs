@@ -172,3 +172,8 @@ fn seed_132126_what_waits_to_be_put_right_is_told_once() {
 fn seed_199224_what_may_have_been_created_outlives_its_object() {
     check(199_224);
 }
+
+#[test]
+fn seed_234727_what_runs_in_a_duplicate_network_leaves_it() {
+    check(234_727);
+}

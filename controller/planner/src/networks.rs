@@ -18,7 +18,7 @@ use crate::world::{DesiredObject, World};
 pub(crate) enum NetworkUse<'world> {
     /// It is there, as its spec says.
     Ready(&'world ObservedNetwork),
-    /// It is there, but not as its spec says: whoever is in it must leave.
+    /// It is there, but not as its spec says, or a duplicate: whoever is in it must leave.
     BeingReplaced(&'world ObservedNetwork),
     /// It is not there yet.
     Missing,
@@ -29,7 +29,20 @@ pub(crate) enum NetworkUse<'world> {
 /// How the network of an object can be used.
 pub(crate) fn network_use<'world>(world: &'world World, key: &ObjectKey) -> NetworkUse<'world> {
     let Some(desired) = world.desired(key) else { return NetworkUse::Undefined };
-    match selected(world, key) {
+    let selected = selected(world, key);
+    // While there are several the Engine starts nothing in any of them, so that nothing can serve before those that are left are gone.
+    let in_the_way = selected.and_then(|selected| {
+        let is_in_the_way = |other: &&ObservedNetwork| {
+            other.id != selected.id
+                && !running_members(world, other).is_empty()
+                && obstacle(world, key, desired, other).is_none()
+        };
+        world.networks_of(key).find(is_in_the_way)
+    });
+    if let Some(duplicate) = in_the_way.filter(|_| !desired.lowered.suspend) {
+        return NetworkUse::BeingReplaced(duplicate);
+    }
+    match selected {
         None => NetworkUse::Missing,
         Some(network) if desired.lowered.suspend || differences(network, desired).is_empty() => {
             NetworkUse::Ready(network)

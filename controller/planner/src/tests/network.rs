@@ -193,6 +193,36 @@ fn of_two_networks_that_nobody_uses_the_oldest_stays() {
 }
 
 #[test]
+fn what_runs_in_a_duplicate_leaves_it_before_its_successor_starts() {
+    let mut scene = web(json!({"image": "web:1", "networks": ["back"]}));
+    // A create that a killed controller had sent came late, for the spec that is wanted now: while there are two, the Engine starts
+    // nothing in either, so that nothing can serve in the new one before the old one is gone.
+    let made_late = settled(&[("Network/back", json!({"internal": true}))]);
+    let mut late = made_late.engine.networks[&made_late.network_id("back")].clone();
+    late.id = "b".repeat(64);
+    scene.want("Network/back", json!({"internal": true}));
+    scene.world.observe_network(&late);
+    scene.engine.networks.insert(late.id.clone(), late);
+    check_passes(
+        &mut scene,
+        &expect![[r#"
+        Deployment/web at 0s
+        []  -> #1 container/web-AAAAAAAA-0  Update    not to be started again by the Engine
+        [1] -> #2 container/web-AAAAAAAA-0  Stop 10s  Network/back is being replaced
+        waiting: Network/back (being replaced)
+        Network/back at 0s
+        [] -> #1 network/back  Remove  a duplicate
+        found: network/back DuplicateNetwork: network 000000000000 is a duplicate
+        Deployment/web at 0s
+        []  -> #1 container/web-AAAAAAAA-0  Remove  made for a network back that is gone
+        [1] -> #2 container/web-AAAAAAAA-0  Create  made for a network back that is gone
+        [2] -> #3 container/web-AAAAAAAA-0  Verify  compare with what was asked for
+        [3] -> #4 container/web-AAAAAAAA-0  Start   created
+    "#]],
+    );
+}
+
+#[test]
 fn a_network_whose_object_is_gone_keeps_the_containers_that_are_in_it() {
     let mut scene = web(json!({"image": "web:1", "networks": ["back"]}));
     scene.world.set_removal(&"Network/back".parse().unwrap(), Removal::Held("first pass".into()));
