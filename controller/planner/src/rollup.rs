@@ -129,7 +129,10 @@ pub fn roll_up(world: &World, key: &ObjectKey, plan: &Plan, failure: Option<&Fai
         }
         Primitive::Nothing => {
             let left = world.containers_of(key).next();
-            lacks = left.map(|container| format!("container/{} is still there", container.name));
+            let is_unseen = world.report(key).is_none();
+            lacks = left
+                .map(|container| format!("container/{} is still there", container.name))
+                .or_else(|| is_unseen.then(|| "it has not been looked at yet".to_owned()));
         }
     }
     let report = world.report(key);

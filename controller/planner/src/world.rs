@@ -166,7 +166,8 @@ impl World {
             Primitive::Network(network) => canonical_json(network),
             Primitive::Volume(volume) => canonical_json(volume),
             Primitive::Containers(set) => canonical_json(&set.template),
-            Primitive::Nothing => String::new(),
+            // Nothing carries its label; it tells one spec from the next.
+            Primitive::Nothing => canonical_json(&object.to_json()),
         };
         let mut desired = DesiredObject {
             hash: Arc::from(hash_template(&template)),
@@ -183,6 +184,11 @@ impl World {
         } else {
             limits_before
         };
+        let is_nothing = matches!(desired.lowered.primitive, Primitive::Nothing);
+        if is_nothing && before.is_none_or(|before| before.template != desired.template) {
+            // What was reported of it was of what it said before.
+            self.reports.remove(&key);
+        }
         self.forget_desired(&key);
         for target in desired.needs() {
             self.dependents.entry(target.clone()).or_default().insert(key.clone());

@@ -232,7 +232,7 @@ fn after_a_start_of_the_controller_what_is_not_probed_yet_is_replaced_one_by_one
 }
 
 #[test]
-fn an_object_that_is_to_have_nothing_is_as_its_spec_says_and_loses_what_an_earlier_one_made() {
+fn an_object_that_is_to_have_nothing_loses_what_an_earlier_one_made_and_is_ready_when_it_has_been_looked_at() {
     let mut scene = answered(json!({"image": "time:1"}));
     scene.want("McpServer/time", json!({"remote": {"url": "https://mcp.example.com/mcp"}}));
     check_ready(
@@ -256,7 +256,32 @@ fn an_object_that_is_to_have_nothing_is_as_its_spec_says_and_loses_what_an_earli
         &scene,
         "McpServer/time",
         &expect![[r#"
-        Ready True Converged: it is as its spec says
+            Ready False NotReady: it has not been looked at yet
+            Progressing True NotReady: it has not been looked at yet
+        "#]],
+    );
+    let key = "McpServer/time".parse().unwrap();
+    let answers = Report {
+        status: ReportStatus::Ready,
+        reason: "Answering",
+        message: "it answers".to_owned(),
+        columns: Vec::new(),
+    };
+    assert!(scene.world.set_report(&key, Some(answers)));
+    check_ready(
+        &scene,
+        "McpServer/time",
+        &expect![[r#"
+        Ready True Answering: it answers
+    "#]],
+    );
+    scene.want("McpServer/time", json!({"remote": {"url": "https://mcp.example.org/mcp"}}));
+    check_ready(
+        &scene,
+        "McpServer/time",
+        &expect![[r#"
+        Ready False NotReady: it has not been looked at yet
+        Progressing True NotReady: it has not been looked at yet
     "#]],
     );
     assert!(scene.world.orphans().is_empty());
@@ -295,8 +320,9 @@ fn a_report_says_how_far_an_object_is_whose_work_is_done_elsewhere() {
         &scene,
         "McpGateway/hub",
         &expect![[r#"
-        Ready True Converged: it is as its spec says
-    "#]],
+            Ready False NotReady: it has not been looked at yet
+            Progressing True NotReady: it has not been looked at yet
+        "#]],
     );
     let key = "McpGateway/hub".parse().unwrap();
     let columns = vec![("ADDRESS", "127.0.0.1:3010".to_owned(), false)];
