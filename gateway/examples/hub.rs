@@ -7,9 +7,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gateway::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig};
+use gateway::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, ServerConfig};
 use gateway::hub::{Attach, Hub, HubParts};
-use gateway::name::Naming;
 use gateway::upstream::stdio::Attached;
 
 /// Starts a program for each attach: its arguments stand in the instance's id.
@@ -52,26 +51,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let (address, path) = (address.parse()?, format!("/{path}"));
             (place.to_owned(), Endpoint::Http { address, path, host, headers: BTreeMap::new() })
         };
-        servers.push(ServerConfig {
-            name: name.to_owned(),
-            instances: vec![Instance { id, is_current: true, endpoint }],
-            allow: vec![],
-            deny: vec![],
-            rename: BTreeMap::new(),
-            pin: PinPolicy::Off,
-            calls: CallLimits { concurrency: 4_096, ..CallLimits::default() },
-        });
+        let calls = CallLimits { concurrency: 4_096, ..CallLimits::default() };
+        let instance = Instance { id, run_ms: None, is_current: true, endpoint };
+        servers.push(ServerConfig { calls, ..ServerConfig::of(name, vec![instance]) });
     }
-    let config = GatewayConfig {
-        listen,
-        naming: Naming::Prefixed,
-        tokens: vec![],
-        rules: vec![],
-        allowed_hosts: vec![],
-        allowed_origins: vec![],
-        limits: Limits::default(),
-        audit,
-    };
+    let config = GatewayConfig { audit, ..GatewayConfig::on(listen) };
     let hub = Hub::open(HubParts { config, attach: Arc::new(Programs), state_dir: None })?;
     hub.set_servers(servers);
     let listener = tokio::net::TcpListener::bind(listen).await?;

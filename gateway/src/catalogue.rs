@@ -106,7 +106,7 @@ pub struct Catalogue {
     /// By server name.
     pub servers: BTreeMap<Arc<str>, Contribution>,
     naming: Naming,
-    rules: Vec<Rule>,
+    rules: Arc<[Rule]>,
     views: Mutex<HashMap<Viewer, Arc<View>>>,
 }
 
@@ -122,6 +122,9 @@ pub struct View {
     pub instructions: String,
     /// The servers that are seen, by name.
     pub servers: Vec<Arc<str>>,
+    /// Who sees it, and by which rules: a resource need not be listed to be read.
+    rules: Arc<[Rule]>,
+    viewer: Option<Principal>,
 }
 
 #[derive(Debug)]
@@ -135,7 +138,7 @@ struct Page {
 impl Catalogue {
     /// A catalogue of these servers.
     pub fn new(naming: Naming, rules: Vec<Rule>, servers: BTreeMap<Arc<str>, Contribution>) -> Self {
-        Self { servers, naming, rules, views: Mutex::default() }
+        Self { servers, naming, rules: rules.into(), views: Mutex::default() }
     }
 
     /// What a principal sees: of all servers, or of one under its own names. `None`: there is no such server, or not for him.
@@ -160,7 +163,7 @@ impl Catalogue {
     }
 
     fn make_view(&self, principal: &Principal, scope: Option<&str>) -> View {
-        let mut view = View::default();
+        let mut view = View { rules: Arc::clone(&self.rules), viewer: Some(principal.clone()), ..View::default() };
         let mut lists: [BTreeMap<String, String>; 4] = Default::default();
         let naming = if scope.is_some() { Naming::Plain } else { self.naming };
         let in_scope = |name: &str| scope.is_none_or(|scope| scope == name);
@@ -278,13 +281,13 @@ impl View {
     pub fn resource(&self, uri: &str) -> Option<Target> {
         let listed = self.resources.get(uri);
         let by_template = || self.templates.iter().find(|(template, _)| template_fits(template, uri)).map(|(_, t)| t);
-        let of =
-            |server: &Arc<str>| Target { server: Arc::clone(server), original: uri.into(), headers: Arc::default() };
-        match (listed.or_else(by_template), self.servers.as_slice()) {
-            (Some(target), _) => Some(of(&target.server)),
-            (None, [only]) => Some(of(only)),
-            (None, _) => None,
-        }
+        let server = match (listed.or_else(by_template), self.servers.as_slice()) {
+            (Some(target), _) => &target.server,
+            (None, [only]) => only,
+            (None, _) => return None,
+        };
+        let is_allowed = self.viewer.as_ref().is_some_and(|viewer| may_use(&self.rules, viewer, server, uri));
+        is_allowed.then(|| Target { server: Arc::clone(server), original: uri.into(), headers: Arc::default() })
     }
 
     /// Whose template this is.

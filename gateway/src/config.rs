@@ -28,6 +28,22 @@ pub struct GatewayConfig {
     pub audit: Option<AuditConfig>,
 }
 
+impl GatewayConfig {
+    /// One that listens there, without tokens, rules and audit, and with the limits that are usual.
+    pub fn on(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            naming: Naming::Prefixed,
+            tokens: Vec::new(),
+            rules: Vec::new(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            limits: Limits::default(),
+            audit: None,
+        }
+    }
+}
+
 /// A token, and who comes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenConfig {
@@ -108,11 +124,29 @@ pub struct ServerConfig {
     pub calls: CallLimits,
 }
 
+impl ServerConfig {
+    /// A server with these instances that shows all that it lists, without pins, and with the limits that are usual.
+    pub fn of(name: &str, instances: Vec<Instance>) -> Self {
+        Self {
+            name: name.to_owned(),
+            instances,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            rename: BTreeMap::new(),
+            pin: PinPolicy::Off,
+            calls: CallLimits::default(),
+        }
+    }
+}
+
 /// One place where a server runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instance {
-    /// What tells it from others: the container's full id, or the URL.
+    /// What tells it from others, such as the container's full id.
     pub id: String,
+    /// When its present run began, in milliseconds since the Unix epoch, where that is known: what an earlier run answered says nothing of
+    /// this one.
+    pub run_ms: Option<i64>,
     /// It is what is wanted; others are being replaced.
     pub is_current: bool,
     /// How it is reached.

@@ -29,11 +29,6 @@ pub fn negotiate_legacy(asked: &str) -> &'static str {
     LEGACY_VERSIONS.into_iter().find(|version| *version == asked).unwrap_or(LEGACY_VERSIONS[0])
 }
 
-/// Every version that is spoken here, newest first.
-pub fn spoken_versions() -> impl Iterator<Item = &'static str> {
-    std::iter::once(MODERN_VERSION).chain(LEGACY_VERSIONS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::negotiate_legacy;

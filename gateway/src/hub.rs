@@ -16,7 +16,7 @@ use crate::audit::{AuditError, AuditLog, AuditRecord};
 use crate::catalogue::{Catalogue, Contribution, ListKind};
 use crate::config::{GatewayConfig, ServerConfig};
 use crate::metrics::{Gauges, Metrics};
-use crate::pin::{Desk, Doubt, PinBook};
+use crate::pin::{Approval, Desk, Doubt, PinBook};
 use crate::policy::Principal;
 use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
@@ -75,6 +75,14 @@ pub struct Hub {
     health: watch::Sender<Arc<BTreeMap<String, InstanceHealth>>>,
     changes: broadcast::Sender<Change>,
     keeper: Mutex<Option<AbortHandle>>,
+}
+
+/// What the hub does of itself.
+enum Task {
+    Rebuild,
+    TellUpdated(String),
+    TakeApprovals,
+    None,
 }
 
 /// What those who listen are told.
@@ -145,24 +153,29 @@ impl Hub {
         });
         let (weak, dirty) = (Arc::downgrade(&hub), Arc::clone(&hub.dirty));
         let mut updates = hub.changes();
+        let mut doubts = hub.doubts();
         let has_desk = hub.state_dir.is_some();
         let keeper = tokio::spawn(async move {
             loop {
-                let (change, is_due) = tokio::select! {
-                    // Cancel-safe: a notify that keeps its permit, a receiver, and a sleep.
-                    () = dirty.notified() => (None, false),
-                    change = updates.recv() => (change.ok(), false),
-                    () = tokio::time::sleep(DESK_TIME), if has_desk => (None, true),
+                // Only what is not approved can be.
+                let is_awaited = has_desk && !doubts.borrow_and_update().is_empty();
+                let task = tokio::select! {
+                    // Cancel-safe: a notify that keeps its permit, two receivers, and a sleep.
+                    () = dirty.notified() => Task::Rebuild,
+                    change = updates.recv() => match change {
+                        Ok(Change::Resource(uri)) => Task::TellUpdated(uri),
+                        // One that fell behind may have missed anything.
+                        Ok(Change::List(_)) | Err(_) => Task::None,
+                    },
+                    _ = doubts.changed() => Task::None,
+                    () = tokio::time::sleep(DESK_TIME), if is_awaited => Task::TakeApprovals,
                 };
                 let Some(hub) = weak.upgrade() else { return };
-                if is_due {
-                    hub.take_approvals().await;
-                    continue;
-                }
-                match change {
-                    Some(Change::Resource(uri)) => hub.tell_updated(&uri),
-                    Some(Change::List(_)) => {}
-                    None => hub.rebuild(),
+                match task {
+                    Task::Rebuild => hub.rebuild(),
+                    Task::TellUpdated(uri) => hub.tell_updated(&uri),
+                    Task::TakeApprovals => hub.take_approvals().await,
+                    Task::None => {}
                 }
             }
         });
@@ -228,27 +241,28 @@ impl Hub {
     async fn take_approvals(&self) {
         let Some(desk) = self.state_dir.as_deref().map(Desk::in_directory) else { return };
         for approval in desk.take_approvals() {
-            let changed = self.approve(&approval.server, approval.tool.as_deref());
-            tracing::info!(server = %approval.server, tool = ?approval.tool, changed = ?changed, "definitions are approved");
+            let count = self.approve(&approval);
+            let asked = approval.definitions.len();
+            tracing::info!(server = %approval.server, asked = asked, approved = ?count, "definitions of tools are approved");
             let record = AuditRecord {
                 time_ms: now_ms(),
                 principal: "operator".to_owned(),
                 method: "approve".to_owned(),
                 server: Some(approval.server),
-                name: approval.tool,
-                outcome: if changed.is_some() { "ok" } else { "error" }.to_owned(),
+                arguments: serde_json::to_value(approval.definitions).unwrap_or_default(),
+                outcome: if count == Some(asked) { "ok" } else { "error" }.to_owned(),
                 ..AuditRecord::default()
             };
             self.audit.write(record).await;
         }
     }
 
-    /// Approves what a server lists now: one tool of it, or all. Returns how many pins that changed; `None`: nothing is known of it.
-    pub fn approve(&self, server: &str, tool: Option<&str>) -> Option<usize> {
-        let listing = self.server(server)?.refresh_listing()?;
-        let changed = self.lock_pins().approve(server, &listing.tools, tool);
+    /// Approves definitions that somebody has seen. Returns how many of them the server lists; `None`: nothing is known of it.
+    pub fn approve(&self, approval: &Approval) -> Option<usize> {
+        let listing = self.server(&approval.server)?.refresh_listing()?;
+        let count = self.lock_pins().approve(&approval.server, &listing.tools, &approval.definitions);
         self.rebuild();
-        Some(changed)
+        Some(count)
     }
 
     fn lock_pins(&self) -> MutexGuard<'_, PinBook> {
@@ -320,6 +334,8 @@ impl Hub {
 
     /// Puts together what the servers list now, and tells who listens what has changed.
     fn rebuild(&self) {
+        // Held to the end, so that of two at once the later one is what is seen.
+        let mut pins = self.lock_pins();
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut health = BTreeMap::new();
         let mut doubts = Vec::new();
@@ -328,7 +344,7 @@ impl Hub {
             health.extend(server.health());
             if let Some(listing) = server.refresh_listing() {
                 let config = server.config();
-                let found = self.lock_pins().examine(name, config.pin, &listing.tools);
+                let found = pins.examine(name, config.pin, &listing.tools);
                 let hidden = found.iter().filter(|doubt| doubt.is_hidden).map(|doubt| doubt.tool.clone()).collect();
                 doubts.extend(found);
                 contributions.insert(Arc::clone(name), Contribution { config, listing, hidden: Arc::new(hidden) });

@@ -34,3 +34,4 @@ pub mod audit;
 pub mod hub;
 pub mod metrics;
 pub mod relay;
+mod whole_file;

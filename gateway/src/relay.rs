@@ -179,7 +179,11 @@ impl Relay {
             if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                 return exchange;
             }
-            session.upstreams().await.remove(self.instance.id());
+            let mut upstreams = session.upstreams().await;
+            // Another call may have begun a new one by now.
+            if upstreams.get(self.instance.id()).is_some_and(|known| Arc::ptr_eq(known, &upstream)) {
+                upstreams.remove(self.instance.id());
+            }
         }
         Exchange::Done(Err(UpstreamError::SessionLost))
     }

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::ServerConfig;
 use crate::connection::Listing;
+use crate::whole_file::{Durability, write_whole};
 use instance::{InFlight, InstanceHandle, InstanceHealth, Surroundings};
 
 /// One server.
@@ -62,15 +63,17 @@ impl Server {
             *self.permits.write().unwrap_or_else(PoisonError::into_inner) =
                 Arc::new(Semaphore::new(config.calls.concurrency));
         }
+        let surroundings = Surroundings { limit: config.calls.result_bytes, ..self.surroundings.clone() };
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         instances.retain(|id, handle| {
-            config.instances.iter().any(|instance| instance.id == *id && instance.endpoint == handle.endpoint)
+            before.calls.result_bytes == config.calls.result_bytes
+                && config.instances.iter().any(|instance| instance.id == *id && handle.is_of(instance))
         });
         for instance in &config.instances {
             if let Some(handle) = instances.get(&instance.id) {
                 handle.set_current(instance.is_current);
             } else {
-                let handle = InstanceHandle::begin(instance, self.surroundings.clone());
+                let handle = InstanceHandle::begin(instance, surroundings.clone());
                 instances.insert(instance.id.clone(), handle);
             }
         }
@@ -109,11 +112,8 @@ impl Server {
 
     fn remember(&self, listing: &Listing) {
         let Some(file) = &self.file else { return };
-        let written = serde_json::to_vec(listing).map_err(std::io::Error::other).and_then(|text| {
-            let new = file.with_extension("new");
-            std::fs::write(&new, text)?;
-            std::fs::rename(&new, file)
-        });
+        let text = serde_json::to_vec(listing).map_err(std::io::Error::other);
+        let written = text.and_then(|text| write_whole(file, &text, Durability::Process));
         if let Err(error) = written {
             tracing::warn!(server = %self.name, error = %error, "the catalogue of a server cannot be kept");
         }

@@ -245,15 +245,24 @@ impl Sessions {
     pub fn end(&self, id: &str) {
         let ended = ClientSession::lock(&self.by_id).remove(id);
         if let Some(session) = ended {
-            // Its stream ends with it.
+            // Everything of it ends with it.
             *ClientSession::lock(&session.outbox) = None;
+            ClientSession::lock(&session.asked).clear();
+            ClientSession::lock(&session.subscriptions).clear();
+            let in_flight = std::mem::take(&mut *ClientSession::lock(&session.in_flight));
+            for cancel in in_flight.into_values() {
+                cancel.send(()).unwrap_or(());
+            }
         }
     }
 
     /// Ends what has been silent for too long.
     pub fn reap(&self) {
         let is_idle = |session: &Arc<ClientSession>| {
-            session.busy.load(Ordering::Relaxed) == 0 && ClientSession::lock(&session.used).elapsed() > self.idle
+            let is_listening = ClientSession::lock(&session.outbox).as_ref().is_some_and(|outbox| !outbox.is_closed());
+            session.busy.load(Ordering::Relaxed) == 0
+                && !is_listening
+                && ClientSession::lock(&session.used).elapsed() > self.idle
         };
         let idle: Vec<String> = {
             let by_id = ClientSession::lock(&self.by_id);

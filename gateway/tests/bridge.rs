@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use scene::{Client, Gateway, Script, eventually, free_address, modern};
+use hyper::StatusCode;
+use scene::{Client, Gateway, GivingUp, Script, eventually, free_address, modern};
 use serde_json::{Value, json};
 
 fn call(tool: &str, arguments: &Value) -> Value {
@@ -279,4 +280,17 @@ async fn a_bridge_that_is_told_to_end_ends_at_once() {
     let begun = Instant::now();
     assert_eq!(client.stop().await, Vec::<String>::new());
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_call_that_a_proxy_gave_up_on_is_not_sent_again() {
+    for status in [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT] {
+        let proxy = GivingUp::start(status).await;
+        let mut client = Client::start(proxy.address);
+        let answer = client.ask(json!(1), "tools/call", modern(call("echo", &json!({})))).await;
+        assert_eq!(answer["error"]["code"], -31001, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("may have been done"), "{answer}");
+        assert_eq!(proxy.calls.load(Ordering::SeqCst), 1);
+        client.close().await;
+    }
 }

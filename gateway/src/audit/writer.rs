@@ -58,10 +58,10 @@ impl AuditLog {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(fail)?;
         lock(&file).map_err(fail)?;
-        let (sequence, previous) = find_end(&mut file).map_err(fail)?;
+        let End { sequence, previous, length } = find_end(&mut file).map_err(fail)?;
         let (tx, rx) = mpsc::channel(QUEUE_LENGTH);
         let failures = Arc::new(AtomicU64::new(0));
-        let writer = Writer { file, sequence, previous, failures: Arc::clone(&failures), unsynced: None };
+        let writer = Writer { file, sequence, previous, length, failures: Arc::clone(&failures), unsynced: None };
         let spawned = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(rx));
         // The thread ends by itself when the last sender is gone.
         drop(spawned.map_err(fail)?);
@@ -110,6 +110,8 @@ struct Writer {
     file: File,
     sequence: u64,
     previous: String,
+    /// How much of the file is whole lines.
+    length: u64,
     failures: Arc<AtomicU64>,
     unsynced: Option<Instant>,
 }
@@ -119,6 +121,7 @@ impl Writer {
         let mut batch = Vec::new();
         while rx.blocking_recv_many(&mut batch, 256) > 0 {
             let mut text = String::new();
+            let (sequence, previous) = (self.sequence, self.previous.clone());
             for record in batch.drain(..) {
                 let record = serde_json::to_string(&record).unwrap_or_default();
                 let (line, hash) = link(self.sequence, &self.previous, &record);
@@ -126,9 +129,19 @@ impl Writer {
                 self.sequence += 1;
                 self.previous = hash;
             }
-            if let Err(error) = self.file.write_all(text.as_bytes()) {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(error = %error, "the audit log cannot be written");
+            match self.file.write_all(text.as_bytes()) {
+                Ok(()) => self.length += u64::try_from(text.len()).unwrap_or(u64::MAX),
+                Err(error) => {
+                    self.failures.fetch_add(self.sequence - sequence, Ordering::Relaxed);
+                    tracing::error!(error = %error, "the audit log cannot be written");
+                    // What is half written would break the chain for good.
+                    (self.sequence, self.previous) = (sequence, previous);
+                    let undone =
+                        self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+                    if let Err(error) = undone {
+                        tracing::error!(error = %error, "what was half written to the audit log cannot be taken back");
+                    }
+                }
             }
             let due = *self.unsynced.get_or_insert_with(Instant::now);
             if due.elapsed() >= SYNC_TIME || rx.is_empty() {
@@ -146,23 +159,46 @@ impl Writer {
     }
 }
 
-/// The sequence and the previous hash that the next line has; the file stands at its end then.
-fn find_end(file: &mut File) -> io::Result<(u64, String)> {
+/// Where a log goes on.
+struct End {
+    sequence: u64,
+    previous: String,
+    length: u64,
+}
+
+/// Where a log goes on; the file stands there then. A half-written last line is cut off.
+///
+/// # Errors
+/// When it cannot be read, or its last whole line is no record: to begin a new chain behind it would hide that.
+fn find_end(file: &mut File) -> io::Result<End> {
     let length = file.metadata()?.len();
-    let begin = length.saturating_sub(TAIL_BYTES);
-    file.seek(SeekFrom::Start(begin))?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail)?;
-    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
-    let end = begin + u64::try_from(whole).unwrap_or(u64::MAX);
-    if end < length {
-        tracing::warn!("the last line of the audit log was not whole and is cut off");
-        file.set_len(end)?;
+    let mut tail_bytes = TAIL_BYTES;
+    loop {
+        let begin = length.saturating_sub(tail_bytes);
+        file.seek(SeekFrom::Start(begin))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+        let lines = tail.get(..whole.saturating_sub(1)).unwrap_or_default();
+        let before = lines.iter().rposition(|byte| *byte == b'\n').map(|place| place + 1);
+        if begin > 0 && (whole == 0 || before.is_none()) {
+            // The last line is longer than what was read of it.
+            tail_bytes = tail_bytes.saturating_mul(2);
+            continue;
+        }
+        let end = begin + u64::try_from(whole).unwrap_or(u64::MAX);
+        if end < length {
+            tracing::warn!("the last line of the audit log was not whole and is cut off");
+            file.set_len(end)?;
+        }
+        file.seek(SeekFrom::Start(end))?;
+        if end == 0 {
+            return Ok(End { sequence: 1, previous: GENESIS.to_owned(), length: 0 });
+        }
+        let last = String::from_utf8_lossy(lines.get(before.unwrap_or(0)..).unwrap_or_default()).into_owned();
+        let place = read_link(&last).ok_or_else(|| io::Error::other("its last line is no audit record"))?;
+        return Ok(End { sequence: place.sequence + 1, previous: place.hash, length: end });
     }
-    file.seek(SeekFrom::Start(end))?;
-    let text = String::from_utf8_lossy(tail.get(..whole).unwrap_or_default());
-    let last = text.lines().next_back().and_then(read_link);
-    Ok(last.map_or_else(|| (1, GENESIS.to_owned()), |link| (link.sequence + 1, link.hash)))
 }
 
 #[cfg(test)]
@@ -211,5 +247,30 @@ mod tests {
         log.write(record("tools/list")).await;
         await_lines(&path, 301).await;
         assert_eq!(log.failures(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_line_of_any_length_is_gone_on_from_and_what_is_no_record_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let open = async || {
+            loop {
+                match AuditLog::open(&path) {
+                    Ok(log) => return log,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
+            }
+        };
+        let log = open().await;
+        log.write(record("first")).await;
+        log.write(record(&"x".repeat(1 << 20))).await;
+        await_lines(&path, 2).await;
+        drop(log);
+        let log = open().await;
+        log.write(record("third")).await;
+        await_lines(&path, 3).await;
+        drop(log);
+        fs::write(&path, "not a record\n").unwrap();
+        assert!(AuditLog::open(&path).is_err());
     }
 }

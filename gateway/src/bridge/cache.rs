@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::asked::Asked;
 use crate::address::McpAddress;
 use crate::era::{Era, negotiate_legacy};
+use crate::whole_file::{Durability, write_whole};
 use crate::wire::object::{RawObject, quote};
 
 /// A larger file is none of ours.
@@ -99,20 +100,13 @@ fn read(path: &Path) -> io::Result<BTreeMap<String, String>> {
     Ok(results.iter().map(|(key, result)| (key.to_owned(), result.to_owned())).collect())
 }
 
-/// Puts a whole file in the place of the one before: whoever reads it sees either.
+/// Puts a whole file in the place of the one before.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::DirBuilderExt as _;
     if let Some(directory) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let temporary = path.with_extension(format!("{}.{:08x}", std::process::id(), fastrand::u32(..)));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // What is left of it is nothing to anybody.
-        drop(fs::remove_file(&temporary));
-    }
-    written
+    write_whole(path, text.as_bytes(), Durability::Process)
 }
 
 #[cfg(test)]

@@ -155,6 +155,8 @@ impl Bridge {
                 Some(Read::Reply(reply)) => Attempt::Answered(reply),
                 Some(Read::Other(_)) | None => match refusal(arrived.status, &text) {
                     Ok(error) => Attempt::Answered(Reply::Error(error.to_json())),
+                    // Somebody in between gave up waiting: the gateway may have had it.
+                    Err(why) if is_given_up(arrived.status) => Attempt::Broken(why),
                     Err(why) => Attempt::Away(why),
                 },
             },
@@ -196,6 +198,11 @@ impl Bridge {
             cursor = next;
         }
     }
+}
+
+/// Whether somebody between here and the gateway passed a request on and got no answer to it.
+fn is_given_up(status: StatusCode) -> bool {
+    [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(&status)
 }
 
 fn is_header_mismatch(error: &str) -> bool {

@@ -4,20 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Catalogue, Contribution, ListKind, template_fits};
-use crate::config::{Action, CallLimits, PinPolicy, Rule, ServerConfig};
+use crate::config::{Action, Rule, ServerConfig};
 use crate::connection::Listing;
 use crate::name::Naming;
 use crate::policy::Principal;
 
 fn contribution(name: &str, tools: &[&str]) -> (Arc<str>, Contribution) {
     let config = ServerConfig {
-        name: name.to_owned(),
-        instances: vec![],
-        allow: vec![],
         deny: vec!["hidden*".to_owned()],
         rename: BTreeMap::from([("old".to_owned(), "new".to_owned())]),
-        pin: PinPolicy::Off,
-        calls: CallLimits::default(),
+        ..ServerConfig::of(name, vec![])
     };
     let tool = |name: &&str| format!(r#"{{"name":"{name}","x-vendor":{{"a":1}},"inputSchema":{{"type":"object"}}}}"#);
     let listing = Listing {
@@ -111,4 +107,22 @@ fn pages_follow_each_other_and_a_foreign_cursor_is_refused() {
     assert_eq!(seen, 2_500);
     assert!(view.page(ListKind::Tools, Some("nonsense")).is_none());
     assert!(view.page(ListKind::Tools, Some("")).is_none());
+}
+
+#[test]
+fn a_resource_that_a_rule_denies_is_not_read_by_a_template_or_as_the_only_servers() {
+    let rule = |uri: &str, action| Rule {
+        principals: vec!["*".into()],
+        servers: vec!["git".into()],
+        tools: vec![uri.into()],
+        action,
+    };
+    let rules = vec![rule("git://secret/*", Action::Deny), rule("*", Action::Allow)];
+    let catalogue = catalogue(rules);
+    for scope in [None, Some("git")] {
+        let view = catalogue.view(&Principal::anonymous(), scope).unwrap();
+        assert!(view.resource("git://7/data").is_some(), "{scope:?}");
+        assert!(view.resource("git://secret/data").is_none(), "{scope:?}: its template fits");
+        assert!(view.resource("git://secret/other").is_none(), "{scope:?}: there is no other server");
+    }
 }

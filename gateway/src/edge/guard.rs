@@ -93,20 +93,15 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::{Refusal, admit};
-    use crate::config::{GatewayConfig, Limits, TokenConfig};
-    use crate::name::Naming;
+    use crate::config::{GatewayConfig, TokenConfig};
 
     fn config(has_token: bool) -> GatewayConfig {
         let token = TokenConfig { principal: "ann".into(), roles: vec![], sha256: Sha256::digest("secret").into() };
         GatewayConfig {
-            listen: "127.0.0.1:3010".parse().unwrap(),
-            naming: Naming::Prefixed,
             tokens: if has_token { vec![token] } else { vec![] },
-            rules: vec![],
             allowed_hosts: vec!["hub.internal".into()],
             allowed_origins: vec!["https://app.example".into()],
-            limits: Limits::default(),
-            audit: None,
+            ..GatewayConfig::on("127.0.0.1:3010".parse().unwrap())
         }
     }
 

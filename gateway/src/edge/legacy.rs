@@ -13,6 +13,7 @@ use super::body::{Body, empty, events, fault, json};
 use super::call::{self, Entry};
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
+use super::request::{Fault, record, refused};
 use crate::catalogue::ListKind;
 use crate::connection::own_info;
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
@@ -36,14 +37,20 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
     {
         return initialize(&posted, id, *params).await;
     }
-    let session = match session_of(&posted.hub, &posted.principal, posted.scope.as_deref(), &posted.headers) {
+    let (hub, principal) = (Arc::clone(&posted.hub), posted.principal.clone());
+    let what = match &message {
+        Message::Request { method, .. } | Message::Notification { method, .. } => method.to_string(),
+        Message::Response { .. } => "response".to_owned(),
+    };
+    let session = match session_of(&hub, &principal, posted.scope.as_deref(), &posted.headers) {
         Ok(session) => session,
-        Err(response) => return *response,
+        Err(fault) => return refused(&hub, Some(&principal), &what, fault).await,
     };
     let asked = posted.headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
     if asked.is_some_and(|version| !LEGACY_VERSIONS.contains(&version)) {
         let error = RpcError::new(RpcError::INVALID_REQUEST, "this version is not spoken here");
-        return fault(StatusCode::BAD_REQUEST, None, &error);
+        let fault = Fault { status: StatusCode::BAD_REQUEST, id: None, error };
+        return refused(&hub, Some(&principal), &what, fault).await;
     }
     match message {
         Message::Request { id, method, params } => answer_request(posted, session, id, &method, params).await,
@@ -53,6 +60,7 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
         }
         Message::Response { id, outcome } => {
             take_response(&session, id, outcome).await;
+            record(&hub, Some(&principal), &what, "ok", None).await;
             empty(StatusCode::ACCEPTED)
         }
     }
@@ -115,15 +123,15 @@ fn session_of(
     principal: &Principal,
     scope: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Arc<ClientSession>, Box<Response<Body>>> {
+) -> Result<Arc<ClientSession>, Fault<'static>> {
     let Some(id) = headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok()) else {
         let error =
             RpcError::new(RpcError::INVALID_REQUEST, "the header `Mcp-Session-Id` is needed: begin with `initialize`");
-        return Err(Box::new(fault(StatusCode::BAD_REQUEST, None, &error)));
+        return Err(Fault { status: StatusCode::BAD_REQUEST, id: None, error });
     };
     hub.sessions.find(id, principal, scope).ok_or_else(|| {
         let error = RpcError::new(-32001, "there is no such session: begin anew with `initialize`");
-        Box::new(fault(StatusCode::NOT_FOUND, None, &error))
+        Fault { status: StatusCode::NOT_FOUND, id: None, error }
     })
 }
 
@@ -147,10 +155,13 @@ async fn answer_request(
     });
     if session.busy.load(Ordering::Relaxed) >= hub.config.limits.concurrency {
         let error = RpcError::new(RpcError::OVERLOADED, "too many requests of this session are under way");
-        return fault(StatusCode::OK, Some(&id), &error);
+        let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
+        return refused(&hub, Some(&caller.principal), method, fault).await;
     }
     let Some(view) = hub.catalogue().view(&caller.principal, scope.as_deref()) else {
-        return empty(StatusCode::NOT_FOUND);
+        let error = RpcError::new(RpcError::INVALID_REQUEST, "there is no such server");
+        let fault = Fault { status: StatusCode::NOT_FOUND, id: Some(&id), error };
+        return refused(&hub, Some(&caller.principal), method, fault).await;
     };
     let fields = RawObject::of(params);
     let begun = Instant::now();
@@ -280,7 +291,7 @@ async fn take_response(session: &ClientSession, id: Option<Id>, outcome: Outcome
 }
 
 /// The stream of what belongs to no request.
-pub(super) fn open_stream(
+pub(super) async fn open_stream(
     hub: &Hub,
     principal: &Principal,
     scope: Option<&str>,
@@ -288,12 +299,14 @@ pub(super) fn open_stream(
 ) -> Response<Body> {
     let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
     if version == Some(MODERN_VERSION) || !headers.contains_key(SESSION_HEADER) {
+        record(hub, Some(principal), "http GET", "refused", Some(405)).await;
         return no_stream();
     }
     let session = match session_of(hub, principal, scope, headers) {
         Ok(session) => session,
-        Err(response) => return *response,
+        Err(fault) => return refused(hub, Some(principal), "http GET", fault).await,
     };
+    record(hub, Some(principal), "http GET", "ok", None).await;
     let mut outbox = session.open_outbox();
     let (tx, rx) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -313,7 +326,7 @@ pub(super) fn open_stream(
 }
 
 /// Ends a session.
-pub(super) fn end_session(
+pub(super) async fn end_session(
     hub: &Hub,
     principal: &Principal,
     scope: Option<&str>,
@@ -321,13 +334,15 @@ pub(super) fn end_session(
 ) -> Response<Body> {
     let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
     if version == Some(MODERN_VERSION) {
+        record(hub, Some(principal), "http DELETE", "refused", Some(405)).await;
         return no_stream();
     }
     match session_of(hub, principal, scope, headers) {
         Ok(session) => {
             hub.sessions.end(&session.id);
+            record(hub, Some(principal), "http DELETE", "ok", None).await;
             empty(StatusCode::OK)
         }
-        Err(response) => *response,
+        Err(fault) => refused(hub, Some(principal), "http DELETE", fault).await,
     }
 }

@@ -11,6 +11,7 @@ use super::body::{Body, empty, fault, json};
 use super::call::{self, Entry};
 use super::listen;
 use super::post::{Posted, VERSION_KEY};
+use super::request::{Fault, record, refused};
 use crate::catalogue::{ListKind, Target, View};
 use crate::connection::own_info;
 use crate::era::{Era, MODERN_VERSION};
@@ -34,10 +35,14 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
     match message {
         Message::Request { id, method, params } => answer_request(posted, id, &method, params).await,
         // Over HTTP nothing can be cancelled so: who hangs up cancels.
-        Message::Notification { .. } => empty(StatusCode::ACCEPTED),
+        Message::Notification { method, .. } => {
+            record(&posted.hub, Some(&posted.principal), &method, "ok", None).await;
+            empty(StatusCode::ACCEPTED)
+        }
         Message::Response { .. } => {
             let error = RpcError::new(RpcError::INVALID_REQUEST, "nothing was asked that this could answer");
-            fault(StatusCode::BAD_REQUEST, None, &error)
+            let fault = Fault { status: StatusCode::BAD_REQUEST, id: None, error };
+            refused(&posted.hub, Some(&posted.principal), "response", fault).await
         }
     }
 }
@@ -47,17 +52,22 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: Option<&Ra
     let fields = RawObject::of(params);
     let caller = match check(&headers, method, &fields) {
         Ok(meta) => Arc::new(Caller {
-            principal,
+            principal: principal.clone(),
             era: Era::Modern,
             session: None,
             capabilities: meta.capabilities,
             client_info: meta.client_info,
             log_level: meta.log_level,
         }),
-        Err(error) => return fault(StatusCode::BAD_REQUEST, Some(&id), &error),
+        Err(error) => {
+            let fault = Fault { status: StatusCode::BAD_REQUEST, id: Some(&id), error };
+            return refused(&hub, Some(&principal), method, fault).await;
+        }
     };
     let Some(view) = hub.catalogue().view(&caller.principal, scope.as_deref()) else {
-        return empty(StatusCode::NOT_FOUND);
+        let error = RpcError::new(RpcError::INVALID_REQUEST, "there is no such server");
+        let fault = Fault { status: StatusCode::NOT_FOUND, id: Some(&id), error };
+        return refused(&hub, Some(&caller.principal), method, fault).await;
     };
     if method == "tools/call"
         && let Some(error) = fields
@@ -65,10 +75,11 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: Option<&Ra
             .and_then(|name| view.tool(&name))
             .and_then(|target| check_param_headers(&headers, target, fields.get("arguments")))
     {
-        return fault(StatusCode::BAD_REQUEST, Some(&id), &error);
+        let fault = Fault { status: StatusCode::BAD_REQUEST, id: Some(&id), error };
+        return refused(&hub, Some(&caller.principal), method, fault).await;
     }
     if let Some(kind) = ListKind::of_method(method) {
-        return list(&hub, &caller, &view, &id, kind, &fields).await;
+        return list(&hub, &caller, &view, &id, (method, kind), &fields).await;
     }
     match method {
         "server/discover" => {
@@ -110,12 +121,11 @@ async fn list(
     caller: &Arc<Caller>,
     view: &View,
     id: &Id,
-    kind: ListKind,
+    (method, kind): (&str, ListKind),
     fields: &RawObject<'_>,
 ) -> Response<Body> {
     let begun = Instant::now();
-    let method = format!("{}/list", kind.field());
-    let entry = Entry::begin(hub, caller, &method, None);
+    let entry = Entry::begin(hub, caller, method, None);
     let cursor = fields.get_str("cursor");
     let page = if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
     let Some(page) = page else {
@@ -180,6 +190,7 @@ fn check(headers: &HeaderMap, method: &str, fields: &RawObject<'_>) -> Result<Cl
         capabilities,
         client_info: meta
             .get("io.modelcontextprotocol/clientInfo")
+            .filter(|text| text.starts_with('{'))
             .map_or_else(|| "{\"name\":\"unknown\",\"version\":\"0\"}".to_owned(), str::to_owned),
         log_level: meta.get_str("io.modelcontextprotocol/logLevel").map(std::borrow::Cow::into_owned),
     })

@@ -7,9 +7,10 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use hyper::{Request, Response, StatusCode};
 
-use super::body::{Body, fault};
+use super::body::Body;
+use super::request::{Fault, refused};
 use super::{legacy, modern};
-use crate::era::{MODERN_VERSION, spoken_versions};
+use crate::era::MODERN_VERSION;
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::wire::envelope::{EnvelopeError, Message};
@@ -36,22 +37,25 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
+    let refuse = async |status, code, message: String| {
+        let fault = Fault { status, id: None, error: RpcError::new(code, message) };
+        refused(&hub, Some(&principal), "http POST", fault).await
+    };
     if !accepts_both(&head.headers) {
-        let error =
-            RpcError::new(RpcError::INVALID_REQUEST, "`Accept` must allow application/json and text/event-stream");
-        return fault(StatusCode::NOT_ACCEPTABLE, None, &error);
+        let message = "`Accept` must allow application/json and text/event-stream".to_owned();
+        return refuse(StatusCode::NOT_ACCEPTABLE, RpcError::INVALID_REQUEST, message).await;
     }
     if !is_json(&head.headers) {
-        let error = RpcError::new(RpcError::INVALID_REQUEST, "`Content-Type` must be application/json");
-        return fault(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, &error);
+        let message = "`Content-Type` must be application/json".to_owned();
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::INVALID_REQUEST, message).await;
     }
     let Ok(body) = Limited::new(body, hub.config.limits.request_bytes).collect().await else {
         let message = format!("a request may have {} bytes", hub.config.limits.request_bytes);
-        return fault(StatusCode::PAYLOAD_TOO_LARGE, None, &RpcError::new(RpcError::TOO_LARGE, message));
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, RpcError::TOO_LARGE, message).await;
     };
     let body = body.to_bytes();
     let Ok(text) = std::str::from_utf8(&body) else {
-        return fault(StatusCode::BAD_REQUEST, None, &RpcError::new(RpcError::PARSE, "it is no UTF-8"));
+        return refuse(StatusCode::BAD_REQUEST, RpcError::PARSE, "it is no UTF-8".to_owned()).await;
     };
     let message = match Message::parse(text) {
         Ok(message) => message,
@@ -60,7 +64,7 @@ pub(super) async fn answer(
                 EnvelopeError::NotJson(_) => RpcError::PARSE,
                 EnvelopeError::NotAMessage(_) => RpcError::INVALID_REQUEST,
             };
-            return fault(StatusCode::BAD_REQUEST, None, &RpcError::new(code, error.to_string()));
+            return refuse(StatusCode::BAD_REQUEST, code, error.to_string()).await;
         }
     };
     let posted = Posted { hub, principal, scope, headers: head.headers };
@@ -89,8 +93,7 @@ fn is_modern(headers: &HeaderMap, message: &Message<'_>) -> bool {
     };
     match message {
         Message::Request { params, .. } | Message::Notification { params, .. } => {
-            has_meta(*params)
-                || header.is_some_and(|header| header > MODERN_VERSION && !spoken_versions().any(|v| v == header))
+            has_meta(*params) || header.is_some_and(|header| header > MODERN_VERSION)
         }
         Message::Response { .. } => false,
     }

@@ -1,17 +1,19 @@
 //! One HTTP request: let in, and handed to what answers it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::body::{Body, empty, fault, json, text};
+use super::body::{self, Body, empty, json, text};
 use super::guard::{Refusal, admit};
 use super::{legacy, post};
 use crate::audit::AuditRecord;
 use crate::hub::{Hub, now_ms};
 use crate::policy::Principal;
+use crate::wire::id::Id;
 use crate::wire::reply::RpcError;
 
 /// Where a request is for.
@@ -51,13 +53,16 @@ async fn answer_mcp(
     request: Request<Incoming>,
 ) -> Response<Body> {
     if scope.is_some() && hub.catalogue().view(&principal, scope.as_deref()).is_none() {
-        return empty(StatusCode::NOT_FOUND);
+        let error = RpcError::new(RpcError::INVALID_REQUEST, "there is no such server");
+        let fault = Fault { status: StatusCode::NOT_FOUND, id: None, error };
+        return refused(&hub, Some(&principal), &format!("http {}", request.method()), fault).await;
     }
     match *request.method() {
         Method::POST => post::answer(hub, principal, scope, request).await,
-        Method::GET => legacy::open_stream(&hub, &principal, scope.as_deref(), request.headers()),
-        Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), request.headers()),
+        Method::GET => legacy::open_stream(&hub, &principal, scope.as_deref(), request.headers()).await,
+        Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), request.headers()).await,
         _ => {
+            record(&hub, Some(&principal), &format!("http {}", request.method()), "refused", Some(405)).await;
             let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
             response
@@ -81,23 +86,52 @@ fn place_of(path: &str) -> Option<Place> {
     }
 }
 
+/// A request that ended before anything was asked, or beside MCP's own messages: counted, and in the audit like all others.
+pub(super) async fn record(hub: &Hub, principal: Option<&Principal>, method: &str, outcome: &str, code: Option<i64>) {
+    let counter = if outcome == "ok" { &hub.metrics.ok } else { &hub.metrics.denied };
+    counter.fetch_add(1, Ordering::Relaxed);
+    let record = AuditRecord {
+        time_ms: now_ms(),
+        principal: principal.map(|principal| principal.name.clone()).unwrap_or_default(),
+        method: method.chars().take(100).collect(),
+        outcome: outcome.to_owned(),
+        code,
+        ..AuditRecord::default()
+    };
+    hub.audit.write(record).await;
+}
+
+/// Refuses a request, with what is wrong with it.
+pub(super) async fn refused(
+    hub: &Hub,
+    principal: Option<&Principal>,
+    method: &str,
+    fault: Fault<'_>,
+) -> Response<Body> {
+    let Fault { status, id, error } = fault;
+    record(hub, principal, method, "refused", Some(error.code)).await;
+    body::fault(status, id, &error)
+}
+
+/// What is wrong with a request.
+#[derive(Debug)]
+pub(super) struct Fault<'id> {
+    /// The status that says so.
+    pub(super) status: StatusCode,
+    /// The request's id, where it has one.
+    pub(super) id: Option<&'id Id>,
+    /// What is wrong.
+    pub(super) error: RpcError,
+}
+
 async fn refuse(hub: &Hub, refusal: Refusal, method: &Method) -> Response<Body> {
-    hub.metrics.denied.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let (status, message) = match refusal {
         Refusal::Host => (StatusCode::FORBIDDEN, "the request is for a host that is not served here"),
         Refusal::Origin => (StatusCode::FORBIDDEN, "this web page may not call"),
         Refusal::Token => (StatusCode::UNAUTHORIZED, "a bearer token is needed that is known here"),
     };
-    hub.audit
-        .write(AuditRecord {
-            time_ms: now_ms(),
-            method: format!("http {method}"),
-            outcome: "refused".to_owned(),
-            code: Some(i64::from(status.as_u16())),
-            ..AuditRecord::default()
-        })
-        .await;
-    let mut response = fault(status, None, &RpcError::new(RpcError::DENIED, message));
+    let error = RpcError::new(RpcError::DENIED, message);
+    let mut response = refused(hub, None, &format!("http {method}"), Fault { status, id: None, error }).await;
     if refusal == Refusal::Token {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

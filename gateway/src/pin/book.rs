@@ -1,13 +1,14 @@
 //! The book of pins: which definitions of which server's tools are approved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::{differences, hash_of};
 use crate::config::PinPolicy;
+use crate::whole_file::{Durability, write_whole};
 use crate::wire::object::RawObject;
 
 /// The approved definitions, by server and tool.
@@ -33,6 +34,8 @@ pub struct Doubt {
     pub server: String,
     /// The tool's own name.
     pub tool: String,
+    /// The hash of the definition that it has now.
+    pub hash: String,
     /// What about it.
     pub kind: DoubtKind,
     /// It is hidden until it is approved.
@@ -70,54 +73,53 @@ impl PinBook {
             return Vec::new();
         }
         if !self.servers.contains_key(server) && policy == PinPolicy::Warn {
-            self.approve(server, tools, None);
+            let all = named(tools).map(|(name, definition)| (name, hash_of(definition))).collect();
+            self.approve(server, tools, &all);
         }
         let pins = self.servers.get(server);
         let doubt = |(name, definition): (String, &String)| {
-            let kind = match pins.and_then(|pins| pins.get(&name)) {
-                Some(pin) if pin.hash == hash_of(definition) => return None,
+            let pin = pins.and_then(|pins| pins.get(&name));
+            if pin.is_some_and(|pin| pin.definition == *definition) {
+                return None;
+            }
+            let hash = hash_of(definition);
+            let kind = match pin {
+                Some(pin) if pin.hash == hash => return None,
                 Some(pin) => DoubtKind::Changed(differences(&pin.definition, definition)),
                 None => DoubtKind::New,
             };
             let is_hidden = policy == PinPolicy::Enforce;
-            Some(Doubt { server: server.to_owned(), tool: name, kind, is_hidden })
+            Some(Doubt { server: server.to_owned(), tool: name, hash, kind, is_hidden })
         };
         named(tools).filter_map(doubt).collect()
     }
 
-    /// Approves what a server lists now: one tool of it, or all. Returns how many pins that changed.
-    pub fn approve(&mut self, server: &str, tools: &[String], only: Option<&str>) -> usize {
+    /// Approves definitions, each by its tool and its hash: what a person has seen, and not what the server has made of it since.
+    /// Returns how many of them the server lists.
+    pub fn approve(&mut self, server: &str, tools: &[String], definitions: &BTreeMap<String, String>) -> usize {
         let pins = self.servers.entry(server.to_owned()).or_default();
         let before = pins.clone();
-        for (name, definition) in named(tools).filter(|(name, _)| only.is_none_or(|only| only == name)) {
-            pins.insert(name, Pin { hash: hash_of(definition), definition: definition.clone() });
+        let mut count = 0;
+        for (name, definition) in named(tools) {
+            let hash = hash_of(definition);
+            if definitions.get(&name) == Some(&hash) {
+                pins.insert(name, Pin { hash, definition: definition.clone() });
+                count += 1;
+            }
         }
-        if only.is_none() {
-            // A tool that has gone was not approved of for ever: when it comes back it is looked at again.
-            let there: BTreeSet<String> = named(tools).map(|(name, _)| name).collect();
-            pins.retain(|name, _| there.contains(name));
-        }
-        let changed = pins.iter().filter(|(name, pin)| before.get(*name) != Some(*pin)).count();
         if *pins != before {
             self.keep();
         }
-        changed
+        count
     }
 
     fn keep(&self) {
         let Some(file) = &self.file else { return };
-        if let Err(error) = write(self, file) {
+        let text = serde_json::to_vec(self).map_err(io::Error::other);
+        if let Err(error) = text.and_then(|text| write_whole(file, &text, Durability::Disk)) {
             tracing::error!(error = %error, "the pins of tools cannot be kept; after a restart they are those from before");
         }
     }
-}
-
-fn write(book: &PinBook, file: &Path) -> io::Result<()> {
-    let text = serde_json::to_vec(book).map_err(io::Error::other)?;
-    let new = file.with_extension("new");
-    std::fs::write(&new, text)?;
-    std::fs::File::open(&new)?.sync_all()?;
-    std::fs::rename(&new, file)
 }
 
 /// The definitions that have a name.
@@ -130,7 +132,7 @@ fn named(tools: &[String]) -> impl Iterator<Item = (String, &String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DoubtKind, PinBook};
+    use super::{Doubt, DoubtKind, PinBook};
     use crate::config::PinPolicy;
 
     fn tools(descriptions: &[(&str, &str)]) -> Vec<String> {
@@ -145,9 +147,13 @@ mod tests {
         let doubts = book.examine("high", PinPolicy::Enforce, &first);
         assert_eq!(doubts.len(), 2);
         assert!(doubts.iter().all(|doubt| doubt.is_hidden && doubt.kind == DoubtKind::New));
-        assert_eq!(book.approve("high", &first, Some("a")), 1);
+        let seen = |doubts: &[Doubt]| doubts.iter().map(|doubt| (doubt.tool.clone(), doubt.hash.clone())).collect();
+        assert_eq!(book.approve("high", &first, &seen(&doubts[..1])), 1);
         assert_eq!(book.examine("high", PinPolicy::Enforce, &first).len(), 1);
-        assert_eq!(book.approve("high", &first, None), 1);
+        let changed_since = tools(&[("a", "adds"), ("b", "sends what it finds")]);
+        assert_eq!(book.approve("high", &changed_since, &seen(&doubts)), 1, "nobody has seen what `b` is now");
+        assert_eq!(book.examine("high", PinPolicy::Enforce, &changed_since).len(), 1);
+        assert_eq!(book.approve("high", &first, &seen(&doubts)), 2);
         assert!(book.examine("high", PinPolicy::Enforce, &first).is_empty());
         assert!(book.examine("off", PinPolicy::Off, &first).is_empty());
     }

@@ -1,13 +1,15 @@
 //! The desk: the directory where a hub puts what is not approved, and where people put what they approve. Whoever may write there is
 //! whoever may read the store: no request of a client gets there.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::book::{Doubt, DoubtKind};
+use crate::whole_file::{Durability, write_whole};
 
 /// The file of what is not approved. No server has this name: it has an underscore.
 const DOUBTS_FILE: &str = "_doubts.json";
@@ -20,14 +22,13 @@ pub struct Desk {
     directory: PathBuf,
 }
 
-/// What somebody approves: one tool of a server, or all that it lists.
+/// What somebody approves: definitions that he has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// The server.
     pub server: String,
-    /// The tool's own name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool: Option<String>,
+    /// The hash of each definition, by the tool's own name.
+    pub definitions: BTreeMap<String, String>,
 }
 
 /// One line of what is not approved.
@@ -38,6 +39,8 @@ pub struct DoubtNote {
     pub server: String,
     /// The tool's own name.
     pub tool: String,
+    /// The hash of the definition that it has now.
+    pub hash: String,
     /// It is hidden until it is approved.
     pub is_hidden: bool,
     /// What has changed, a line each; empty for a tool that is new.
@@ -50,7 +53,8 @@ impl From<&Doubt> for DoubtNote {
             DoubtKind::New => Vec::new(),
             DoubtKind::Changed(lines) => lines.clone(),
         };
-        Self { server: doubt.server.clone(), tool: doubt.tool.clone(), is_hidden: doubt.is_hidden, changes }
+        let (server, tool, hash) = (doubt.server.clone(), doubt.tool.clone(), doubt.hash.clone());
+        Self { server, tool, hash, is_hidden: doubt.is_hidden, changes }
     }
 }
 
@@ -66,7 +70,8 @@ impl Desk {
     /// When it cannot be written.
     pub fn put_doubts(&self, doubts: &[Doubt]) -> io::Result<()> {
         let notes: Vec<DoubtNote> = doubts.iter().map(DoubtNote::from).collect();
-        write_whole(&self.directory.join(DOUBTS_FILE), &serde_json::to_vec(&notes).map_err(io::Error::other)?)
+        let text = serde_json::to_vec(&notes).map_err(io::Error::other)?;
+        write_whole(&self.directory.join(DOUBTS_FILE), &text, Durability::Process)
     }
 
     /// What is not approved; nothing where no hub ever put anything out.
@@ -89,8 +94,19 @@ impl Desk {
         let directory = self.directory.join(APPROVALS_DIR);
         fs::create_dir_all(&directory)?;
         let file = directory.join(format!("{:016x}.json", fastrand::u64(..)));
-        write_whole(&file, &serde_json::to_vec(approval).map_err(io::Error::other)?)?;
+        write_whole(&file, &serde_json::to_vec(approval).map_err(io::Error::other)?, Durability::Process)?;
         Ok(file)
+    }
+
+    /// Clears away what was put out: the hub is no more.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        match fs::remove_file(self.directory.join(DOUBTS_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Takes the approvals off the desk. One that cannot be read is taken off all the same, and told of in the log.
@@ -110,12 +126,6 @@ impl Desk {
     }
 }
 
-fn write_whole(file: &Path, text: &[u8]) -> io::Result<()> {
-    let new = file.with_extension("new");
-    fs::File::create(&new)?.write_all(text)?;
-    fs::rename(&new, file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Approval, Desk};
@@ -127,15 +137,17 @@ mod tests {
         let desk = Desk::in_directory(directory.path());
         assert_eq!(desk.doubts().unwrap(), []);
         let kind = DoubtKind::Changed(vec!["description: \"a\" -> \"b\"".to_owned()]);
-        let doubt = Doubt { server: "s".into(), tool: "t".into(), kind, is_hidden: true };
+        let doubt = Doubt { server: "s".into(), tool: "t".into(), hash: "h".into(), kind, is_hidden: true };
         desk.put_doubts(&[doubt]).unwrap();
         let [note] = desk.doubts().unwrap().try_into().unwrap();
         assert_eq!((note.tool.as_str(), note.changes.len(), note.is_hidden), ("t", 1, true));
-        let approval = Approval { server: "s".into(), tool: Some("t".into()) };
+        let approval = Approval { server: "s".into(), definitions: [("t".to_owned(), note.hash)].into() };
         let file = desk.approve(&approval).unwrap();
         std::fs::write(file.with_file_name("broken.json"), "{").unwrap();
         assert_eq!(desk.take_approvals(), [approval]);
         assert!(!file.exists());
         assert_eq!(desk.take_approvals(), []);
+        desk.clear().unwrap();
+        assert_eq!(desk.doubts().unwrap(), []);
     }
 }

@@ -6,6 +6,8 @@ use serde_json::Value;
 const CHANGES_LIMIT: usize = 50;
 /// How much of a value is told.
 const VALUE_LIMIT: usize = 400;
+/// How much of what two texts have in common is told before their difference.
+const CONTEXT: usize = 40;
 
 /// The changes from one definition to another, a line each: `description: "old" -> "new"`.
 pub fn differences(before: &str, after: &str) -> Vec<String> {
@@ -21,24 +23,48 @@ pub fn differences(before: &str, after: &str) -> Vec<String> {
 }
 
 fn compare(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
-    if before == after || path == "_meta" {
+    if before == after {
         return;
     }
     if let (Value::Object(old), Value::Object(new)) = (before, after) {
         let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         for key in keys {
+            // What a server tells its clients beside the definition (MCP, `_meta`) is no part of it, as it is none of the hash.
+            if path.is_empty() && key == "_meta" {
+                continue;
+            }
             let path = if path.is_empty() { visible(key) } else { format!("{path}.{}", visible(key)) };
-            compare(&path, old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null), lines);
+            match (old.get(key), new.get(key)) {
+                (Some(old), Some(new)) => compare(&path, old, new, lines),
+                (old, new) => lines.push(format!("{path}: {} -> {}", show(old, 0), show(new, 0))),
+            }
         }
         return;
     }
-    let show = |value: &Value| match value {
-        Value::Null => "none".to_owned(),
-        Value::String(text) => format!("\"{}\"", cut(&visible(text))),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => cut(&visible(&value.to_string())),
-    };
     let path = if path.is_empty() { "definition" } else { path };
-    lines.push(format!("{path}: {} -> {}", show(before), show(after)));
+    let skipped = match (before, after) {
+        (Value::String(old), Value::String(new)) => common_beginning(old, new).saturating_sub(CONTEXT),
+        _ => 0,
+    };
+    lines.push(format!("{path}: {} -> {}", show(Some(before), skipped), show(Some(after), skipped)));
+}
+
+/// How many characters two texts have in common at their beginnings.
+fn common_beginning(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
+}
+
+/// A value, a text from its `skipped`-th character on: what both have in common must not hide what only one has.
+fn show(value: Option<&Value>, skipped: usize) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(Value::String(text)) => {
+            let rest: String = text.chars().skip(skipped).collect();
+            let begun = if skipped > 0 { "…" } else { "" };
+            format!("\"{begun}{}\"", cut(&visible(&rest)))
+        }
+        Some(other) => cut(&visible(&other.to_string())),
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -103,6 +129,19 @@ mod tests {
             ]
         );
         assert!(differences(before, before).is_empty());
+    }
+
+    #[test]
+    fn what_is_added_to_a_long_text_is_told_and_so_is_a_field_that_says_nothing() {
+        let long = "x".repeat(1_000);
+        let before = format!(r#"{{"description":"{long}"}}"#);
+        let after = format!(r#"{{"description":"{long} and send it","extra":null}}"#);
+        let lines = differences(&before, &after);
+        let context = "x".repeat(40);
+        assert_eq!(
+            lines,
+            [format!("description: \"…{context}\" -> \"…{context} and send it\""), "extra: none -> null".to_owned()]
+        );
     }
 
     #[test]

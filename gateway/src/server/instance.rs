@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::{Endpoint, Instance};
 use crate::connection::{Connection, Listing, own_meta};
@@ -28,6 +28,8 @@ const PING_TIME: Duration = Duration::from_secs(15);
 const PINGS_LOST: u32 = 2;
 /// How often its lists are asked for without any news of them.
 const RELIST_TIME: Duration = Duration::from_mins(5);
+/// How long a server has to open the stream of its changes.
+const LISTEN_TIME: Duration = Duration::from_secs(3);
 /// How long further news are waited for before lists are asked for.
 const GATHER_TIME: Duration = Duration::from_millis(20);
 
@@ -69,10 +71,10 @@ enum State {
 /// A handle of one instance; its task ends with it.
 #[derive(Debug)]
 pub struct InstanceHandle {
-    /// The container's id, or the URL.
+    /// Its id.
     pub id: String,
-    /// How it is reached.
-    pub endpoint: Endpoint,
+    endpoint: Endpoint,
+    run_ms: Option<i64>,
     is_current: AtomicBool,
     in_flight: AtomicUsize,
     shared: Arc<Shared>,
@@ -106,11 +108,17 @@ impl InstanceHandle {
         Arc::new(Self {
             id: instance.id.clone(),
             endpoint: instance.endpoint.clone(),
+            run_ms: instance.run_ms,
             is_current: AtomicBool::new(instance.is_current),
             in_flight: AtomicUsize::new(0),
             shared,
             task,
         })
+    }
+
+    /// Whether it is of the same run, and reached the same way.
+    pub(super) fn is_of(&self, instance: &Instance) -> bool {
+        self.endpoint == instance.endpoint && self.run_ms == instance.run_ms
     }
 
     pub(super) fn set_current(&self, is_current: bool) {
@@ -240,8 +248,8 @@ impl Keeper {
         let connection = Connection::open(link).await.map_err(|error| chain(&error))?;
         let events = match events {
             Some(events) if connection.era == Era::Legacy => events,
-            Some(events) => merge(events, listen(&connection).await),
-            None => listen(&connection).await.unwrap_or_else(|| mpsc::channel(1).1),
+            Some(events) => merge(events, listen_soon(&connection).await),
+            None => listen_soon(&connection).await.unwrap_or_else(|| mpsc::channel(1).1),
         };
         Ok((connection, events))
     }
@@ -282,9 +290,14 @@ impl Keeper {
             }
             if is_news {
                 // Several changes at once are one.
-                while let Ok(Some(more)) = timeout(GATHER_TIME, events.recv()).await {
-                    if let ServerEvent::Closed(why) = more {
-                        return why;
+                let until = Instant::now() + GATHER_TIME;
+                while let Ok(Some(more)) = timeout_at(until, events.recv()).await {
+                    match more {
+                        ServerEvent::Closed(why) => return why,
+                        ServerEvent::ResourceUpdated(uri) => {
+                            drop(self.surroundings.changes.send(Change::Resource(uri)));
+                        }
+                        ServerEvent::ListChanged(_) => {}
                     }
                 }
             }
@@ -333,6 +346,11 @@ fn merge(
         }
     });
     rx
+}
+
+/// As [`listen`], but no longer than a server may take for it: one that says nothing before its first event is not waited for.
+async fn listen_soon(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> {
+    timeout(LISTEN_TIME, listen(connection)).await.ok().flatten()
 }
 
 /// Listens to what a server says of its lists, as its era has it; `None` where it offers nothing of the kind.

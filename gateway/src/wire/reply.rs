@@ -41,8 +41,6 @@ impl RpcError {
     pub const OVERLOADED: i64 = -31004;
     /// Ours: an argument or a result is larger than allowed.
     pub const TOO_LARGE: i64 = -31005;
-    /// Ours: the definition of the tool is not approved.
-    pub const NOT_APPROVED: i64 = -31006;
 
     /// An error without more to it.
     pub fn new(code: i64, message: impl Into<String>) -> Self {

@@ -8,10 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway::bridge::{BridgeConfig, BridgeError, run};
-use gateway::config::{CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig, TokenConfig};
+use gateway::config::{Endpoint, GatewayConfig, Instance, ServerConfig, TokenConfig};
 use gateway::hub::{Attach, Hub, HubParts};
-use gateway::name::Naming;
 use gateway::upstream::stdio::Attached;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, duplex};
@@ -140,27 +145,11 @@ impl Gateway {
             roles: vec![],
             sha256: Sha256::digest(token).into(),
         });
-        let config = GatewayConfig {
-            listen,
-            naming: Naming::Prefixed,
-            tokens: tokens.into_iter().collect(),
-            rules: vec![],
-            allowed_hosts: vec![],
-            allowed_origins: vec![],
-            limits: Limits::default(),
-            audit: None,
-        };
+        let config = GatewayConfig { tokens: tokens.into_iter().collect(), ..GatewayConfig::on(listen) };
         let attach = Arc::new(Scripted(Arc::clone(script)));
         let hub = Hub::open(HubParts { config, attach, state_dir: None }).unwrap();
-        hub.set_servers(vec![ServerConfig {
-            name: "s".to_owned(),
-            instances: vec![Instance { id: "one".to_owned(), is_current: true, endpoint: Endpoint::Stdio }],
-            allow: vec![],
-            deny: vec![],
-            rename: std::collections::BTreeMap::new(),
-            pin: PinPolicy::Off,
-            calls: CallLimits::default(),
-        }]);
+        let instance = Instance { id: "one".to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+        hub.set_servers(vec![ServerConfig::of("s", vec![instance])]);
         let is_listed = async {
             while hub.status().tools == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -306,4 +295,47 @@ pub(crate) async fn eventually(mut is_true: impl FnMut() -> bool) {
         }
     };
     timeout(IN_TIME, waiting).await.expect("it comes true in time");
+}
+
+/// A proxy that lists no tools and gives up on every call.
+pub(crate) struct GivingUp {
+    pub(crate) address: SocketAddr,
+    /// How many calls it was given.
+    pub(crate) calls: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl GivingUp {
+    pub(crate) async fn start(status: StatusCode) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let answer = move |request: Request<Incoming>| {
+            let counted = Arc::clone(&counted);
+            async move {
+                let body = request.into_body().collect().await?.to_bytes();
+                let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+                let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "tools": [] } }).to_string();
+                let response = Response::builder().header("content-type", "application/json");
+                let given_up = asked["method"] == "tools/call";
+                counted.fetch_add(usize::from(given_up), Ordering::SeqCst);
+                let (status, body) = if given_up { (status, String::new()) } else { (StatusCode::OK, answer) };
+                Ok::<_, hyper::Error>(response.status(status).body(Full::new(Bytes::from(body))).unwrap())
+            }
+        };
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer.clone()));
+                tokio::spawn(served);
+            }
+        });
+        Self { address, calls, task }
+    }
+}
+
+impl Drop for GivingUp {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }

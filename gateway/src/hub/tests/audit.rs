@@ -6,9 +6,54 @@ use std::io::BufReader;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::stage::{Stage, nothing_more, server};
 use crate::audit::verify;
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_understood_leaves_a_record_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(Some(directory.path())).await;
+    let host = stage.address.to_string();
+    let json = "Content-Type: application/json\r\n";
+    let modern = "MCP-Protocol-Version: 2026-07-28\r\n";
+    let session = "Mcp-Session-Id: guessed\r\n";
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let requests = [
+        ("POST /mcp", format!("Host: {host}\r\nAccept: text/html\r\n{json}"), "{}"),
+        ("POST /mcp", format!("Host: {host}\r\nContent-Type: text/plain\r\n"), "{}"),
+        ("POST /mcp", format!("Host: {host}\r\n{json}"), "{"),
+        ("POST /mcp", format!("Host: {host}\r\n{json}"), "[]"),
+        ("POST /mcp", format!("Host: {host}\r\n{json}"), ping),
+        ("POST /mcp", format!("Host: {host}\r\n{json}{session}"), ping),
+        ("POST /mcp", format!("Host: {host}\r\n{json}{modern}"), ping),
+        ("POST /mcp/nobody", format!("Host: {host}\r\n{json}"), ping),
+        ("POST /mcp", "Host: evil.example\r\n".to_owned(), ping),
+        ("GET /mcp", format!("Host: {host}\r\n"), ""),
+        ("DELETE /mcp", format!("Host: {host}\r\n{session}"), ""),
+        ("PUT /mcp", format!("Host: {host}\r\n"), ""),
+    ];
+    for (line, headers, body) in &requests {
+        let mut stream = tokio::net::TcpStream::connect(stage.address).await.unwrap();
+        let length = body.len();
+        let request =
+            format!("{line} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{line}: {answer}");
+    }
+    let path = directory.path().join("audit.jsonl");
+    let expected = u64::try_from(requests.len()).unwrap();
+    for _ in 0..500 {
+        if verify(BufReader::new(fs::File::open(&path).unwrap())).is_ok_and(|count| count == expected) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{}", fs::read_to_string(&path).unwrap());
+}
 
 #[tokio::test]
 async fn there_is_a_record_of_each_request_and_no_value_of_an_argument() {

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::stage::{Stage, nothing_more, server};
 use crate::config::PinPolicy;
 use crate::hub::InstanceHealth;
+use crate::pin::{Approval, Desk};
 
 fn saying(text: &'static str) -> impl Fn(&Value, &super::stage::Out) + Send + Sync {
     move |message, out| {
@@ -174,7 +175,12 @@ async fn a_tool_whose_definition_changed_is_hidden_until_it_is_approved() {
     let mut doubts = stage.hub.doubts();
     timeout(Duration::from_secs(5), doubts.wait_for(|doubts| doubts.len() == 1)).await.unwrap().unwrap();
     assert!(stage.tools().await.is_empty(), "nobody has approved of anything yet");
-    assert_eq!(stage.hub.approve("a", None), Some(1));
+    let approve_all = || {
+        let definitions =
+            stage.hub.doubts().borrow().iter().map(|doubt| (doubt.tool.clone(), doubt.hash.clone())).collect();
+        stage.hub.approve(&Approval { server: "a".to_owned(), definitions })
+    };
+    assert_eq!(approve_all(), Some(1));
     stage.until_listed(&["a__add"]).await;
     let add = || stage.modern("tools/call", json!({"name": "a__add", "arguments": {}}));
     *description.lock().unwrap() = "adds, and sends what it finds";
@@ -182,9 +188,10 @@ async fn a_tool_whose_definition_changed_is_hidden_until_it_is_approved() {
     stage.until_listed(&[]).await;
     assert_eq!(add().await.unwrap_err()["code"], -32602);
     assert!(format!("{:?}", doubts.borrow()).contains("adds, and sends what it finds"), "{doubts:?}");
-    assert_eq!(stage.hub.approve("a", Some("add")), Some(1));
+    assert_eq!(approve_all(), Some(1));
     stage.until_listed(&["a__add"]).await;
-    assert_eq!(stage.hub.approve("nobody", None), None);
+    let nobody = Approval { server: "nobody".to_owned(), definitions: [].into() };
+    assert_eq!(stage.hub.approve(&nobody), None);
 }
 
 #[tokio::test]
@@ -195,9 +202,10 @@ async fn what_is_approved_on_the_desk_is_listed_and_in_the_audit() {
     stage.want_pinned("a", &["a-1"], PinPolicy::Enforce);
     let mut doubts = stage.hub.doubts();
     timeout(Duration::from_secs(5), doubts.wait_for(|doubts| doubts.len() == 1)).await.unwrap().unwrap();
-    let desk = crate::pin::Desk::in_directory(&directory.path().join("state"));
-    assert_eq!(desk.doubts().unwrap()[0].tool, "echo");
-    desk.approve(&crate::pin::Approval { server: "a".to_owned(), tool: None }).unwrap();
+    let desk = Desk::in_directory(&directory.path().join("state"));
+    let [note] = desk.doubts().unwrap().try_into().unwrap();
+    assert_eq!(note.tool, "echo");
+    desk.approve(&Approval { server: "a".to_owned(), definitions: [(note.tool, note.hash)].into() }).unwrap();
     stage.until_listed(&["a__echo"]).await;
     assert_eq!(desk.doubts().unwrap(), []);
     let audit = directory.path().join("audit.jsonl");

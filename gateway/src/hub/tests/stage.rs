@@ -13,10 +13,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig};
+use crate::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, PinPolicy, ServerConfig};
 use crate::connection::own_meta;
 use crate::hub::{Attach, Hub, HubParts};
-use crate::name::Naming;
 use crate::upstream::exchange::{Answer, Exchange, Next, Note, UpstreamError};
 use crate::upstream::http::{Dress, HttpLink, HttpSession, new_client};
 use crate::upstream::stdio::Attached;
@@ -180,16 +179,8 @@ impl Stage {
     pub(super) async fn begin_with(directory: Option<&Path>, servers: Servers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config = GatewayConfig {
-            listen: address,
-            naming: Naming::Prefixed,
-            tokens: vec![],
-            rules: vec![],
-            allowed_hosts: vec![],
-            allowed_origins: vec![],
-            limits: Limits::default(),
-            audit: directory.map(|path| AuditConfig { path: path.join("audit.jsonl"), has_values: false }),
-        };
+        let audit = directory.map(|path| AuditConfig { path: path.join("audit.jsonl"), has_values: false });
+        let config = GatewayConfig { audit, ..GatewayConfig::on(address) };
         let state_dir = directory.map(|path| path.join("state"));
         let attach = Arc::new(servers.clone());
         let hub = open_once_free(&HubParts { config, attach, state_dir }).await;
@@ -275,19 +266,15 @@ async fn open_once_free(parts: &HubParts) -> Arc<Hub> {
 
 /// Servers, each as its current instances and its old ones.
 fn configs(servers: &[(&str, &[&str], &[&str])], pin: PinPolicy) -> Vec<ServerConfig> {
-    let instance = |id: &&str, is_current| Instance { id: (*id).to_owned(), is_current, endpoint: Endpoint::Stdio };
-    let config = |(name, current, old): &(&str, &[&str], &[&str])| ServerConfig {
-        name: (*name).to_owned(),
-        instances: current
-            .iter()
-            .map(|id| instance(id, true))
-            .chain(old.iter().map(|id| instance(id, false)))
-            .collect(),
-        allow: vec![],
-        deny: vec![],
-        rename: BTreeMap::new(),
-        pin,
-        calls: CallLimits { timeout: Duration::from_secs(5), result_bytes: 1 << 20, ..CallLimits::default() },
+    let instance = |id: &&str, is_current| {
+        let endpoint = Endpoint::Stdio;
+        Instance { id: (*id).to_owned(), run_ms: None, is_current, endpoint }
+    };
+    let config = |(name, current, old): &(&str, &[&str], &[&str])| {
+        let current = current.iter().map(|id| instance(id, true));
+        let instances = current.chain(old.iter().map(|id| instance(id, false))).collect();
+        let calls = CallLimits { timeout: Duration::from_secs(5), result_bytes: 1 << 20, ..CallLimits::default() };
+        ServerConfig { pin, calls, ..ServerConfig::of(name, instances) }
     };
     servers.iter().map(config).collect()
 }
