@@ -1,6 +1,5 @@
 //! `evenkeel mcp` and `evenkeel audit` from outside, against a gateway in this process.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -10,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use expect_test::{Expect, expect};
-use gateway::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Limits, PinPolicy, ServerConfig};
+use gateway::config::{AuditConfig, Endpoint, GatewayConfig, Instance, ServerConfig};
 use gateway::hub::{Attach, Hub, HubParts};
-use gateway::name::Naming;
 use gateway::pin::{Approval, Desk, Doubt, DoubtKind, differences};
 use gateway::upstream::stdio::Attached;
 use serde_json::{Value, json};
@@ -160,27 +158,14 @@ fn answer(asked: &Value) -> Value {
 
 async fn start_gateway(audit: &Path) -> (String, Arc<Hub>) {
     let listen = "127.0.0.1:0".parse().expect("an address");
-    let config = GatewayConfig {
-        listen,
-        naming: Naming::Prefixed,
-        tokens: vec![],
-        rules: vec![],
-        allowed_hosts: vec![],
-        allowed_origins: vec![],
-        limits: Limits::default(),
-        audit: Some(AuditConfig { path: audit.to_owned(), has_values: false }),
-    };
+    let audit = Some(AuditConfig { path: audit.to_owned(), has_values: false });
+    let config = GatewayConfig { audit, ..GatewayConfig::on(listen) };
     let hub = Hub::open(HubParts { config, attach: Arc::new(Tools), state_dir: None }).expect("a hub");
-    hub.set_servers(vec![ServerConfig {
-        name: "words".to_owned(),
-        instances: vec![Instance { id: "one".to_owned(), is_current: true, endpoint: Endpoint::Stdio }],
-        allow: vec![],
-        deny: vec![],
-        rename: BTreeMap::new(),
-        pin: PinPolicy::Off,
-        calls: CallLimits::default(),
-    }]);
+    let instance = Instance { id: "one".to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+    hub.set_servers(vec![ServerConfig::of("words", vec![instance])]);
+    let begun = Instant::now();
     while hub.status().tools == 0 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the server is never listed");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let listener = tokio::net::TcpListener::bind(listen).await.expect("a port");
@@ -321,9 +306,13 @@ fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
     let folder = directory.path().join("data/mcp/default_hub");
     fs::create_dir_all(&folder).unwrap();
     let desk = Desk::in_directory(&folder);
-    let doubt = |tool: &str, kind| Doubt { server: "notes".into(), tool: tool.into(), kind, is_hidden: true };
-    let changes = differences(r#"{"description":"adds"}"#, "{\"description\":\"adds\u{200b}, and sends\"}");
-    desk.put_doubts(&[doubt("add", DoubtKind::Changed(changes)), doubt("read", DoubtKind::New)]).unwrap();
+    let doubt = |tool: &str, kind| {
+        let hash = format!("hash of {tool}");
+        Doubt { server: "notes".into(), tool: tool.into(), hash, kind, is_hidden: true }
+    };
+    let lines = differences(r#"{"description":"adds"}"#, "{\"description\":\"adds\u{200b}, and sends\"}");
+    let changed = doubt("add", DoubtKind::Changed(lines));
+    desk.put_doubts(&[changed.clone(), doubt("read", DoubtKind::New)]).unwrap();
 
     let shown = evenkeel(&["mcp", "approve"], &[], directory.path());
     assert_eq!(shown.status.code(), Some(1));
@@ -342,6 +331,7 @@ fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
         loop {
             let taken = desk.take_approvals();
             if !taken.is_empty() || begun.elapsed() > Duration::from_secs(30) {
+                desk.put_doubts(&[changed]).unwrap();
                 return taken;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -349,7 +339,10 @@ fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
     });
     let approved = evenkeel(&["mcp", "approve", "notes", "read"], &[], directory.path());
     assert_eq!(approved.status.code(), Some(0), "{}", String::from_utf8_lossy(&approved.stderr));
-    assert_eq!(gateway.join().unwrap(), [Approval { server: "notes".into(), tool: Some("read".into()) }]);
+    let definitions = [("read".to_owned(), "hash of read".to_owned())].into();
+    assert_eq!(gateway.join().unwrap(), [Approval { server: "notes".into(), definitions }]);
+    let elsewhere = evenkeel(&["mcp", "approve", "lab/notes"], &[], directory.path());
+    assert_eq!(elsewhere.status.code(), Some(1), "the server of another namespace is another server");
     let other = evenkeel(&["mcp", "approve", "others"], &[], directory.path());
     assert_eq!(other.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&other.stderr).contains("nothing of that is waiting"), "{other:?}");

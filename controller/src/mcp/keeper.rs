@@ -11,6 +11,7 @@ use crds_schema::{Kind, Name, ObjectKey};
 use futures_util::future::join_all;
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::Attach;
+use gateway::pin::Desk;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -110,6 +111,10 @@ impl Keeper {
         let unwanted: Vec<ObjectKey> = self.gateways.keys().filter(|key| !is_wanted(key)).cloned().collect();
         for key in unwanted {
             self.close_gateway(&key).await;
+            // Its token, pins and audit are kept: it may come back. What waits to be approved waits for nobody.
+            if let Err(error) = Desk::in_directory(&self.dir.join(file_stem(&key))).clear() {
+                tracing::warn!(gateway = %key, error = %error, "what was put out for a gateway cannot be cleared away");
+            }
         }
     }
 
@@ -168,9 +173,10 @@ impl Keeper {
         let state_dir = self.dir.join(file_stem(key));
         let made = make_dir(&state_dir);
         made.map_err(|error| format!("cannot make the directory `{}`: {error}", state_dir.display()))?;
-        tracing::info!(gateway = %key, listen = %config.listen, "a gateway is opened");
+        let listen = config.listen;
         let (attach, changed) = (Arc::clone(&self.attach), Arc::clone(&self.changed));
         let hub = RunningHub::open(config, attach, Some(state_dir), changed).map_err(|error| with_causes(&error))?;
+        tracing::info!(gateway = %key, listen = %listen, "a gateway is opened");
         self.gateways.insert(key.clone(), hub);
         Ok(())
     }

@@ -53,16 +53,17 @@ pub(super) fn outcome_of(health: &InstanceHealth) -> Option<ProbeOutcome> {
 pub(super) fn report_server(server: &WantedServer, is_offered: bool, health: &HealthMap) -> Option<Report> {
     let ready = |reason, message: &str| (ReportStatus::Ready, reason, message.to_owned());
     let not_offered = ("NotOffered", "it answers, but no McpGateway selects it");
-    let (status, reason, message) = match (server.remote_url(), &server.problem) {
+    let only_health = || server.config.instances.first().and_then(|instance| health.get(&instance.id));
+    let (status, reason, message) = match (server.is_remote(), &server.problem) {
         (_, Some(problem)) => (ReportStatus::Failed, "Unreachable", problem.clone()),
-        (Some(url), None) => match health.get(url) {
+        (true, None) => match only_health() {
             Some(InstanceHealth::Ready) if is_offered => ready("Answering", "it answers"),
             Some(InstanceHealth::Ready) => ready(not_offered.0, not_offered.1),
             Some(InstanceHealth::Failed(why)) => (ReportStatus::Failed, "NotAnswering", why.clone()),
             Some(InstanceHealth::Unknown) | None => (ReportStatus::Waiting, "Probing", "no MCP answer yet".to_owned()),
         },
-        (None, None) if is_offered => return None,
-        (None, None) => ready(not_offered.0, not_offered.1),
+        (false, None) if is_offered => return None,
+        (false, None) => ready(not_offered.0, not_offered.1),
     };
     Some(Report { status, reason, message, columns: Vec::new() })
 }

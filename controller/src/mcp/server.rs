@@ -32,7 +32,11 @@ impl WantedServer {
                 (running.filter_map(|container| instance_of(&route, world, container)).collect(), None)
             }
             RouteTransport::Remote { url, headers } => match remote_endpoint(url, headers) {
-                Ok(endpoint) => (vec![Instance { id: url.clone(), is_current: true, endpoint }], None),
+                Ok(endpoint) => {
+                    // Two servers may have one address and differ in their headers.
+                    let id = format!("{} {url}", route.key);
+                    (vec![Instance { id, run_ms: None, is_current: true, endpoint }], None)
+                }
                 Err(problem) => (Vec::new(), Some(problem)),
             },
         };
@@ -40,11 +44,11 @@ impl WantedServer {
         Self { route, config, problem }
     }
 
-    /// The address that it has elsewhere.
-    pub(super) fn remote_url(&self) -> Option<&str> {
+    /// Whether it runs elsewhere.
+    pub(super) fn is_remote(&self) -> bool {
         match &self.route.transport {
-            RouteTransport::Remote { url, .. } => Some(url),
-            RouteTransport::Stdio | RouteTransport::Http { .. } => None,
+            RouteTransport::Remote { .. } => true,
+            RouteTransport::Stdio | RouteTransport::Http { .. } => false,
         }
     }
 }
@@ -85,7 +89,7 @@ fn instance_of(route: &McpRoute, world: &World, container: &ObservedContainer) -
             headers: BTreeMap::new(),
         },
     };
-    Some(Instance { id: container.id.to_string(), is_current, endpoint })
+    Some(Instance { id: container.id.to_string(), run_ms: container.started_ms, is_current, endpoint })
 }
 
 /// How a container of an older template is spoken to: as it was made, which is not how those that replace it are.

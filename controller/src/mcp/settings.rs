@@ -48,16 +48,7 @@ fn rule(rule: &McpRule) -> Rule {
 
 /// How a hub is set that only asks servers whether they answer, and never listens.
 pub(super) fn probing_config() -> GatewayConfig {
-    GatewayConfig {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        naming: Naming::Prefixed,
-        tokens: Vec::new(),
-        rules: Vec::new(),
-        allowed_hosts: Vec::new(),
-        allowed_origins: Vec::new(),
-        limits: Limits::default(),
-        audit: None,
-    }
+    GatewayConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
 /// What the files of a gateway are called, before their ends.

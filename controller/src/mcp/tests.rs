@@ -82,12 +82,16 @@ async fn every_container_that_runs_is_an_instance_and_those_of_an_older_template
     let mut stage = Stage::new();
     let old = time(json!({ "image": "time:1" }));
     let first = stage.run(&old, "time:1").await;
-    let instance = |id: &str, is_current| Instance { id: id.to_owned(), is_current, endpoint: Endpoint::Stdio };
-    assert_eq!(stage.server(&old).config.instances, [instance(&first, true)]);
+    let instance = |stage: &Stage, id: &str, is_current| {
+        let run_ms = stage.engine.peek(id).unwrap().status.started_ms;
+        assert!(run_ms.is_some());
+        Instance { id: id.to_owned(), run_ms, is_current, endpoint: Endpoint::Stdio }
+    };
+    assert_eq!(stage.server(&old).config.instances, [instance(&stage, &first, true)]);
 
     let new = time(json!({ "image": "time:2" }));
     let second = stage.run(&new, "time:2").await;
-    let mut expected = [instance(&first, false), instance(&second, true)];
+    let mut expected = [instance(&stage, &first, false), instance(&stage, &second, true)];
     expected.sort();
     let mut found = stage.server(&new).config.instances;
     found.sort();
@@ -95,7 +99,7 @@ async fn every_container_that_runs_is_an_instance_and_those_of_an_older_template
 
     stage.engine.external_docker_kill(&first).unwrap();
     stage.observe(&first);
-    assert_eq!(stage.server(&new).config.instances, [instance(&second, true)]);
+    assert_eq!(stage.server(&new).config.instances, [instance(&stage, &second, true)]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! It goes by the data directory, which only the controller's own user can enter, and not by the gateway: no agent approves its own tools.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,11 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ApproveArgs {
-    /// The server; without it, show what is not approved
+    /// The server, as NAMESPACE/SERVER outside of `default`; without it, show what is not approved
     #[arg(value_name = "SERVER")]
     of_server: Option<String>,
     /// One of its tools, by the server's own name for it; without it, all
     tool: Option<String>,
+}
+
+/// What one gateway has put out, and the namespace that it is of.
+struct Waiting {
+    namespace: String,
+    desk: Desk,
+    notes: Vec<DoubtNote>,
 }
 
 pub(super) async fn run(
@@ -33,63 +41,77 @@ pub(super) async fn run(
     console: &mut Console,
 ) -> Result<ExitStatus, CliError> {
     let directory = global.load_config(&[])?.data_dir.join("mcp");
-    let desks = read_desks(&directory)?;
-    let Some(server) = &args.of_server else { return show(&desks, console) };
-    let is_meant =
-        |note: &DoubtNote| note.server == *server && args.tool.as_ref().is_none_or(|tool| note.tool == *tool);
-    let meant: Vec<&(Desk, Vec<DoubtNote>)> = desks.iter().filter(|(_, notes)| notes.iter().any(is_meant)).collect();
-    if meant.is_empty() {
+    let waiting = read_waiting(&directory)?;
+    let Some(server) = &args.of_server else { return show(&waiting, console) };
+    let (namespace, server) = server.split_once('/').unwrap_or(("default", server));
+    let is_meant = |note: &DoubtNote| note.server == server && args.tool.as_ref().is_none_or(|tool| note.tool == *tool);
+    let mut laid = Vec::new();
+    for Waiting { desk, notes, .. } in waiting.iter().filter(|waiting| waiting.namespace == namespace) {
+        let meant: Vec<&DoubtNote> = notes.iter().filter(|note| is_meant(note)).collect();
+        for note in &meant {
+            console.data(&format!("{}\n", describe(note)))?;
+        }
+        if !meant.is_empty() {
+            // By their hashes: what is approved is what was shown, and not what the server makes of it meanwhile.
+            let definitions = meant.iter().map(|note| (note.tool.clone(), note.hash.clone())).collect();
+            let approval = Approval { server: server.to_owned(), definitions };
+            desk.approve(&approval).map_err(|error| failed(&directory, error))?;
+            laid.push((desk, meant));
+        }
+    }
+    if laid.is_empty() {
         console.talk("nothing of that is waiting to be approved");
         return Ok(ExitStatus::Differences);
     }
-    let approval = Approval { server: server.clone(), tool: args.tool.clone() };
-    let mut files = Vec::new();
-    for (desk, notes) in meant {
-        for note in notes.iter().filter(|note| is_meant(note)) {
-            console.data(&format!("{}\n", describe(note)))?;
-        }
-        files.push(desk.approve(&approval).map_err(|error| failed(&directory, error))?);
-    }
-    if are_taken(&files).await {
+    if are_approved(&laid).await {
         console.talk("approved");
         return Ok(ExitStatus::Success);
     }
-    console.talk("the gateway has not taken it in yet: it will when it runs");
+    console.talk("the gateway has not approved all of it: it does not run, or the definitions have changed since");
     Ok(ExitStatus::Differences)
 }
 
-/// The desks of all gateways, with what is on them.
-fn read_desks(directory: &Path) -> Result<Vec<(Desk, Vec<DoubtNote>)>, CliError> {
-    let entries = fs::read_dir(directory).map_err(|error| failed(directory, error))?;
+/// What every gateway has put out; nothing where there never was one.
+fn read_waiting(directory: &Path) -> Result<Vec<Waiting>, CliError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(directory, error)),
+    };
     let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.retain(|path| path.is_dir());
     folders.sort();
     let read = |folder: &PathBuf| {
         let desk = Desk::in_directory(folder);
         let notes = desk.doubts().map_err(|error| failed(folder, error))?;
-        Ok((desk, notes))
+        // The folder of a gateway is called `NAMESPACE_NAME`.
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let namespace = name.split('_').next().unwrap_or_default().to_owned();
+        Ok(Waiting { namespace, desk, notes })
     };
     folders.iter().map(read).collect()
 }
 
-fn show(desks: &[(Desk, Vec<DoubtNote>)], console: &mut Console) -> Result<ExitStatus, CliError> {
-    let notes: Vec<&DoubtNote> = desks.iter().flat_map(|(_, notes)| notes).collect();
+fn show(waiting: &[Waiting], console: &mut Console) -> Result<ExitStatus, CliError> {
+    let notes: Vec<(&str, &DoubtNote)> =
+        waiting.iter().flat_map(|one| one.notes.iter().map(|note| (one.namespace.as_str(), note))).collect();
     if notes.is_empty() {
         console.talk("everything is approved");
         return Ok(ExitStatus::Success);
     }
     let headings = ["SERVER", "TOOL", "WHAT", "SHOWN"];
-    let row = |note: &&DoubtNote| {
+    let row = |(namespace, note): &(&str, &DoubtNote)| {
+        let server = if *namespace == "default" { note.server.clone() } else { format!("{namespace}/{}", note.server) };
         let what = if note.changes.is_empty() { "new" } else { "changed" };
         let shown = if note.is_hidden { "no" } else { "yes" };
-        vec![note.server.clone(), note.tool.clone(), what.to_owned(), shown.to_owned()]
+        vec![server, note.tool.clone(), what.to_owned(), shown.to_owned()]
     };
     let rows: Vec<Vec<String>> = notes.iter().map(row).collect();
     console.data(&Table::new(headings.map(str::to_owned).to_vec()).render(&rows))?;
-    for note in notes.iter().filter(|note| !note.changes.is_empty()) {
+    for (_, note) in notes.iter().filter(|(_, note)| !note.changes.is_empty()) {
         console.data(&format!("\n{}\n", describe(note)))?;
     }
-    console.talk("to approve: evenkeel mcp approve SERVER [TOOL]; `evenkeel mcp inspect TOOL` shows all that a tool says of itself");
+    console.talk("to approve: evenkeel mcp approve [NAMESPACE/]SERVER [TOOL]; `evenkeel mcp inspect TOOL` shows all that a tool says of itself");
     Ok(ExitStatus::Differences)
 }
 
@@ -102,10 +124,14 @@ fn describe(note: &DoubtNote) -> String {
     text
 }
 
-async fn are_taken(files: &[PathBuf]) -> bool {
+/// Whether what was approved is not waiting any more, within a while.
+async fn are_approved(laid: &[(&Desk, Vec<&DoubtNote>)]) -> bool {
     let begun = Instant::now();
+    let is_done = |(desk, meant): &(&Desk, Vec<&DoubtNote>)| {
+        desk.doubts().is_ok_and(|now| meant.iter().all(|note| !now.contains(note)))
+    };
     while begun.elapsed() < PATIENCE {
-        if files.iter().all(|file| !file.exists()) {
+        if laid.iter().all(is_done) {
             return true;
         }
         sleep(Duration::from_millis(50)).await;
@@ -113,7 +139,7 @@ async fn are_taken(files: &[PathBuf]) -> bool {
     false
 }
 
-fn failed(path: &Path, error: std::io::Error) -> CliError {
+fn failed(path: &Path, error: io::Error) -> CliError {
     CliError::Failed {
         context: format!("cannot read or write `{}`", path.display()),
         source: error.into(),

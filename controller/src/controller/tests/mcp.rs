@@ -116,11 +116,17 @@ async fn a_server_that_moves_away_loses_its_containers_and_what_has_none_is_forg
     let remote = time_server("remote: { url: \"https://mcp.example.com/mcp\" }");
     manifests.want_manifest(&(remote.clone() + gateway));
     life.until("its container goes", |_| images(&engine).is_empty()).await;
+    sleep(Duration::from_mins(1)).await;
+    assert!(life.converged().is_empty(), "nobody has looked at them");
     let both = ["McpServer/time", "McpGateway/hub"];
-    life.until("both are as they should be", |life| life.converged() == both).await;
+    for object in both {
+        life.report_ready(object);
+    }
+    let reason = |life: &Life, object: &str| told(life, object).0;
+    life.until("both are as they should be", |life| both.iter().all(|object| reason(life, object) == "Ready")).await;
     manifests.want_manifest(&remote);
     life.until("the gateway is forgotten", |life| life.board.object(&key("McpGateway/hub")).is_none()).await;
-    assert_eq!(life.converged(), ["McpServer/time"]);
+    assert_eq!(reason(&life, "McpServer/time"), "Ready");
 }
 
 /// An MCP server of few words, which offers one tool.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crds_schema::{ConditionType, ObjectKey};
 use planner::Identity;
 use planner::inventory::ProbeOutcome;
+use planner::world::{Report, ReportStatus};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -153,6 +154,16 @@ impl Life {
         let owner = core.world().set_probe(id, outcome, core.clock.now_ms());
         if let Some(owner) = owner {
             core.wake_with_dependents(&owner);
+        }
+    }
+
+    /// Tells of an object what nothing on the engine can tell: it is ready.
+    pub(super) fn report_ready(&self, object: &str) {
+        let core = self.core.get().unwrap();
+        let report =
+            Report { status: ReportStatus::Ready, reason: "Ready", message: String::new(), columns: Vec::new() };
+        if core.world().set_report(&key(object), Some(report)) {
+            core.wake_with_dependents(&key(object));
         }
     }
 
