@@ -200,7 +200,7 @@ fn every_file_that_the_architecture_names_is_there() {
             && word.rsplit_once('.').is_some_and(|(_, end)| end == "rs")
             && !word.contains(['<', '*', '{'])
     };
-    let prefixes = ["", "controller/src/", "crds-schema/src/", "controller/planner/src/"];
+    let prefixes = ["", "controller/src/", "crds-schema/src/", "controller/planner/src/", "gateway/src/"];
     let missing: Vec<&&str> = words
         .iter()
         .filter(is_path)

@@ -127,11 +127,11 @@ impl McpClient {
             Answer::Result(result) => Ok(result),
             Answer::Error(error) => {
                 let fields = RawObject::parse(&error).unwrap_or_default();
-                let is_denied = fields.get("code") == Some("-31003");
-                let hint = match (is_denied, &self.access.token) {
-                    (true, None) => "name the token's file with `--token-file`, or set EVENKEEL_MCP_TOKEN",
-                    (true, Some(_)) => "is the token the right one, and do the gateway's rules allow it?",
-                    (false, _) => "",
+                let hint = match (fields.get("code"), &self.access.token) {
+                    (Some("-31003"), None) => "name the token's file with `--token-file`, or set EVENKEEL_MCP_TOKEN",
+                    (Some("-31003"), Some(_)) => "is the token the right one, and do the gateway's rules allow it?",
+                    (Some("-32600"), _) => "`evenkeel mcp ls` shows the servers",
+                    _ => "",
                 };
                 let message = message_of(&error);
                 Err(CliError::usage(format!("the gateway refuses `{method}`: {message}"), hint))
