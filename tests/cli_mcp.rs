@@ -233,6 +233,24 @@ async fn a_gateways_tools_are_shown_called_and_audited() {
     assert!(stdout.contains("edited.jsonl: line 2 does not fit the chain"), "{stdout}");
 }
 
+/// The quickstart, as `make demo` runs it where no Engine can be had.
+#[test]
+fn the_lessons_converge_on_the_simulated_engine_servers_for_agents_included() {
+    let lessons = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/quickstart");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let manifests = directory.path().join("manifests");
+    fs::create_dir(&manifests).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for lesson in fs::read_dir(lessons).unwrap().map(Result::unwrap) {
+        let text = fs::read_to_string(lesson.path()).unwrap().replace("127.0.0.1:3010", &free.to_string());
+        fs::write(manifests.join(lesson.file_name()), text).unwrap();
+    }
+    let ended = evenkeel(&["--engine", "simulated", "run", "--once", "--manifests", "manifests"], &[], directory.path());
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{stderr}");
+    assert!(directory.path().join("data/mcp/default_hub.token").exists());
+}
+
 /// A bridge as a client starts it.
 struct Bridge {
     child: Child,

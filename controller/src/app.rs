@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, EngineAddress};
 use crate::controller::{Controller, ControllerError, Exclusion, Mode, Parts, Settings};
 use crate::engine::docker::DockerEngine;
+use crate::engine::simulated::{ImageConfig, Program, SimulatedEngine};
 use crate::engine::{Engine, EngineError};
 use crate::holder::Holder;
 use crate::http::server::{Api, ListenError, Listener, serve};
@@ -96,6 +97,9 @@ impl AppError {
     }
 }
 
+/// The image that the demo makes of this program. A simulated Engine has it already.
+pub const DEMO_IMAGE: &str = concat!("evenkeel.dev/demo:", env!("CARGO_PKG_VERSION"));
+
 /// The Engine at an address.
 ///
 /// # Errors
@@ -103,7 +107,10 @@ impl AppError {
 pub fn connect(address: &EngineAddress) -> Result<Arc<dyn Engine>, EngineError> {
     Ok(match address {
         EngineAddress::Simulated => {
-            Arc::new(crate::engine::simulated::SimulatedEngine::demo(Clock::of_the_host().now_ms()))
+            let engine = SimulatedEngine::demo(Clock::of_the_host().now_ms());
+            // Each process has a simulated Engine of its own, so that none finds what another one packed.
+            engine.store_image(DEMO_IMAGE, ImageConfig::plain(), Program::forever());
+            Arc::new(engine)
         }
         EngineAddress::Unix(_) | EngineAddress::Tcp(_) => Arc::new(DockerEngine::connect(&address.to_string())?),
     })

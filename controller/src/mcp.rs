@@ -2,12 +2,14 @@
 //!
 //! What is to run is decided by pure code: [`object`] reads the board, [`server`] adds what is observed, [`settings`] is how a gateway
 //! is set, [`report`] is what is told of all that. [`keeper`] acts on it.
+//! [`sample`] is a server to try all this with.
 
 mod attach;
 mod keeper;
 mod object;
 mod report;
 mod running;
+pub(crate) mod sample;
 mod server;
 mod settings;
 #[cfg(test)]

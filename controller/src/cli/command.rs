@@ -10,8 +10,8 @@ use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
 use super::{
-    audit, completion, config_show, demo, describe, diagnostics, doctor, events, explain, get, mcp, plan, prune, run,
-    schema, validate,
+    audit, completion, config_show, demo, demo_mcp, describe, diagnostics, doctor, events, explain, get, mcp, plan,
+    prune, run, schema, validate,
 };
 
 /// Keeps a Docker host as its manifests say.
@@ -70,6 +70,9 @@ enum Command {
     /// The demo's worker
     #[command(hide = true)]
     DemoWorker(demo::WorkerArgs),
+    /// The demo's MCP server
+    #[command(hide = true)]
+    DemoMcp(demo_mcp::McpArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,6 +129,7 @@ fn run_command(cli: &Cli, console: &mut Console) -> Result<ExitStatus, CliError>
         Command::Demo(args) => demo::run(args, global, console),
         Command::DemoWeb(args) => block_on(demo::run_web(args)),
         Command::DemoWorker(args) => block_on(demo::run_worker(args)),
+        Command::DemoMcp(args) => block_on(demo_mcp::run(args)),
         Command::Version => {
             console.data(concat!("evenkeel ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitStatus::Success)

@@ -15,7 +15,7 @@ use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
 use super::offline::run_controller;
-use crate::app::connect;
+use crate::app::{DEMO_IMAGE, connect};
 use crate::config::{Config, EngineAddress, Setting};
 use crate::engine::{Engine, EngineError};
 use crate::lease::LEASE_IMAGE;
@@ -30,6 +30,10 @@ const PROGRAM_PATH: &str = "evenkeel";
 const PID_FILE: &str = "demo.pid";
 /// The file that this process's output goes to.
 const LOG_FILE: &str = "demo.log";
+/// The token of the demo's MCP gateway, in the data directory.
+const TOKEN_FILE: &str = "mcp/default_hub.token";
+/// A call of a tool, as an agent would make it.
+const CALL: [&str; 5] = ["mcp", "call", "echo-modern__add", "a=1", "b=2"];
 /// How long the controller that stays may take to answer.
 const READY_TIME: Duration = Duration::from_secs(20);
 /// The pause between two looks at it.
@@ -85,9 +89,8 @@ async fn up(args: &DemoArgs, config: Config, console: &mut Console) -> Result<Ex
     } else {
         console.talk(&format!("demo: engine {} (API {}) on {}", info.version, info.api_version, info.host_name));
     }
-    let image = image_reference();
-    console.talk(&format!("demo: packing this program into the image {image}"));
-    pack_image(&*engine, &image).await?;
+    console.talk(&format!("demo: packing this program into the image {DEMO_IMAGE}"));
+    pack_image(&*engine, DEMO_IMAGE).await?;
     console.talk(&format!("demo: reconciling {}", args.manifests.display()));
     let (engine_address, data_dir) = (config.engine.to_string(), config.data_dir.clone());
     let status = run_controller(config, false, console).await?;
@@ -96,12 +99,12 @@ async fn up(args: &DemoArgs, config: Config, console: &mut Console) -> Result<Ex
     }
     start_background(args, &engine_address, &data_dir)?;
     await_background(args, &data_dir).await?;
-    tell_what_next(args, console)?;
+    let has_gateway = data_dir.join(TOKEN_FILE).exists();
+    if has_gateway {
+        call_a_tool(&data_dir, console).await?;
+    }
+    tell_what_next(args, has_gateway.then_some(&data_dir), console)?;
     Ok(ExitStatus::Success)
-}
-
-fn image_reference() -> String {
-    format!("evenkeel.dev/demo:{}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Makes the demo's image of this program, which is a static one, and nothing else. No registry is asked.
@@ -175,7 +178,30 @@ async fn await_background(args: &DemoArgs, data_dir: &Path) -> Result<(), CliErr
     }
 }
 
-fn tell_what_next(args: &DemoArgs, console: &mut Console) -> Result<(), CliError> {
+/// Shows that an agent's call comes through: to the gateway, into a container, and back.
+async fn call_a_tool(data_dir: &Path, console: &mut Console) -> Result<(), CliError> {
+    let program = std::env::current_exe().map_err(|error| failed("find this program", error))?;
+    let deadline = tokio::time::Instant::now() + READY_TIME;
+    loop {
+        let mut command = Command::new(&program);
+        command.arg("--data-dir").arg(data_dir).args(CALL).stdin(Stdio::null());
+        let calling = tokio::task::spawn_blocking(move || command.output()).await;
+        let output = calling.unwrap_or_else(|error| Err(error.into())).map_err(|error| failed("call a tool", error))?;
+        if output.status.success() {
+            let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            console.talk(&format!("demo: an agent's call, {}, is answered: {answer}", CALL[2..].join(" ")));
+            return Ok(());
+        }
+        if tokio::time::Instant::now() >= deadline {
+            let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(failed("call a tool", std::io::Error::other(text)));
+        }
+        tokio::time::sleep(LOOK_TIME).await;
+    }
+}
+
+/// `gateway` is the data directory where there is an MCP gateway.
+fn tell_what_next(args: &DemoArgs, gateway: Option<&PathBuf>, console: &mut Console) -> Result<(), CliError> {
     let program = std::env::current_exe().map_or_else(|_| "evenkeel".into(), |path| path.display().to_string());
     let server =
         if args.listen == "127.0.0.1:7070" { String::new() } else { format!(" --server http://{}", args.listen) };
@@ -190,6 +216,15 @@ fn tell_what_next(args: &DemoArgs, console: &mut Console) -> Result<(), CliError
          make demo-clean                                    # removes every trace\n",
         listen = args.listen,
         manifests = args.manifests.display(),
+    ))?;
+    let Some(data_dir) = gateway else { return Ok(()) };
+    console.data(&format!(
+        "\nAgents go to http://127.0.0.1:3010/mcp with the token in {token}:\n  \
+         export EVENKEEL_MCP_TOKEN_FILE={token}\n  \
+         {program} mcp tools\n  \
+         {program} {call}\n",
+        token = data_dir.join(TOKEN_FILE).display(),
+        call = CALL.join(" "),
     ))
 }
 
@@ -246,7 +281,7 @@ async fn remove_everything(engine: &dyn Engine) -> Result<(), EngineError> {
     for volume in engine.list_volumes().await?.into_iter().filter(|volume| is_ours(&volume.labels)) {
         engine.remove_volume(&volume.name).await?;
     }
-    engine.remove_image(&image_reference()).await?;
+    engine.remove_image(DEMO_IMAGE).await?;
     // Other controllers' leases may be made from it.
     match engine.remove_image(LEASE_IMAGE).await {
         Err(error) if error.status != Some(409) => Err(error),

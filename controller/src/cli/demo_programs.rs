@@ -175,7 +175,7 @@ async fn append_line(path: &Path, line: &str) -> io::Result<()> {
 }
 
 /// The container's host name; the Engine writes it into this file.
-async fn read_host_name() -> String {
+pub(super) async fn read_host_name() -> String {
     let read = tokio::fs::read_to_string("/etc/hostname").await;
     read.map_or_else(|_| "an unnamed host".to_owned(), |name| name.trim().to_owned())
 }

@@ -9,6 +9,7 @@ mod completion;
 mod config_show;
 pub mod console;
 mod demo;
+mod demo_mcp;
 pub mod demo_programs;
 mod describe;
 pub mod diagnostics;

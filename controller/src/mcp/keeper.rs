@@ -15,7 +15,7 @@ use gateway::pin::Desk;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use super::attach::EngineAttach;
+use super::attach::{EngineAttach, SampleAttach};
 use super::object::{McpObjects, WantedGateway};
 use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
 use super::running::RunningHub;
@@ -62,6 +62,8 @@ async fn sleep_for(time: Option<Duration>) {
 struct Keeper {
     core: Arc<Core>,
     dir: PathBuf,
+    /// No container is real, and none has a port that could be reached.
+    is_simulated: bool,
     attach: Arc<dyn Attach>,
     /// The hubs of gateways.
     gateways: BTreeMap<ObjectKey, RunningHub>,
@@ -73,9 +75,11 @@ struct Keeper {
 
 impl Keeper {
     fn new(core: Arc<Core>, dir: PathBuf) -> Self {
-        let attach = Arc::new(EngineAttach(Arc::clone(&core.engine)));
+        let is_simulated = core.board.controller().is_simulated;
+        let attach: Arc<dyn Attach> =
+            if is_simulated { Arc::new(SampleAttach) } else { Arc::new(EngineAttach(Arc::clone(&core.engine))) };
         let (gateways, probers) = (BTreeMap::new(), BTreeMap::new());
-        Self { core, dir, attach, gateways, probers, changed: Arc::new(Notify::new()) }
+        Self { core, dir, is_simulated, attach, gateways, probers, changed: Arc::new(Notify::new()) }
     }
 
     /// Looks at the board and the world once and acts. Returns when to look again without any news.
@@ -89,6 +93,7 @@ impl Keeper {
             let wanted = records.iter().filter(|record| world.desired(&record.key).is_some());
             let objects = McpObjects::read(wanted.map(|record| &**record));
             let servers = objects.servers.into_iter().map(|route| WantedServer::new(route, &world));
+            let servers = servers.map(|server| if self.is_simulated { server.over_standard_streams() } else { server });
             (servers.collect::<Vec<WantedServer>>(), objects.gateways)
         };
         self.close_unwanted(&gateways).await;

@@ -44,6 +44,14 @@ impl WantedServer {
         Self { route, config, problem }
     }
 
+    /// The same, with each of its containers reached over its standard streams.
+    pub(super) fn over_standard_streams(mut self) -> Self {
+        if !self.is_remote() {
+            self.config.instances.iter_mut().for_each(|instance| instance.endpoint = Endpoint::Stdio);
+        }
+        self
+    }
+
     /// Whether it runs elsewhere.
     pub(super) fn is_remote(&self) -> bool {
         match &self.route.transport {
