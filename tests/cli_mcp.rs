@@ -245,7 +245,8 @@ fn the_lessons_converge_on_the_simulated_engine_servers_for_agents_included() {
         let text = fs::read_to_string(lesson.path()).unwrap().replace("127.0.0.1:3010", &free.to_string());
         fs::write(manifests.join(lesson.file_name()), text).unwrap();
     }
-    let ended = evenkeel(&["--engine", "simulated", "run", "--once", "--manifests", "manifests"], &[], directory.path());
+    let ended =
+        evenkeel(&["--engine", "simulated", "run", "--once", "--manifests", "manifests"], &[], directory.path());
     let stderr = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(0), "{stderr}");
     assert!(directory.path().join("data/mcp/default_hub.token").exists());

@@ -30,6 +30,7 @@ mod rollout;
 mod lifecycle;
 // Servers of MCP, and the gateway that agents reach them by.
 mod mcp;
+mod mcp_remote;
 // What leaves the manifests, and the guards against losing more than that.
 mod prune;
 // The controller killed at any moment, a hundred times.

@@ -12,6 +12,8 @@ const ADAPTERS: &[(&str, &[&str])] = &[
     ("notify_debouncer_full", &["controller/src/source/directory.rs"]),
     ("axum", &["controller/src/http/"]),
     ("gateway", &["controller/src/mcp", "controller/src/cli/mcp", "controller/src/cli/audit.rs"]),
+    ("hyper_rustls", &["gateway/src/upstream/client.rs"]),
+    ("rustls", &["gateway/src/upstream/client.rs"]),
     ("granit_parser", &["crds-schema/src/document.rs"]),
     ("serde_saphyr", &["crds-schema/src/"]),
     ("indicatif", &["controller/src/cli/"]),

@@ -169,6 +169,13 @@ pub enum Endpoint {
         /// Headers of every request.
         headers: BTreeMap<String, String>,
     },
+    /// By HTTP over TLS, elsewhere.
+    Https {
+        /// The address, with `https://`.
+        url: String,
+        /// Headers of every request.
+        headers: BTreeMap<String, String>,
+    },
 }
 
 /// What a tool whose definition is new or changed leads to.

@@ -22,7 +22,7 @@ use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
 use crate::server::instance::Surroundings;
 use crate::session::{ClientSession, Sessions};
-use crate::upstream::http::{HttpClient, new_client};
+use crate::upstream::client::Clients;
 use crate::upstream::stdio::Attached;
 use crate::wire::reply::notification;
 
@@ -65,7 +65,7 @@ pub struct Hub {
     /// What is counted.
     pub metrics: Metrics,
     attach: Arc<dyn Attach>,
-    client: HttpClient,
+    clients: Arc<Clients>,
     state_dir: Option<PathBuf>,
     servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
     catalogue: RwLock<Arc<Catalogue>>,
@@ -140,7 +140,7 @@ impl Hub {
             audit,
             metrics: Metrics::default(),
             attach,
-            client: new_client(),
+            clients: Arc::default(),
             state_dir,
             servers: RwLock::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
@@ -196,7 +196,7 @@ impl Hub {
                 let surroundings = Surroundings {
                     server: config.name.as_str().into(),
                     attach: Arc::clone(&self.attach),
-                    client: self.client.clone(),
+                    clients: Arc::clone(&self.clients),
                     dirty: Arc::clone(&self.dirty),
                     changes: self.changes.clone(),
                     limit: config.calls.result_bytes,

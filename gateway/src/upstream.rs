@@ -1,7 +1,9 @@
 //! The way to a server: by its standard input and output, or by HTTP.
 
+pub mod client;
 pub mod exchange;
 pub mod http;
 pub mod lines;
 pub mod link;
+pub mod public;
 pub mod stdio;

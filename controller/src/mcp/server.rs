@@ -126,10 +126,10 @@ fn address_of(container: &ObservedContainer) -> Option<IpAddr> {
     first.and_then(|(_, endpoint)| endpoint.address)
 }
 
-/// Where a server elsewhere is reached. Only one that is on this host is spoken to without TLS, so no name is looked up.
+/// Where a server elsewhere is reached. Only one that is on this host is spoken to without TLS, so that for it no name is looked up.
 fn remote_endpoint(url: &str, headers: &BTreeMap<String, String>) -> Result<Endpoint, String> {
     let Some(rest) = url.strip_prefix("http://") else {
-        return Err("it is reached by https, which the gateway does not speak yet".to_owned());
+        return Ok(Endpoint::Https { url: url.to_owned(), headers: headers.clone() });
     };
     let (authority, path) = match rest.find(['/', '?']) {
         Some(end) if rest[end..].starts_with('/') => (&rest[..end], rest[end..].to_owned()),
@@ -174,7 +174,7 @@ mod tests {
             };
             assert_eq!((address.to_string().as_str(), found.as_str()), (expected, path), "{url}");
         }
-        for url in ["https://mcp.example.com/mcp", "http://mcp.example.com/mcp", "http://localhost:x/"] {
+        for url in ["http://mcp.example.com/mcp", "http://localhost:x/"] {
             assert!(remote_endpoint(url, &BTreeMap::new()).is_err(), "{url}");
         }
     }

@@ -115,6 +115,7 @@ async fn a_container_is_reached_as_it_was_made_not_as_the_next_one_will_be() {
                 format!("{address}{path}")
             }
             Endpoint::Stdio => "stdio".to_owned(),
+            Endpoint::Https { url, .. } => url,
         }
     };
     let address = stage.engine.peek(&first).unwrap().endpoints["bridge"].address.unwrap();

@@ -9,8 +9,9 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, 
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::address::McpAddress;
+use crate::upstream::client::HttpClient;
 use crate::upstream::exchange::UpstreamError;
-use crate::upstream::http::{HttpClient, HttpSession, collect, is_stream, new_client};
+use crate::upstream::http::{HttpSession, collect, is_stream};
 use crate::upstream::stdio::LINE_LIMIT;
 use crate::wire::sse::{SseReader, one_line};
 
@@ -74,7 +75,7 @@ impl Remote {
             }
             None => None,
         };
-        Some(Self { client: new_client(), uri: address.uri().clone(), authorization })
+        Some(Self { client: HttpClient::plain(), uri: address.uri().clone(), authorization })
     }
 
     /// Sends a message.

@@ -12,8 +12,9 @@ use crate::config::{Endpoint, Instance};
 use crate::connection::{Connection, Listing, own_meta};
 use crate::era::Era;
 use crate::hub::{Attach, Change};
+use crate::upstream::client::Clients;
 use crate::upstream::exchange::{Exchange, Next, Note};
-use crate::upstream::http::{HttpClient, HttpLink};
+use crate::upstream::http::HttpLink;
 use crate::upstream::link::Link;
 use crate::upstream::stdio::{ServerEvent, StdioLink};
 use crate::wire::object::RawObject;
@@ -41,7 +42,7 @@ pub struct Surroundings {
     /// Attaches to standard streams.
     pub attach: Arc<dyn Attach>,
     /// Speaks HTTP.
-    pub client: HttpClient,
+    pub clients: Arc<Clients>,
     /// Told when something of it has changed.
     pub dirty: Arc<Notify>,
     /// Told of resources that were updated.
@@ -240,8 +241,12 @@ impl Keeper {
                 (Link::Stdio(link), Some(events))
             }
             Endpoint::Http { address, path, host, headers } => {
-                let client = surroundings.client.clone();
+                let client = surroundings.clients.plain();
                 let link = HttpLink::new(client, *address, path, host, headers, surroundings.limit);
+                (Link::Http(link.map_err(|error| error.to_string())?), None)
+            }
+            Endpoint::Https { url, headers } => {
+                let link = HttpLink::secure(&surroundings.clients, url, headers, surroundings.limit);
                 (Link::Http(link.map_err(|error| error.to_string())?), None)
             }
         };

@@ -8,13 +8,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
+use super::client::{Clients, HttpClient, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::set_progress_token;
 use crate::era::MODERN_VERSION;
@@ -26,19 +24,6 @@ use crate::wire::sse::SseReader;
 
 /// How much of an answer that is no JSON-RPC is told.
 pub(crate) const REFUSAL_LIMIT: usize = 300;
-/// How many idle connections are kept to one server.
-const IDLE_CONNECTIONS: usize = 128;
-
-/// The client that all links share.
-pub type HttpClient = Client<HttpConnector, Full<Bytes>>;
-
-/// A client of plain HTTP.
-pub fn new_client() -> HttpClient {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(std::time::Duration::from_secs(5)));
-    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE_CONNECTIONS).build(connector)
-}
 
 /// The way to a server by HTTP.
 #[derive(Debug, Clone)]
@@ -88,8 +73,33 @@ impl HttpLink {
         headers: &BTreeMap<String, String>,
         limit: usize,
     ) -> Result<Self, UpstreamError> {
-        let fault = |what: &str| UpstreamError::NotMcp(format!("{what} is not valid"));
         let uri = format!("http://{address}{path}").parse().map_err(|_| fault("the path"))?;
+        Self::to(client, uri, host, headers, limit)
+    }
+
+    /// A link to a server elsewhere, by its `https` address.
+    ///
+    /// # Errors
+    /// When address or headers are none, or it leads inside.
+    pub fn secure(
+        clients: &Clients,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        limit: usize,
+    ) -> Result<Self, UpstreamError> {
+        let uri: Uri = url.parse().map_err(|_| fault("the address"))?;
+        check_literal(&uri).map_err(|error| UpstreamError::NotMcp(error.to_string()))?;
+        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        Self::to(clients.secure()?, uri, &host, headers, limit)
+    }
+
+    fn to(
+        client: HttpClient,
+        uri: Uri,
+        host: &str,
+        headers: &BTreeMap<String, String>,
+        limit: usize,
+    ) -> Result<Self, UpstreamError> {
         let mut map = HeaderMap::new();
         map.insert(HOST, host.parse().map_err(|_| fault("the host"))?);
         for (name, value) in headers {
@@ -264,6 +274,10 @@ impl HttpLink {
         };
         Exchange::Done(read_answer(&body, status, number))
     }
+}
+
+fn fault(what: &str) -> UpstreamError {
+    UpstreamError::NotMcp(format!("{what} is not valid"))
 }
 
 pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {

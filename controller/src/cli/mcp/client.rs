@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gateway::connection::{message_of, own_meta};
+use gateway::upstream::client::HttpClient;
 use gateway::upstream::exchange::{Answer, Exchange, UpstreamError};
-use gateway::upstream::http::{Dress, HttpLink, new_client};
+use gateway::upstream::http::{Dress, HttpLink};
 use gateway::wire::object::RawObject;
 use serde_json::value::RawValue;
 use tokio::net::{TcpStream, lookup_host};
@@ -68,7 +69,8 @@ impl McpClient {
             headers.insert("authorization".to_owned(), format!("Bearer {}", token.reveal()));
         }
         let socket = found.map_err(unreachable)?;
-        let link = HttpLink::new(new_client(), socket, address.path(), address.authority(), &headers, ANSWER_LIMIT);
+        let link =
+            HttpLink::new(HttpClient::plain(), socket, address.path(), address.authority(), &headers, ANSWER_LIMIT);
         let link = link.map_err(|error| failed("cannot ask the gateway", error))?;
         Ok(Self { link, access })
     }

@@ -16,8 +16,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, PinPolicy, ServerConfig};
 use crate::connection::own_meta;
 use crate::hub::{Attach, Hub, HubParts};
+use crate::upstream::client::HttpClient;
 use crate::upstream::exchange::{Answer, Exchange, Next, Note, UpstreamError};
-use crate::upstream::http::{Dress, HttpLink, HttpSession, new_client};
+use crate::upstream::http::{Dress, HttpLink, HttpSession};
 use crate::upstream::stdio::Attached;
 use crate::wire::object::RawObject;
 
@@ -221,7 +222,7 @@ impl Stage {
 
     pub(super) fn link(&self) -> HttpLink {
         let host = self.address.to_string();
-        HttpLink::new(new_client(), self.address, "/mcp", &host, &BTreeMap::new(), 16 << 20).unwrap()
+        HttpLink::new(HttpClient::plain(), self.address, "/mcp", &host, &BTreeMap::new(), 16 << 20).unwrap()
     }
 
     /// What a modern client is answered.
