@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -22,10 +23,12 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::engine::free_port;
 
+/// What the server wants to see.
+const TOKEN: &str = "a-secret-of-some-length";
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Serves MCP of 2026-07-28 as `localhost`, to whoever sends `X-Team: a`. Returns the address and the certificate as PEM.
+/// Serves MCP of 2026-07-28 as `localhost`, to whoever sends `X-Team: a` and the token. Returns the address and the certificate as PEM.
 async fn serve() -> (SocketAddr, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -48,7 +51,8 @@ async fn serve() -> (SocketAddr, String) {
 }
 
 async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let is_ours = request.headers().get("x-team").is_some_and(|team| team == "a");
+    let has = |name: &str, value: &str| request.headers().get(name).is_some_and(|found| found == value);
+    let is_ours = has("x-team", "a") && has("authorization", &format!("Bearer {TOKEN}"));
     let body = request.into_body().collect().await.expect("a body").to_bytes();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let result = match asked["method"].as_str().unwrap_or_default() {
@@ -65,7 +69,7 @@ async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
         json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result })
     };
     let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
-    *response.status_mut() = if is_ours { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    *response.status_mut() = if is_ours { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
     response.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
     response
 }
@@ -97,12 +101,16 @@ impl Running {
         let [api, hub] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         let text = format!(
             "apiVersion: evenkeel.dev/v1\nkind: McpServer\nmetadata: {{ name: tickets }}\n\
-             spec: {{ remote: {{ url: \"https://localhost:{port}/mcp\", headers: {{ X-Team: a }} }} }}\n---\n\
+             spec:\n  remote:\n    url: \"https://localhost:{port}/mcp\"\n    headers: {{ X-Team: a }}\n    \
+             headerFiles: [{{ name: Authorization, prefix: \"Bearer \", file: ./tickets.token }}]\n---\n\
              apiVersion: evenkeel.dev/v1\nkind: McpGateway\nmetadata: {{ name: hub }}\nspec: {{ listen: \"{hub}\" }}\n"
         );
         fs::create_dir(directory.join("manifests")).unwrap();
         fs::write(directory.join("manifests/remote.yaml"), text).unwrap();
         fs::write(directory.join("trusted.pem"), trusted).unwrap();
+        let token = directory.join("manifests/tickets.token");
+        fs::write(&token, format!("{TOKEN}\n")).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
         let mut command = evenkeel(directory);
         command.args(["--engine", "simulated", "run", "--manifests", "manifests", "--listen", &api]);
         command.env("SSL_CERT_FILE", directory.join("trusted.pem"));
@@ -145,6 +153,8 @@ async fn a_server_elsewhere_is_reached_when_its_certificate_is_trusted() {
         let directory = directory.path();
         let running = Running::start(directory, server, &certificate);
         await_that(directory, || running.call(directory) == (Some(0), "found\n".to_owned()));
+        let told = running.status(directory) + &fs::read_to_string(directory.join("log")).unwrap();
+        assert!(told.contains("tickets.token") && !told.contains(TOKEN), "{told}");
     };
     tokio::task::spawn_blocking(work).await.unwrap();
 }

@@ -10,6 +10,7 @@ mod object;
 mod report;
 mod running;
 pub(crate) mod sample;
+mod secret_file;
 mod server;
 mod settings;
 #[cfg(test)]

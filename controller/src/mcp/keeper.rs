@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds_schema::kinds::mcp_server::{McpHeaderFile, McpRoute, RouteTransport};
 use crds_schema::{Kind, Name, ObjectKey};
 use futures_util::future::join_all;
 use gateway::config::{GatewayConfig, ServerConfig};
@@ -19,6 +20,7 @@ use super::attach::{EngineAttach, SampleAttach};
 use super::object::{McpObjects, WantedGateway};
 use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
 use super::running::RunningHub;
+use super::secret_file::read_secret;
 use super::server::WantedServer;
 use super::settings::{file_stem, gateway_config, probing_config};
 use super::token::load_tokens;
@@ -88,13 +90,21 @@ impl Keeper {
         if records.is_empty() && self.gateways.is_empty() && self.probers.is_empty() {
             return None;
         }
-        let (servers, gateways) = {
+        let objects = {
             let world = self.core.world();
             let wanted = records.iter().filter(|record| world.desired(&record.key).is_some());
-            let objects = McpObjects::read(wanted.map(|record| &**record));
-            let servers = objects.servers.into_iter().map(|route| WantedServer::new(route, &world));
-            let servers = servers.map(|server| if self.is_simulated { server.over_standard_streams() } else { server });
-            (servers.collect::<Vec<WantedServer>>(), objects.gateways)
+            McpObjects::read(wanted.map(|record| &**record))
+        };
+        let gateways = objects.gateways;
+        let mut secrets = Vec::with_capacity(objects.servers.len());
+        for route in &objects.servers {
+            secrets.push(read_headers(route).await);
+        }
+        let servers: Vec<WantedServer> = {
+            let world = self.core.world();
+            let servers = objects.servers.into_iter().zip(secrets);
+            let servers = servers.map(|(route, secrets)| WantedServer::new(route, secrets, &world));
+            servers.map(|server| if self.is_simulated { server.over_standard_streams() } else { server }).collect()
         };
         self.close_unwanted(&gateways).await;
         let mut states = BTreeMap::new();
@@ -257,6 +267,22 @@ impl Keeper {
         let closing = self.gateways.into_values().map(RunningHub::close);
         join_all(closing).await;
     }
+}
+
+/// The headers of a server elsewhere whose values stand in files.
+async fn read_headers(route: &McpRoute) -> Result<BTreeMap<String, String>, String> {
+    let files = match &route.transport {
+        RouteTransport::Remote { header_files, .. } if !header_files.is_empty() => header_files.clone(),
+        RouteTransport::Remote { .. } | RouteTransport::Http { .. } | RouteTransport::Stdio => {
+            return Ok(BTreeMap::new());
+        }
+    };
+    let read = |header: McpHeaderFile| {
+        let secret = read_secret(Path::new(&header.file)).map_err(|error| with_causes(&error))?;
+        Ok((header.name, format!("{}{secret}", header.prefix)))
+    };
+    let reading = tokio::task::spawn_blocking(move || files.into_iter().map(read).collect()).await;
+    reading.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Makes a directory that only its owner may enter; one that is there is left as it is.

@@ -23,15 +23,18 @@ pub(super) struct WantedServer {
 }
 
 impl WantedServer {
-    /// A server with every instance that runs now.
-    pub(super) fn new(route: McpRoute, world: &World) -> Self {
+    /// A server with every instance that runs now. `secrets`: the headers whose values stand in files, or why they cannot be had.
+    pub(super) fn new(route: McpRoute, secrets: Result<BTreeMap<String, String>, String>, world: &World) -> Self {
         let (instances, problem) = match &route.transport {
             RouteTransport::Stdio | RouteTransport::Http { .. } => {
                 let containers = world.containers_of(&route.key);
                 let running = containers.filter(|container| container.state == ContainerState::Running);
                 (running.filter_map(|container| instance_of(&route, world, container)).collect(), None)
             }
-            RouteTransport::Remote { url, headers } => match remote_endpoint(url, headers) {
+            RouteTransport::Remote { url, headers, .. } => match secrets.and_then(|secrets| {
+                let headers = headers.clone().into_iter().chain(secrets).collect();
+                remote_endpoint(url, &headers)
+            }) {
                 Ok(endpoint) => {
                     // Two servers may have one address and differ in their headers.
                     let id = format!("{} {url}", route.key);

@@ -1,5 +1,7 @@
 //! From the board and the world to what hubs are given and what is told: no hub, no clock, no file.
 
+use std::collections::BTreeMap;
+
 use crds_schema::{AnyObject, Kind, ObjectKey, SourceLocation};
 use gateway::config::{Action, Endpoint, Instance, TokenConfig};
 use gateway::hub::InstanceHealth;
@@ -53,8 +55,12 @@ impl Stage {
     }
 
     fn server(&self, object: &AnyObject) -> WantedServer {
+        self.server_with(object, Ok(BTreeMap::new()))
+    }
+
+    fn server_with(&self, object: &AnyObject, secrets: Result<BTreeMap<String, String>, String>) -> WantedServer {
         let mut objects = McpObjects::read([&record(object)]);
-        WantedServer::new(objects.servers.remove(0), &self.world)
+        WantedServer::new(objects.servers.remove(0), secrets, &self.world)
     }
 }
 
@@ -132,11 +138,16 @@ fn a_server_elsewhere_is_one_instance_or_a_problem() {
     let stage = Stage::new();
     let near = stage.server(&time(json!({ "remote": { "url": "http://localhost:8080/mcp" } })));
     assert_eq!((near.config.instances.len(), near.problem), (1, None));
-    let far = stage.server(&time(json!({ "remote": { "url": "https://mcp.example.com/mcp" } })));
-    assert_eq!(far.config.instances, []);
-    let report = report_server(&far, true, &HealthMap::new()).unwrap();
+    let object = time(json!({ "remote": { "url": "https://mcp.example.com/mcp", "headers": { "X-Team": "a" } } }));
+    let secrets = BTreeMap::from([("Authorization".to_owned(), "Bearer b".to_owned())]);
+    let far = stage.server_with(&object, Ok(secrets));
+    let Endpoint::Https { url, headers } = &far.config.instances[0].endpoint else { panic!("{far:?}") };
+    assert_eq!((url.as_str(), headers.len(), far.problem.as_deref()), ("https://mcp.example.com/mcp", 2, None));
+    let unread = stage.server_with(&object, Err("cannot read `/a.token`".to_owned()));
+    assert_eq!(unread.config.instances, []);
+    let report = report_server(&unread, true, &HealthMap::new()).unwrap();
     assert_eq!((report.status, report.reason), (ReportStatus::Failed, "Unreachable"));
-    assert!(report.message.contains("https"), "{}", report.message);
+    assert_eq!(report.message, "cannot read `/a.token`");
 }
 
 #[test]

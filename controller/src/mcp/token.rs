@@ -1,8 +1,7 @@
 //! The tokens of gateways: files of the user's, or one that is made at the first start. Only their hashes leave this file.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -11,34 +10,30 @@ use crds_schema::kinds::mcp_gateway::McpToken;
 use gateway::config::TokenConfig;
 use sha2::{Digest as _, Sha256};
 
+use super::secret_file::{SecretError, read_secret};
 use crate::durable_file::write_durably;
 use crate::identity::draw_secret;
 
 /// The fewest characters of a token.
 const LEAST_CHARS: usize = 16;
-/// The most bytes of a file that are read.
-const MOST_BYTES: u64 = 64 * 1024;
 /// Who comes with the token that the controller made.
 const DEFAULT_PRINCIPAL: &str = "default";
 
 /// Why a token cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TokenError {
-    /// The file cannot be read, or made.
-    #[error("cannot read or make the token `{}`", path.display())]
-    Io {
+    /// It cannot be made.
+    #[error("cannot make the token `{}`", path.display())]
+    Make {
         /// The file.
         path: PathBuf,
         /// Why.
         #[source]
         source: io::Error,
     },
-    /// Everybody may read it.
-    #[error("everybody may read the token `{}`: run `chmod 600` on it", path.display())]
-    TooOpen {
-        /// The file.
-        path: PathBuf,
-    },
+    /// It cannot be read.
+    #[error("the token cannot be used")]
+    Read(#[from] SecretError),
     /// It is too easy to guess.
     #[error("the token `{}` is shorter than {LEAST_CHARS} characters", path.display())]
     TooShort {
@@ -67,7 +62,7 @@ pub(super) fn load_tokens(tokens: &[McpToken], own: &Path) -> Result<Vec<TokenCo
 fn load_or_create(path: &Path) -> Result<[u8; 32], TokenError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let failed = |source| TokenError::Io { path: path.to_owned(), source };
+            let failed = |source| TokenError::Make { path: path.to_owned(), source };
             let secret = draw_secret().map_err(failed)?;
             write_durably(path, |writer| writeln!(writer, "{}", URL_SAFE_NO_PAD.encode(secret))).map_err(failed)?;
         }
@@ -77,18 +72,7 @@ fn load_or_create(path: &Path) -> Result<[u8; 32], TokenError> {
 }
 
 fn load_hash(path: &Path) -> Result<[u8; 32], TokenError> {
-    let failed = |source| TokenError::Io { path: path.to_owned(), source };
-    // Asked before it is opened: the opening of a pipe waits for somebody who writes.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(failed(io::Error::other("it is no plain file")));
-    }
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.permissions().mode() & 0o004 != 0 {
-        return Err(TokenError::TooOpen { path: path.to_owned() });
-    }
-    let mut text = String::new();
-    file.take(MOST_BYTES).read_to_string(&mut text).map_err(failed)?;
-    let token = text.trim();
+    let token = read_secret(path)?;
     if token.chars().count() < LEAST_CHARS {
         return Err(TokenError::TooShort { path: path.to_owned() });
     }
@@ -146,13 +130,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("laptop.token");
         let fault = || with_causes(&load_tokens(&[token(&file)], Path::new("/nowhere")).unwrap_err());
-        assert!(fault().starts_with("cannot read or make the token"), "{}", fault());
+        assert!(fault().contains("cannot read") && fault().contains("laptop.token"), "{}", fault());
         fs::write(&file, "short-secret\n").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         assert!(fault().ends_with("is shorter than 16 characters"), "{}", fault());
         fs::write(&file, "a-secret-of-some-length").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o604)).unwrap();
-        assert!(fault().starts_with("everybody may read") && !fault().contains("a-secret"), "{}", fault());
+        assert!(fault().contains("everybody may read") && !fault().contains("a-secret"), "{}", fault());
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
         assert!(fault().ends_with("it is no plain file"), "{}", fault());

@@ -347,6 +347,20 @@ pub(super) const MEANING_CODES: &[ErrorCode] = &[
         remedy: "Use the name or a role of a token, or `*` for everybody.",
     },
     ErrorCode {
+        code: "E0250",
+        title: "a secret stands in a manifest",
+        explanation: "A header that carries a secret has its value in the manifest, and so in git, and in everything that shows objects. This is a warning: the header is sent.",
+        example: "remote: { url: https://mcp.example.com/mcp, headers: { Authorization: Bearer abc } }",
+        remedy: "Write the value into a file of its own, readable by its owner, and name it: `headerFiles: [{ name: Authorization, file: ./tickets.token }]`.",
+    },
+    ErrorCode {
+        code: "E0251",
+        title: "a field has no effect yet",
+        explanation: "The field is part of the kind, and this release does not act on it: every client shares the containers of an `McpServer`, and there are `instances.min` of them. This is a warning: the rest of the object is carried out.",
+        example: "isolation: PerSession",
+        remedy: "Remove the field, and set `instances.min` to the number of containers.",
+    },
+    ErrorCode {
         code: "E0301",
         title: "config file unreadable",
         explanation: "The config file cannot be read, or is no YAML map of settings.",

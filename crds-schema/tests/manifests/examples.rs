@@ -32,14 +32,15 @@ fn folder_name(kind: Kind) -> String {
 }
 
 #[test]
-fn good_examples_load_without_a_word() {
+fn good_examples_load_without_a_word_but_on_what_has_no_effect_yet() {
     let loader = Loader::new();
     for kind in Kind::ALL {
         for path in examples(*kind, "ok") {
             let bytes = fs::read(&path).unwrap();
             let name = path.file_name().unwrap().to_str().unwrap();
             let file = loader.load(&ManifestFile { name, directory: "/srv/app", bytes: &bytes });
-            assert_eq!(file.diagnostics, Vec::<Diagnostic>::new(), "{}", path.display());
+            let is_news = |diagnostic: &&Diagnostic| diagnostic.code != "E0251" || diagnostic.is_error();
+            assert_eq!(file.diagnostics.iter().find(is_news), None, "{}", path.display());
             assert_eq!(file.objects.len(), file.declared.len());
             assert!(file.objects.iter().all(|object| object.spec.kind() == *kind));
         }

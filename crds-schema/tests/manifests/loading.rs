@@ -95,7 +95,7 @@ fn what_the_loader_accepts_it_accepts_again_when_it_is_written_as_yaml() {
             let first = loader.load(&ManifestFile { name: "a.yaml", directory: "/srv/app", bytes: &bytes });
             let yaml = crds_schema::yaml::to_yaml(&first.objects[0].to_json()).unwrap();
             let second = loader.load(&ManifestFile { name: "b.yaml", directory: "/", bytes: yaml.as_bytes() });
-            assert_eq!(second.diagnostics, [], "{}\n{yaml}", path.display());
+            assert!(!second.diagnostics.iter().any(crds_schema::Diagnostic::is_error), "{}\n{yaml}", path.display());
             assert_eq!(first.objects[0].spec, second.objects[0].spec);
         }
     }

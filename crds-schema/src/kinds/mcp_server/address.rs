@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::spec::McpRemote;
 use crate::diagnostic::Diagnostic;
 use crate::grammar::{echo, is_dns_alias};
+use crate::host_path::host_path_fault;
 use crate::source_map::key_path;
 
 /// The longest address in characters.
@@ -57,6 +58,40 @@ pub(super) fn check_remote(remote: &McpRemote, faults: &mut Vec<Diagnostic>) {
         // A value may be a secret, so it is not shown.
         let fault = Diagnostic::error("E0239", format!("the header `{}` cannot be sent: {problem}", echo(name)));
         faults.push(fault.at(key_path("spec.remote.headers", name)));
+    }
+}
+
+/// Every fault of the headers whose values stand in files.
+pub(super) fn check_header_files(remote: &McpRemote, faults: &mut Vec<Diagnostic>) {
+    for (index, header) in remote.header_files.iter().enumerate() {
+        let path = format!("spec.remote.headerFiles[{index}]");
+        let is_same = |other: &str| other.eq_ignore_ascii_case(&header.name);
+        let is_taken = remote.headers.keys().any(|name| is_same(name))
+            || remote.header_files[..index].iter().any(|other| is_same(&other.name));
+        // What stands before the value may end in a space, as in `Bearer `.
+        let problem =
+            if is_taken { Some("it is there already") } else { header_fault(&header.name, header.prefix.trim()) };
+        if let Some(problem) = problem {
+            let message = format!("the header `{}` cannot be sent: {problem}", echo(&header.name));
+            faults.push(Diagnostic::error("E0239", message).at(format!("{path}.name")));
+        }
+        faults.extend(host_path_fault(&header.file).map(|fault| fault.at(format!("{path}.file"))));
+    }
+}
+
+/// Names of headers whose values are secrets, wherever they are written.
+const SECRET_HEADERS: [&str; 5] = ["api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"];
+
+/// A warning for each secret that stands in the manifest itself, and so in git and in everything that shows objects.
+pub(super) fn warn_of_secrets(remote: &McpRemote, faults: &mut Vec<Diagnostic>) {
+    for name in remote.headers.keys().filter(|name| SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str())) {
+        let message =
+            format!("the value of `{}` is a secret, and everybody who reads the manifest knows it", echo(name));
+        let hint = format!(
+            "put it into a file: `headerFiles: [{{ name: {}, file: ./FILE }}]`, with `prefix` for a word before it",
+            echo(name)
+        );
+        faults.push(Diagnostic::warning("E0250", message).hint(hint).at(key_path("spec.remote.headers", name)));
     }
 }
 

@@ -8,5 +8,8 @@ impl McpServer {
         for host in self.mounts.iter_mut().filter_map(|mount| mount.host.as_mut()) {
             resolve_in_place(directory, host);
         }
+        for header in self.remote.iter_mut().flat_map(|remote| &mut remote.header_files) {
+            resolve_in_place(directory, &mut header.file);
+        }
     }
 }

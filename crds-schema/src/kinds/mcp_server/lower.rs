@@ -29,7 +29,7 @@ mod tests {
     fn lower(spec: Value) -> ContainerSet {
         let metadata: Metadata = serde_json::from_value(json!({ "name": "time", "namespace": "lab" })).unwrap();
         let server: McpServer = serde_json::from_value(spec).unwrap();
-        assert_eq!(server.validate(&metadata), []);
+        assert!(!server.validate(&metadata).iter().any(crate::diagnostic::Diagnostic::is_error));
         let Primitive::Containers(set) = server.lower(&metadata).primitive else { panic!("has containers") };
         *set
     }

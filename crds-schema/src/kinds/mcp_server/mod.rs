@@ -12,7 +12,8 @@ mod validate;
 
 pub use route::{CallLimits, InstanceBounds, McpRoute, RouteTransport, ToolPolicy};
 pub use spec::{
-    McpCalls, McpInstances, McpIsolation, McpPin, McpRemote, McpRisk, McpServer, McpStart, McpTools, McpTransport,
+    McpCalls, McpHeaderFile, McpInstances, McpIsolation, McpPin, McpRemote, McpRisk, McpServer, McpStart, McpTools,
+    McpTransport,
 };
 
 pub(crate) use pattern::check_patterns;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::spec::{McpIsolation, McpPin, McpRisk, McpServer, McpStart, McpTransport};
+use super::spec::{McpHeaderFile, McpIsolation, McpPin, McpRisk, McpServer, McpStart, McpTransport};
 use crate::kinds::Kind;
 use crate::object::{Metadata, ObjectKey};
 use crate::units::{Bytes, HumanDuration};
@@ -59,6 +59,8 @@ pub enum RouteTransport {
         url: String,
         /// Headers of every request.
         headers: BTreeMap<String, String>,
+        /// Those whose values stand in files. Paths are absolute.
+        header_files: Vec<McpHeaderFile>,
     },
 }
 
@@ -120,7 +122,11 @@ impl McpServer {
 
     fn route_transport(&self) -> RouteTransport {
         if let Some(remote) = &self.remote {
-            return RouteTransport::Remote { url: remote.url.clone(), headers: remote.headers.clone() };
+            return RouteTransport::Remote {
+                url: remote.url.clone(),
+                headers: remote.headers.clone(),
+                header_files: remote.header_files.clone(),
+            };
         }
         match self.transport() {
             McpTransport::Stdio => RouteTransport::Stdio,
@@ -206,7 +212,8 @@ mod tests {
         assert_eq!(http, RouteTransport::Http { port: 8080, path: "/mcp".to_owned() });
         let remote = json!({ "url": "https://mcp.example.com/mcp", "headers": { "X-Team": "a" } });
         let headers = [("X-Team".to_owned(), "a".to_owned())].into();
-        let expected = RouteTransport::Remote { url: "https://mcp.example.com/mcp".to_owned(), headers };
+        let expected =
+            RouteTransport::Remote { url: "https://mcp.example.com/mcp".to_owned(), headers, header_files: Vec::new() };
         assert_eq!(route(json!({ "remote": remote })).transport, expected);
     }
 

@@ -125,9 +125,27 @@ pub struct McpServer {
 pub struct McpRemote {
     /// Its address: `https`, or `http` where it is on this host. Example: `https://mcp.example.com/mcp`.
     pub url: String,
-    /// Headers that are sent with every request. Example: `{ X-Team: platform }`.
+    /// Headers that are sent with every request. A secret goes into `headerFiles` instead. Example: `{ X-Team: platform }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// Headers whose values are secrets, each in a file of the host.
+    /// Example: `[{ name: Authorization, prefix: "Bearer ", file: ./tickets.token }]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub header_files: Vec<McpHeaderFile>,
+}
+
+/// A header whose value stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct McpHeaderFile {
+    /// The header's name. Example: `Authorization`.
+    pub name: String,
+    /// The file of the host that the value stands in, absolute or relative to the manifest file; only its owner and group may read
+    /// it. White space around the value is not part of it. It is read again when it changes. Example: `./tickets.token`.
+    pub file: String,
+    /// What stands before the file's text. Example: `"Bearer "`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
 }
 
 /// How a server is spoken to.

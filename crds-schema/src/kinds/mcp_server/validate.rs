@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::address::check_remote;
+use super::address::{check_header_files, check_remote, warn_of_secrets};
 use super::claims::own_path;
 use super::container::{LABEL_AUDIT, LABEL_LEVEL, LABEL_SERVER};
 use super::pattern::{check_patterns, is_client_name, tool_name_fault};
-use super::spec::{McpCalls, McpInstances, McpServer, McpStart, McpTools, McpTransport};
+use super::spec::{McpCalls, McpInstances, McpIsolation, McpServer, McpStart, McpTools, McpTransport};
 use crate::diagnostic::Diagnostic;
 use crate::grammar::echo;
 use crate::kinds::Kind;
@@ -39,11 +39,14 @@ impl McpServer {
             (Some(_), None) => self.check_containers(metadata, &mut faults),
             (None, Some(remote)) => {
                 check_remote(remote, &mut faults);
+                check_header_files(remote, &mut faults);
+                warn_of_secrets(remote, &mut faults);
                 self.check_no_container_fields(&mut faults);
             }
         }
         self.check_transport(&mut faults);
         check_instances(self.instances, &mut faults);
+        warn_of_no_effect(self, &mut faults);
         check_tools(self.tools.as_ref(), &mut faults);
         check_calls(self.calls, &mut faults);
         faults
@@ -171,6 +174,27 @@ fn check_instances(instances: Option<McpInstances>, faults: &mut Vec<Diagnostic>
     {
         let fault = Diagnostic::error("E0230", format!("`{idle_stop}` is out of range: at least 1s"));
         faults.push(fault.at("spec.instances.idleStop"));
+    }
+}
+
+/// A warning for each thing that is asked for and not done: nobody should find out by what does not happen.
+fn warn_of_no_effect(server: &McpServer, faults: &mut Vec<Diagnostic>) {
+    let mut warn = |message: &str, hint: &str, field: &str| {
+        faults.push(Diagnostic::warning("E0251", message).hint(hint).at(field));
+    };
+    if matches!(server.isolation, Some(McpIsolation::PerSession | McpIsolation::PerCall)) {
+        warn("it has no effect yet: every client shares the containers", "remove it", "spec.isolation");
+    }
+    let Some(instances) = server.instances else { return };
+    if instances.start == McpStart::Lazy {
+        let message = "it has no effect yet: there are always as many containers as `min` says";
+        warn(message, "set `min: 1`, and remove it", "spec.instances.start");
+    }
+    if instances.max.is_some_and(|max| max > instances.min.unwrap_or(1)) {
+        warn("it has no effect yet: there are as many containers as `min` says", "set `min`", "spec.instances.max");
+    }
+    if instances.idle_stop.is_some() {
+        warn("it has no effect yet: no container is stopped for want of calls", "remove it", "spec.instances.idleStop");
     }
 }
 
