@@ -1,10 +1,11 @@
 //! The programs that the tests run, none of which outlives them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The fixture.
 pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_mcp-fixture");
@@ -48,13 +49,24 @@ pub(crate) fn tied(signal: &str, program: impl AsRef<OsStr>) -> Command {
 
 /// Runs a script that installs something. Says so and returns `false` where it cannot be had.
 pub(crate) fn is_installed(test_name: &str, script: &str, arguments: &[&str]) -> bool {
+    static TRIED: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    // Held while installing: what could not be had is not tried again by each test.
+    let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+    let outcome = tried.entry(format!("{script} {arguments:?}")).or_insert_with(|| install(script, arguments));
+    if let Err(why) = outcome {
+        skip(test_name, why);
+    }
+    outcome.is_ok()
+}
+
+/// Installs; what it says last is why it cannot be had.
+fn install(script: &str, arguments: &[&str]) -> Result<(), String> {
     let run = tied("TERM", script).args(arguments).output().unwrap();
     if run.status.code() == Some(CANNOT_BE_HAD) {
-        skip(test_name, text_of(&run).trim());
-        return false;
+        return Err(text_of(&run).lines().last().unwrap_or(script).to_owned());
     }
     assert!(run.status.success(), "{script}: {}", text_of(&run));
-    true
+    Ok(())
 }
 
 /// Says that a test was not run, on the stream itself: the test harness swallows what a passing test prints by macro.
