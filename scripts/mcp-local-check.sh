@@ -33,6 +33,7 @@ main() {
         echo "$server: $(grep --count "^${server}__" "$folder/tools") tools:$(sed -n "s/^${server}__\([^ ]*\).*/ \1/p" "$folder/tools" | tr -d '\n')"
     done
     call_all
+    check_profiles
     check_networks
     # The one that was added to show that an internal network is one is not counted.
     echo "mcp-local: ${#SERVERS[@]} servers, $(grep --count --invert-match '^inside__' "$folder/tools") tools, $calls golden calls"
@@ -135,11 +136,25 @@ golden() {
     fi
 }
 
+# Each server is another user than root, may write nowhere but to its own memory and its mounts, and has no rights beyond.
+check_profiles() {
+    local server found
+    for server in "${SERVERS[@]}"; do
+        found=$(docker inspect --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}' \
+            "$(container "$server")")
+        [[ $found == "1001:1001 true [ALL] ["*no-new-privileges*"]" ]] || wrong "$server runs as: $found"
+    done
+}
+
+# The id of an object's container.
+container() {
+    docker ps --quiet --filter "label=evenkeel.dev/instance=$INSTANCE" --filter "label=evenkeel.dev/name=$1"
+}
+
 # The web server is reached from the network that it is in, by its address too; from the internal one it is not.
 check_networks() {
-    local web address answer code=0
-    web=$(docker ps --quiet --filter "label=evenkeel.dev/instance=$INSTANCE" --filter "label=evenkeel.dev/name=web")
-    address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$web")
+    local address answer code=0
+    address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(container web)")
     mcp call fetch__fetch "url=http://$address:8000/page.txt" 2>&1 | grep --quiet 'a page of the workspace' ||
         wrong "the public network does not reach $address"
     answer=$(mcp call inside__fetch "url=http://$address:8000/page.txt" 2>&1) || code=$?
