@@ -3,7 +3,9 @@
 # streams, with both frozen sets of requirements. No check that passes alone may be lost behind the hub.
 #
 # Prints a line for each run and one for each check that was lost; the last line is "conformance: N runs, N checks lost". Ends with 1 if
-# any was lost that is not known, or one that is known to be was not, and with 3 where the suite cannot be had.
+# any was lost that is not known, or one that is known to be was not, or one fails alone, and with 3 where the suite cannot be had.
+#
+# Environment: EVENKEEL_FIXTURE and EVENKEEL_HUB are the programs, where they have been built already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,20 +13,18 @@ cd "$(dirname "$0")/.."
 readonly KNOWN=("stdio 2025-11-25 tools-call-with-logging/tools-call-with-logging")
 
 main() {
-    cargo build --quiet --package mcp-fixture --bin mcp-fixture
-    cargo build --quiet --package gateway --example hub
+    find_programs
     folder=$(mktemp --directory)
     trap stop EXIT
     local set lost=0 runs=0 transport check known
-    fixture=target/debug/mcp-fixture
-    "$fixture" http --listen 127.0.0.1:0 --era both >"$folder/fixture" 2>/dev/null &
+    scripts/tied.sh KILL "$fixture" http --listen 127.0.0.1:0 --era both >"$folder/fixture" 2>/dev/null &
     pids+=($!)
     local alone
     alone=$(first_line "$folder/fixture")
     for transport in http stdio; do
         local server=$alone
         [ "$transport" = http ] || server="stdio:$fixture,stdio,--era,both"
-        target/debug/examples/hub 127.0.0.1:0 "fixture=$server" >"$folder/$transport" 2>/dev/null &
+        scripts/tied.sh KILL "$hub_program" 127.0.0.1:0 "fixture=$server" >"$folder/$transport" 2>/dev/null &
         pids+=($!)
     done
     for set in 2026-07-28 2025-11-25; do
@@ -61,6 +61,13 @@ main() {
 
 pids=()
 
+find_programs() {
+    fixture=${EVENKEEL_FIXTURE:-target/debug/mcp-fixture}
+    hub_program=${EVENKEEL_HUB:-target/debug/examples/hub}
+    [ -n "${EVENKEEL_FIXTURE:-}" ] || cargo build --quiet --package mcp-fixture --bin mcp-fixture
+    [ -n "${EVENKEEL_HUB:-}" ] || cargo build --quiet --package gateway --example hub
+}
+
 stop() {
     kill "${pids[@]}" 2>/dev/null || true
     rm -rf "$folder"
@@ -78,18 +85,22 @@ first_line() {
     echo "$line"
 }
 
-# Runs the suite; what fails is told by the comparison, what cannot be run ends all of this.
+# Runs the suite; what fails behind the hub is told by the comparison, what fails alone or cannot be run ends all of this.
 run() {
     local what=$1 url=$2 set=$3 results=$4 code=0
-    scripts/conformance.sh "$url" "$set" "$results" >"$folder/log" || code=$?
+    scripts/tied.sh TERM scripts/conformance.sh "$url" "$set" "$results" >"$folder/log" || code=$?
     [ "$code" -le 1 ] || exit "$code"
     echo "$(tail --lines=1 "$folder/log") ($what)"
+    if [ "$code" -ne 0 ] && [ "$what" = alone ]; then
+        cat "$folder/log" >&2
+        exit 1
+    fi
 }
 
 # The scored checks that passed alone and neither passed nor only inform behind the hub, as SCENARIO/CHECK.
 lost_checks() {
     # shellcheck disable=SC2016 # The program is JavaScript.
-    target/conformance/node_modules/node/bin/node --input-type=module -e '
+    scripts/node.sh --input-type=module -e '
         import { readFileSync } from "node:fs";
         const [alone, behind] = process.argv.slice(1).map((file) => JSON.parse(readFileSync(file, "utf8")).checks);
         const key = (check) => `${check.scenario}/${check.id}`;

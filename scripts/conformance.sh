@@ -10,8 +10,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly SUITE=0.2.0-alpha.12
-# The suite needs a later Node than distributions have.
-readonly NODE=22.23.3
 readonly FOLDER=target/conformance
 
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then
@@ -21,29 +19,17 @@ fi
 readonly URL=$1 REQUIREMENTS=$2 RESULTS=${3:-/dev/null}
 
 main() {
-    install_suite || {
+    { scripts/npm-install.sh "$FOLDER" "@modelcontextprotocol/conformance@$SUITE" && scripts/node.sh --version >/dev/null; } || {
         echo "conformance $REQUIREMENTS: SKIPPED: npm cannot be had, or cannot reach its registry" >&2
         exit 3
     }
     checks=$(mktemp --directory)
     trap 'rm -rf "$checks"' EXIT
     # Its exit code says less than its checks do: those are read below.
-    "$FOLDER/node_modules/node/bin/node" "$FOLDER/node_modules/.bin/conformance" server \
+    scripts/tied.sh KILL scripts/node.sh "$FOLDER/node_modules/.bin/conformance" server \
         --url "$URL" --requirements "$REQUIREMENTS" --output-dir "$checks" >"$checks/log" 2>&1 || true
-    "$FOLDER/node_modules/node/bin/node" scripts/conformance-summary.mjs \
+    scripts/node.sh scripts/conformance-summary.mjs \
         "$FOLDER/node_modules" "$REQUIREMENTS" "$checks" "$RESULTS"
-}
-
-# Installs once; a stamp says what is there.
-install_suite() {
-    local wanted="conformance $SUITE, node $NODE"
-    [ "$(cat "$FOLDER/stamp" 2>/dev/null || true)" != "$wanted" ] || return 0
-    command -v npm >/dev/null || return 1
-    mkdir -p "$FOLDER"
-    printf '{ "private": true, "dependencies": { "@modelcontextprotocol/conformance": "%s", "node": "%s" } }\n' \
-        "$SUITE" "$NODE" >"$FOLDER/package.json"
-    timeout 600 npm install --prefix "$FOLDER" --silent --no-audit --no-fund >&2 || return 1
-    echo "$wanted" >"$FOLDER/stamp"
 }
 
 main

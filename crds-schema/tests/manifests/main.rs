@@ -12,3 +12,5 @@ mod examples;
 mod generated;
 #[cfg(test)]
 mod loading;
+#[cfg(test)]
+mod platforms;
