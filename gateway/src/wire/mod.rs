@@ -1,5 +1,6 @@
 //! The wire: JSON-RPC envelopes are read, what they carry stays the text that it was.
 
+pub mod depth;
 pub mod envelope;
 pub mod id;
 pub mod object;
