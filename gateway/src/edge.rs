@@ -24,6 +24,8 @@ use crate::hub::Hub;
 
 /// How long a client has for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(15);
+/// How large the head of a request may be, in bytes, give or take what comes with its last piece.
+const HEAD_BYTES: usize = 32 << 10;
 /// How long those that are being answered have when the gateway ends.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How many connections at once; more wait in the system's queue.
@@ -58,7 +60,7 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
                 async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
             });
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).pipeline_flush(true);
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
             tokio::select! {
