@@ -6,6 +6,7 @@ mod guard;
 mod legacy;
 mod listen;
 mod modern;
+mod patience;
 mod post;
 mod request;
 
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::hub::Hub;
+use patience::Patient;
 
 /// How long a client has for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(15);
@@ -61,7 +63,7 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
             });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
             tokio::pin!(connection);
             tokio::select! {
                 // Whoever hung up wants nothing more.
