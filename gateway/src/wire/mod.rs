@@ -6,3 +6,4 @@ pub mod id;
 pub mod object;
 pub mod reply;
 pub mod sse;
+pub mod strict;
