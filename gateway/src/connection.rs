@@ -239,7 +239,9 @@ impl Connection {
             let fields = RawObject::parse(&result).unwrap_or_default();
             let page: Vec<&RawValue> =
                 fields.get(field).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-            page.into_iter().for_each(|item| list.take(item.get()));
+            for item in page {
+                list.take(item.get());
+            }
             let next = fields.get("nextCursor").filter(|next| *next != "null").map(str::to_owned);
             if next.is_none() || next == cursor || list.is_full() {
                 break;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -14,6 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::set_progress_token;
@@ -29,6 +31,9 @@ pub(crate) const REFUSAL_LIMIT: usize = 300;
 /// How many idle connections are kept to one server.
 const IDLE_CONNECTIONS: usize = 128;
 
+/// How long a server has to take what needs no answer of its own: a notification, an answer, or the end of a session.
+const SEND_TIME: Duration = Duration::from_secs(20);
+
 /// The client that all links share.
 pub type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
@@ -36,7 +41,7 @@ pub type HttpClient = Client<HttpConnector, Full<Bytes>>;
 pub fn new_client() -> HttpClient {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(std::time::Duration::from_secs(5)));
+    connector.set_connect_timeout(Some(Duration::from_secs(5)));
     Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE_CONNECTIONS).build(connector)
 }
 
@@ -152,8 +157,9 @@ impl HttpLink {
     }
 
     async fn send(&self, dress: Dress<'_>, method: &str, body: String) -> Result<(), UpstreamError> {
-        let response = self.post(dress, method, body).await?;
-        match response.status() {
+        let response = timeout(SEND_TIME, self.post(dress, method, body)).await;
+        let late = || UpstreamError::Gone(format!("it did not take it within {}s", SEND_TIME.as_secs()));
+        match response.map_err(|_| late())??.status() {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err(UpstreamError::SessionLost),
             status => Err(UpstreamError::Refused { status: status.as_u16(), text: String::new() }),
@@ -186,8 +192,8 @@ impl HttpLink {
     /// Ends a session.
     pub async fn end(&self, session: &HttpSession) {
         if let Ok(request) = self.dressed(Dress::Session(session), "", Method::DELETE, Bytes::new()) {
-            // A server that does not know it any more has nothing to end.
-            drop(self.client.request(request).await);
+            // A server that does not know it any more has nothing to end, and one that does not answer must not be waited for.
+            drop(timeout(SEND_TIME, self.client.request(request)).await);
         }
     }
 
