@@ -1,0 +1,103 @@
+//! Clients that hold on to what they were given and use it for nothing. The clock is the test's own: nobody waits.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::stage::{Out, Stage, echo, server, tool};
+use super::wire::{begin_session, call, modern, receive, send};
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_and_a_connection_that_says_nothing_are_closed() {
+    let stage = Stage::begin().await;
+    for begun in ["", "POST /mcp HTTP/1.1\r\nHost: loc", "POST /mcp HTTP/1.1\r\nHost: localhost\r\n"] {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let started = Instant::now();
+        let reply = receive(&mut stream).await;
+        assert!([0, 408].contains(&reply.status), "{begun:?}: {reply:?}");
+        assert!(started.elapsed() <= Duration::from_secs(20), "{begun:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_is_answered_408() {
+    let stage = Stage::begin().await;
+    for begun in ["Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"] {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        let head = format!("POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n", stage.address);
+        stream.write_all(format!("{head}{begun}").as_bytes()).await.unwrap();
+        let mut all = Vec::new();
+        tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut all))
+            .await
+            .expect("it is closed")
+            .unwrap();
+        assert!(all.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&all));
+    }
+}
+
+#[tokio::test]
+async fn three_hundred_silent_connections_keep_nobody_out() {
+    let stage = Stage::begin().await;
+    stage.run("a", server(true, vec![tool("echo")], echo));
+    stage.want(&["a"]);
+    stage.until_known(1).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(stage.address).await.unwrap());
+    }
+    assert_eq!(call(stage.address, "a__echo", &json!({"n": 1})).await.status, 200);
+}
+
+/// Answers a call with more than any buffer takes, before its answer.
+fn talk(message: &serde_json::Value, out: &Out) {
+    let token = &message["params"]["_meta"]["progressToken"];
+    let text = "x".repeat(64 << 10);
+    for number in 0..1_000 {
+        let params = json!({"progressToken": token, "progress": number, "message": text});
+        out.say(&json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}));
+    }
+    out.answer_text(message, "done");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_stream_holds_up_no_other() {
+    let stage = Stage::begin().await;
+    stage.run("a", server(true, vec![tool("talk")], talk));
+    stage.run("b", server(true, vec![tool("echo")], echo));
+    stage.want(&["a", "b"]);
+    stage.until_known(2).await;
+    let session = begin_session(stage.address, "", json!({})).await;
+    let mut listening = TcpStream::connect(stage.address).await.unwrap();
+    let get = format!("GET /mcp HTTP/1.1\r\nHost: {}\r\nMcp-Session-Id: {session}\r\n\r\n", stage.address);
+    listening.write_all(get.as_bytes()).await.unwrap();
+    let mut deaf = TcpStream::connect(stage.address).await.unwrap();
+    let params = json!({"name": "a__talk", "arguments": {}, "_meta": {"progressToken": "t"}});
+    deaf.write_all(modern(stage.address, "", "tools/call", params).as_bytes()).await.unwrap();
+    for round in 0..50 {
+        let reply = call(stage.address, "b__echo", &json!({"round": round})).await;
+        assert_eq!(reply.json()["result"]["content"][0]["text"], json!({"round": round}).to_string());
+    }
+    drop(deaf);
+    assert_eq!(send(stage.address, modern(stage.address, "", "tools/list", json!({}))).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_its_answer_loses_its_place_at_the_server() {
+    let stage = Stage::begin().await;
+    stage.run("a", server(true, vec![tool("talk")], talk));
+    stage.want_one_at_a_time("a");
+    stage.until_known(1).await;
+    let mut deaf = TcpStream::connect(stage.address).await.unwrap();
+    let params = json!({"name": "a__talk", "arguments": {}, "_meta": {"progressToken": "t"}});
+    deaf.write_all(modern(stage.address, "", "tools/call", params).as_bytes()).await.unwrap();
+    let mut first = [0; 1];
+    deaf.read_exact(&mut first).await.unwrap();
+    assert_eq!(call(stage.address, "a__talk", &json!({})).await.code(), -31004, "there is one place");
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let reply = call(stage.address, "a__talk", &json!({})).await;
+    assert_eq!(reply.json()["result"]["content"][0]["text"], "done");
+}
