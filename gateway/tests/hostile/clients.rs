@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use gateway::config::{Action, Rule};
 use serde_json::json;
 
 use super::stage::{Stage, echo, server, tool};
@@ -127,7 +128,7 @@ async fn a_wrong_method_is_answered_405_with_those_that_are_allowed() {
 
 #[tokio::test]
 async fn no_token_a_wrong_one_two_and_one_in_the_address_are_answered_401() {
-    let stage = Stage::begin_with(&[("ann", "s3cret-of-ann")], None).await;
+    let stage = Stage::begin_with(&[("ann", "s3cret-of-ann")], &[]).await;
     let good = "Authorization: Bearer s3cret-of-ann\r\n";
     assert_eq!(send(stage.address, list(stage.address, good)).await.status, 200);
     let bad = [
@@ -316,4 +317,36 @@ async fn a_flood_of_notifications_is_taken_one_by_one_and_holds_nobody_up() {
         assert_eq!(reply.json()["result"]["content"][0]["text"], json!({"round": round}).to_string());
     }
     assert_eq!(flooding.await.unwrap(), 202);
+}
+
+#[tokio::test]
+async fn what_a_rule_denies_is_neither_listed_nor_found_nor_called() {
+    let own = |text: &str| vec![text.to_owned()];
+    let rule = |principal: &str, server: &str, tool: &str| Rule {
+        principals: own(principal),
+        servers: own(server),
+        tools: own(tool),
+        action: Action::Allow,
+    };
+    let rules = [rule("ann", "*", "*"), rule("bob", "files", "read*")];
+    let stage = Stage::begin_with(&[("ann", "token-of-ann"), ("bob", "token-of-bob")], &rules).await;
+    stage.run("files", server(true, vec![tool("read"), tool("delete")], echo));
+    stage.run("shell", server(true, vec![tool("read")], echo));
+    stage.want(&["files", "shell"]);
+    stage.until_known(3).await;
+    let as_bob = async |path: &str, method: &str, params| {
+        let text = modern(stage.address, "Authorization: Bearer token-of-bob\r\n", method, params);
+        send(stage.address, text.replace("POST /mcp", &format!("POST {path}"))).await
+    };
+    let listed = as_bob("/mcp", "tools/list", json!({})).await;
+    assert!(listed.body.contains("files__read"), "{listed:?}");
+    assert!(!listed.body.contains("delete") && !listed.body.contains("shell"), "{listed:?}");
+    for name in ["files__delete", "shell__read"] {
+        let call = as_bob("/mcp", "tools/call", json!({"name": name, "arguments": {}})).await;
+        assert_eq!(call.code(), -32602, "{call:?}");
+    }
+    let call = as_bob("/mcp/files", "tools/call", json!({"name": "delete", "arguments": {}})).await;
+    assert_eq!(call.code(), -32602, "{call:?}");
+    assert_eq!(as_bob("/mcp/shell", "tools/list", json!({})).await.status, 404);
+    assert_eq!(as_bob("/mcp", "tools/call", json!({"name": "files__read", "arguments": {}})).await.status, 200);
 }

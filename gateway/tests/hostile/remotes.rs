@@ -76,7 +76,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_clients_token_cookie_and_session_never_reach_a_server() {
     let server = HttpServer::start(false, |_| None).await;
-    let stage = Stage::begin_with(&[("ann", "token-of-ann")], None).await;
+    let stage = Stage::begin_with(&[("ann", "token-of-ann")], &[]).await;
     stage.want_http("a", server.address);
     stage.until_known(1).await;
     let own = "Authorization: Bearer token-of-ann\r\nCookie: canary=1\r\nX-Forwarded-For: 10.9.8.7\r\nX-Canary: 1\r\n";

@@ -15,7 +15,7 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 #[tokio::test]
 async fn a_session_of_somebody_else_is_as_if_it_were_not_there() {
-    let stage = Stage::begin_with(&[("ann", "token-of-ann"), ("bob", "token-of-bob")], None).await;
+    let stage = Stage::begin_with(&[("ann", "token-of-ann"), ("bob", "token-of-bob")], &[]).await;
     let (ann, bob) = ("Authorization: Bearer token-of-ann\r\n", "Authorization: Bearer token-of-bob\r\n");
     let session = begin_session(stage.address, ann, json!({})).await;
     let with = |line: &str, token: &str| {

@@ -24,6 +24,15 @@ async fn a_head_that_never_ends_and_a_connection_that_says_nothing_are_closed() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_after_its_answer_is_closed() {
+    let stage = Stage::begin().await;
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    stream.write_all(modern(stage.address, "", "tools/list", json!({})).as_bytes()).await.unwrap();
+    assert_eq!(receive(&mut stream).await.status, 200);
+    assert_eq!(receive(&mut stream).await.status, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_never_comes_is_answered_408() {
     let stage = Stage::begin().await;
     for begun in ["Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"] {

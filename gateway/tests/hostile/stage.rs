@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway::config::{
-    AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, PinPolicy, ServerConfig, TokenConfig,
-};
+use gateway::config::{CallLimits, Endpoint, GatewayConfig, Instance, PinPolicy, Rule, ServerConfig, TokenConfig};
 use gateway::hub::{Attach, Hub, HubParts};
 use gateway::upstream::stdio::Attached;
 use serde_json::{Value, json};
@@ -148,11 +145,11 @@ impl Drop for Stage {
 impl Stage {
     /// A hub that lets everybody in.
     pub(crate) async fn begin() -> Self {
-        Self::begin_with(&[], None).await
+        Self::begin_with(&[], &[]).await
     }
 
-    /// A hub for these principals, each with its token; `directory` keeps its pins, lists and audit.
-    pub(crate) async fn begin_with(principals: &[(&str, &str)], directory: Option<&Path>) -> Self {
+    /// A hub for these principals, each with its token, and these rules.
+    pub(crate) async fn begin_with(principals: &[(&str, &str)], rules: &[Rule]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = |(principal, token): &(&str, &str)| TokenConfig {
@@ -162,12 +159,12 @@ impl Stage {
         };
         let config = GatewayConfig {
             tokens: principals.iter().map(token).collect(),
-            audit: directory.map(|path| AuditConfig { path: path.join("audit.jsonl"), has_values: false }),
+            rules: rules.to_vec(),
             ..GatewayConfig::on(address)
         };
         let servers = Servers::default();
         let attach = Arc::new(servers.clone());
-        let hub = Hub::open(HubParts { config, attach, state_dir: directory.map(|path| path.join("state")) }).unwrap();
+        let hub = Hub::open(HubParts { config, attach, state_dir: None }).unwrap();
         let shared = Arc::clone(&hub);
         let serving = tokio::spawn(async move { shared.serve(listener, std::future::pending()).await });
         Self { hub, servers, address, serving }
