@@ -4,6 +4,7 @@
 
 mod hostile {
     mod clients;
+    mod document;
     mod framing;
     mod http_server;
     mod pins;
