@@ -1,5 +1,7 @@
 //! Servers by HTTP that answer what they should not, or never.
 
+use std::net::SocketAddr;
+
 use serde_json::json;
 
 use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
@@ -8,9 +10,21 @@ use super::wire::{Reply, begin_session, call, legacy, modern, send};
 
 /// What a call is answered whose server behaves so.
 async fn called(conduct: impl Fn(&Asked) -> Conduct + Send + Sync + 'static) -> Reply {
+    called_on(&Stage::begin().await, Stage::want_http, conduct).await
+}
+
+/// The same where the server has little time for it.
+async fn called_soon(conduct: impl Fn(&Asked) -> Conduct + Send + Sync + 'static) -> Reply {
+    called_on(&Stage::begin().await, Stage::want_http_soon, conduct).await
+}
+
+async fn called_on(
+    stage: &Stage,
+    want: impl Fn(&Stage, &str, SocketAddr),
+    conduct: impl Fn(&Asked) -> Conduct + Send + Sync + 'static,
+) -> Reply {
     let server = HttpServer::start(true, move |asked| (asked.method() == "tools/call").then(|| conduct(asked))).await;
-    let stage = Stage::begin().await;
-    stage.want_http("a", server.address);
+    want(stage, "a", server.address);
     stage.until_known(1).await;
     let reply = call(stage.address, "a__t", &json!({})).await;
     assert_eq!(send(stage.address, modern(stage.address, "", "tools/list", json!({}))).await.status, 200);
@@ -29,10 +43,10 @@ async fn an_answer_that_never_ends_is_cut_off_at_the_limit_or_at_the_end_of_its_
     let (body, event, notes, no_event, no_body, no_head) = tokio::join!(
         called(move |_| Conduct::SayForEver(chunked.clone(), piece.clone())),
         called(move |_| Conduct::SayForEver(line.clone(), vec![b'x'; 0x10000])),
-        called(move |_| Conduct::SayForEver(stream_head(), note.to_vec())),
-        called(|_| Conduct::Stop(stream_head())),
-        called(move |_| Conduct::Stop(head.clone())),
-        called(|_| Conduct::Stop(Vec::new())),
+        called_soon(move |_| Conduct::SayForEver(stream_head(), note.to_vec())),
+        called_soon(|_| Conduct::Stop(stream_head())),
+        called_soon(move |_| Conduct::Stop(head.clone())),
+        called_soon(|_| Conduct::Stop(Vec::new())),
     );
     assert_eq!([body.code(), event.code()], [-31005; 2]);
     assert_eq!([notes.code(), no_event.code(), no_body.code(), no_head.code()], [-31002; 4]);
@@ -115,12 +129,15 @@ async fn a_server_that_leaves_its_stream_unanswered_is_called_all_the_same() {
     assert_eq!(reply.json()["result"]["content"][0]["text"], "fine", "{reply:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_server_that_takes_a_notification_and_never_answers_is_told_as_broken() {
     let is_note = |asked: &Asked| asked.method() == "notifications/initialized";
     let silent = HttpServer::start(false, move |asked| is_note(asked).then(|| Conduct::Stop(Vec::new()))).await;
     let stage = Stage::begin().await;
     stage.want_http("a", silent.address);
+    eventually(|| silent.asked.lock().unwrap().iter().any(is_note)).await;
+    // From here on there is nothing but to wait.
+    tokio::time::pause();
     let why = stage.until_failed("a").await;
     assert!(why.contains("notifications/initialized"), "{why}");
 }

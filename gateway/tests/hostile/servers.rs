@@ -163,7 +163,7 @@ async fn a_server_that_ends_in_the_midst_of_a_line_answers_nothing_with_it() {
 async fn a_call_that_is_never_answered_ends_with_its_time() {
     let stage = Stage::begin().await;
     stage.run("a", server(true, vec![tool("t")], |_, _| {}));
-    stage.want(&["a"]);
+    stage.want_soon("a");
     stage.until_known(1).await;
     assert_eq!(call(stage.address, "a__t", &json!({})).await.code(), -31002);
 }

@@ -187,6 +187,16 @@ impl Stage {
         self.hub.set_servers(vec![config]);
     }
 
+    /// Has one server that has little time for a call.
+    pub(crate) fn want_soon(&self, name: &str) {
+        self.hub.set_servers(vec![soon(config(name, Endpoint::Stdio, PinPolicy::Off))]);
+    }
+
+    /// Has one server by HTTP that has little time for a call.
+    pub(crate) fn want_http_soon(&self, name: &str, address: SocketAddr) {
+        self.hub.set_servers(vec![soon(config(name, at(address), PinPolicy::Off))]);
+    }
+
     /// Has one server whose definitions are pinned.
     pub(crate) fn want_pinned(&self, name: &str, pin: PinPolicy) {
         self.hub.set_servers(vec![config(name, Endpoint::Stdio, pin)]);
@@ -194,16 +204,12 @@ impl Stage {
 
     /// Has one server by HTTP.
     pub(crate) fn want_http(&self, name: &str, address: SocketAddr) {
-        let host = address.to_string();
-        let endpoint = Endpoint::Http { address, path: "/mcp".to_owned(), host, headers: BTreeMap::new() };
-        self.hub.set_servers(vec![config(name, endpoint, PinPolicy::Off)]);
+        self.hub.set_servers(vec![config(name, at(address), PinPolicy::Off)]);
     }
 
     /// Has one server by HTTP, and one over standard streams.
     pub(crate) fn want_http_beside(&self, name: &str, address: SocketAddr, other: &str) {
-        let host = address.to_string();
-        let endpoint = Endpoint::Http { address, path: "/mcp".to_owned(), host, headers: BTreeMap::new() };
-        let configs = vec![config(name, endpoint, PinPolicy::Off), config(other, Endpoint::Stdio, PinPolicy::Off)];
+        let configs = vec![config(name, at(address), PinPolicy::Off), config(other, Endpoint::Stdio, PinPolicy::Off)];
         self.hub.set_servers(configs);
     }
 
@@ -226,9 +232,18 @@ impl Stage {
     }
 }
 
+fn at(address: SocketAddr) -> Endpoint {
+    Endpoint::Http { address, path: "/mcp".to_owned(), host: address.to_string(), headers: BTreeMap::new() }
+}
+
+fn soon(mut config: ServerConfig) -> ServerConfig {
+    config.calls.timeout = Duration::from_secs(1);
+    config
+}
+
 fn config(name: &str, endpoint: Endpoint, pin: PinPolicy) -> ServerConfig {
     let instance = Instance { id: name.to_owned(), run_ms: None, is_current: true, endpoint };
-    let calls = CallLimits { timeout: Duration::from_secs(2), result_bytes: 1 << 20, ..CallLimits::default() };
+    let calls = CallLimits { timeout: IN_TIME, result_bytes: 1 << 20, ..CallLimits::default() };
     ServerConfig { pin, calls, ..ServerConfig::of(name, vec![instance]) }
 }
 
