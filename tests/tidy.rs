@@ -229,7 +229,7 @@ fn every_error_code_has_a_page() {
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let mut faults = Vec::new();
-    for document in ["README.md", "docs/architecture.md", "docs/operations.md"] {
+    for document in ["README.md", "docs/architecture.md", "docs/operations.md", "docs/security.md"] {
         let path = root().join(document);
         let text = fs::read_to_string(&path).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {

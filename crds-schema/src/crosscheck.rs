@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::address::Cidr;
 use crate::claim::{Claim, Claimed, EngineNameSort};
 use crate::diagnostic::{Diagnostic, Span};
+use crate::kinds::{Kind, KindSpec};
 use crate::object::{AnyObject, ObjectKey};
 use crate::primitive::{HostPort, Protocol};
 use crate::suggestion::nearest;
@@ -30,6 +31,7 @@ pub fn crosscheck(objects: &[&AnyObject]) -> Vec<Diagnostic> {
     check_engine_names(&claims, &mut faults);
     check_host_ports(&claims, &mut faults);
     check_references(objects, &claims, &mut faults);
+    check_published_inside(objects, &claims, &mut faults);
     check_cycles(&claims, &mut faults);
     check_subnets(&claims, &mut faults);
     check_addresses(&claims, &mut faults);
@@ -167,6 +169,29 @@ fn check_references(objects: &[&AnyObject], claims: &[(&AnyObject, Vec<Claim>)],
             fault.hint(format!("defined: {}", listed.join(", ")))
         };
         faults.push(fault.of(&object.key()).span(span_of(object, "")));
+    }
+}
+
+/// A port that is published where no network leads out is reached by nobody: the Engine takes it, and forwards nothing. A warning, because
+/// the network may be joined to another one day, and the container serves its neighbours meanwhile.
+fn check_published_inside(objects: &[&AnyObject], claims: &[(&AnyObject, Vec<Claim>)], faults: &mut Vec<Diagnostic>) {
+    let is_internal = |object: &&&AnyObject| matches!(&object.spec, KindSpec::Network(network) if network.internal);
+    let internal: BTreeSet<ObjectKey> = objects.iter().filter(is_internal).map(|object| object.key()).collect();
+    for (object, claims) in claims {
+        let mut networks = claims.iter().filter_map(|claim| {
+            let Claimed::Reference(key) = &claim.what else { return None };
+            (key.kind == Kind::Network).then_some(key)
+        });
+        let published = claims.iter().find(|claim| matches!(claim.what, Claimed::HostPort(..)));
+        let Some(published) = published else { continue };
+        let (first, is_inside) = (networks.next(), |key: &ObjectKey| internal.contains(key));
+        let Some(first) = first.filter(|key| is_inside(key) && networks.all(is_inside)) else { continue };
+        let message = format!(
+            "a port is published, and {first}, as every network that it joins, is internal: nobody outside reaches it"
+        );
+        let fault = Diagnostic::warning("E0214", message)
+            .hint("join a Network that is not internal as well, or remove `publish`");
+        faults.push(fault.at(published.field.clone()).of(&object.key()).span(span_of(object, "")));
     }
 }
 

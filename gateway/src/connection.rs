@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION};
@@ -9,6 +10,7 @@ use crate::upstream::exchange::{Answer, UpstreamError};
 use crate::upstream::http::{Dress, HttpSession};
 use crate::upstream::link::Link;
 use crate::wire::object::{RawObject, quote, read_str};
+use crate::wire::strict::read_strictly;
 
 /// How long a server has for the question which era it speaks; one that stays silent is taken for a legacy one.
 const DISCOVER_TIME: Duration = Duration::from_secs(3);
@@ -18,6 +20,8 @@ const PROBE_TIME: Duration = Duration::from_secs(20);
 const PAGE_LIMIT: usize = 200;
 /// How many items of one list are taken.
 const ITEM_LIMIT: usize = 20_000;
+/// How many bytes of one list are taken: what a server lists is kept, and sent to every client.
+const LIST_BYTES: usize = 16 << 20;
 
 /// Why a server is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +103,31 @@ pub fn own_meta() -> String {
 pub fn initialize_params(capabilities: &str, client_info: &str) -> String {
     let version = LEGACY_VERSIONS[0];
     format!("{{\"protocolVersion\":\"{version}\",\"capabilities\":{capabilities},\"clientInfo\":{client_info}}}")
+}
+
+/// What is taken of one list.
+#[derive(Debug, Default)]
+struct List {
+    items: Vec<String>,
+    bytes: usize,
+    left_out: usize,
+}
+
+impl List {
+    /// Takes an item, unless there is no room for it, or some client could not read it: one that gives up on an item gives up on the
+    /// whole list, and on all other servers with it.
+    fn take(&mut self, item: &str) {
+        self.bytes += item.len();
+        if !self.is_full() && read_strictly(item).is_some_and(|value| value.is_object()) {
+            self.items.push(item.to_owned());
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes > LIST_BYTES || self.items.len() >= ITEM_LIMIT
+    }
 }
 
 impl Connection {
@@ -203,22 +232,30 @@ impl Connection {
     }
 
     async fn list_all(&self, method: &str, field: &str) -> Result<Vec<String>, ProbeError> {
-        let mut items: Vec<String> = Vec::new();
+        let mut list = List::default();
         let mut cursor: Option<String> = None;
         for _ in 0..PAGE_LIMIT {
             let result = self.ask(method, cursor.as_deref()).await?;
             let fields = RawObject::parse(&result).unwrap_or_default();
-            let page: Vec<&serde_json::value::RawValue> =
+            let page: Vec<&RawValue> =
                 fields.get(field).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-            items.extend(page.into_iter().map(|item| item.get().to_owned()));
+            for item in page {
+                list.take(item.get());
+            }
             let next = fields.get("nextCursor").filter(|next| *next != "null").map(str::to_owned);
-            if next.is_none() || next == cursor || items.len() > ITEM_LIMIT {
+            if next.is_none() || next == cursor || list.is_full() {
                 break;
             }
             cursor = next;
         }
-        items.truncate(ITEM_LIMIT);
-        Ok(items)
+        if list.left_out > 0 {
+            tracing::warn!(
+                method = method,
+                left_out = list.left_out,
+                "not everything that a server lists can be shown"
+            );
+        }
+        Ok(list.items)
     }
 
     async fn ask(&self, method: &str, cursor: Option<&str>) -> Result<String, ProbeError> {

@@ -6,6 +6,7 @@ mod guard;
 mod legacy;
 mod listen;
 mod modern;
+mod patience;
 mod post;
 mod request;
 
@@ -21,9 +22,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::hub::Hub;
+use patience::Patient;
 
 /// How long a client has for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(15);
+/// How large the head of a request may be, in bytes, give or take what comes with its last piece.
+const HEAD_BYTES: usize = 32 << 10;
 /// How long those that are being answered have when the gateway ends.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How many connections at once; more wait in the system's queue.
@@ -58,8 +62,8 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
                 async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
             });
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).pipeline_flush(true);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+            let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
             tokio::pin!(connection);
             tokio::select! {
                 // Whoever hung up wants nothing more.

@@ -10,15 +10,20 @@ pub use difference::{differences, visible};
 
 use sha2::{Digest, Sha256};
 
+use crate::wire::strict::read_strictly;
+
 /// The hash of a tool's definition: everything that a model may be told of it, whatever the order of its fields. `_meta` is the
 /// programs' own and not part of it.
 pub fn hash_of(definition: &str) -> String {
-    let mut value: serde_json::Value = serde_json::from_str(definition).unwrap_or_default();
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("_meta");
-    }
-    // Objects are written in the order of their keys.
-    format!("{:x}", Sha256::digest(value.to_string().as_bytes()))
+    let text = read_strictly(definition).map(|mut value| {
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("_meta");
+        }
+        // Objects are written in the order of their keys.
+        value.to_string()
+    });
+    // What cannot be read, or can be read in two ways, is the same only where each of its letters is.
+    format!("{:x}", Sha256::digest(text.as_deref().unwrap_or(definition)))
 }
 
 #[cfg(test)]
@@ -41,5 +46,16 @@ mod tests {
         ] {
             assert_ne!(hash, hash_of(changed), "{changed}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_can_be_read_in_two_ways_is_not_taken_for_anything_else() {
+        let good = r#"{"name":"a","description":"adds"}"#;
+        let twice = r#"{"name":"a","description":"steals","description":"adds"}"#;
+        assert_ne!(hash_of(good), hash_of(twice));
+        let half = |text: &str| format!(r#"{{"name":"a","description":"{text} \ud800"}}"#);
+        assert_ne!(hash_of(&half("adds")), hash_of(&half("steals")));
+        let deep = |text: &str| format!("{}\"{text}\"{}", "[".repeat(200), "]".repeat(200));
+        assert_ne!(hash_of(&deep("adds")), hash_of(&deep("steals")));
     }
 }

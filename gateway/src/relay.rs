@@ -5,8 +5,8 @@ pub mod edit;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::catalogue::{Target, View};
 use crate::connection::Connection;
@@ -22,6 +22,9 @@ use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
 use crate::wire::reply::{RpcError, error_reply, notification, request};
 use edit::{Direction, MetaOf};
+
+/// How long the first call of a session waits for its server to open the stream of what belongs to no call.
+const LISTEN_TIME: Duration = Duration::from_secs(1);
 
 /// Who asks.
 #[derive(Debug)]
@@ -203,9 +206,11 @@ impl Relay {
         let Link::Http(link) = begun.link else {
             return Err(UpstreamError::NotMcp("it has no sessions".to_owned()));
         };
-        let listener = listen_for(Arc::downgrade(session), &link, &begun.session).await;
-        let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener });
+        let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session);
+        let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener: Some(listener) });
         upstreams.insert(self.instance.id().to_owned(), Arc::clone(&upstream));
+        // Some servers open their stream with the first event only: then it is listened to from when they do.
+        drop(timeout(LISTEN_TIME, opened).await);
         Ok(upstream)
     }
 
@@ -316,15 +321,19 @@ fn find_target(view: &View, method: &str, fields: &RawObject<'_>, era: Era) -> R
     }
 }
 
-/// Listens to a server's session for the client whose session it is.
-async fn listen_for(
+/// Listens to a server's session for the client whose session it is. The receiver tells that the server has opened its stream, or has none.
+fn listen_for(
     client: std::sync::Weak<ClientSession>,
     link: &crate::upstream::http::HttpLink,
     session: &crate::upstream::http::HttpSession,
-) -> Option<tokio::task::AbortHandle> {
-    let mut notes = link.listen(session).await.ok()??;
+) -> (tokio::task::AbortHandle, oneshot::Receiver<()>) {
     let (link, session) = (link.clone(), session.clone());
+    let (tell_open, opened) = oneshot::channel();
     let task = tokio::spawn(async move {
+        let notes = link.listen(&session).await;
+        // Whoever waited may have had enough.
+        tell_open.send(()).unwrap_or(());
+        let Ok(Some(mut notes)) = notes else { return };
         while let Some(note) = notes.recv().await {
             let Some(client) = client.upgrade() else { return };
             match note {
@@ -339,5 +348,5 @@ async fn listen_for(
             }
         }
     });
-    Some(task.abort_handle())
+    (task.abort_handle(), opened)
 }

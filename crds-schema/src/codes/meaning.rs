@@ -97,9 +97,9 @@ pub(super) const MEANING_CODES: &[ErrorCode] = &[
     ErrorCode {
         code: "E0214",
         title: "ports or networks without a network of their own",
-        explanation: "With the host's network there is nothing to publish or join; without any network there is nothing to publish from.",
+        explanation: "With the host's network there is nothing to publish or join; without any network there is nothing to publish from, and from internal networks alone nothing gets out.",
         example: "hostNetwork: true with publish",
-        remedy: "Remove `publish` or `networks`.",
+        remedy: "Remove `publish` or `networks`, or join a network that is not internal.",
     },
     ErrorCode {
         code: "E0215",

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod crosscheck;
 #[cfg(test)]
 mod examples;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 
 use crate::config::GatewayConfig;
@@ -10,6 +11,8 @@ use crate::policy::{Principal, find_principal};
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// It does not say which host it is for, or says it more than once.
+    Doubtful,
     /// The request is for another host, as after a DNS rebinding.
     Host,
     /// It comes from a web page that may not call.
@@ -19,9 +22,11 @@ pub(super) enum Refusal {
 }
 
 /// Lets a request in, or says why not.
-pub(super) fn admit(config: &GatewayConfig, headers: &HeaderMap) -> Result<Principal, Refusal> {
-    let host = single(headers, HOST).flatten().ok_or(Refusal::Host)?;
-    if !is_own_host(config, host) {
+pub(super) fn admit(config: &GatewayConfig, uri: &Uri, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    let host = single(headers, HOST).flatten().ok_or(Refusal::Doubtful)?;
+    // A whole address in the first line says it too, and counts for more than the header (RFC 9112, 3.2.2).
+    let in_uri = uri.authority().map(hyper::http::uri::Authority::as_str);
+    if [Some(host), in_uri].into_iter().flatten().any(|host| !is_own_host(config, host)) {
         return Err(Refusal::Host);
     }
     // A header that is there twice is two answers to one question.
@@ -74,11 +79,13 @@ fn is_own_origin(config: &GatewayConfig, origin: &str) -> bool {
 
 /// A host without its port and brackets.
 fn host_name(host: &str) -> &str {
-    if let Some(rest) = host.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or_default();
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((name, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let is_whole = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        return if is_whole { name } else { host };
     }
     match host.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port)) if !name.contains(':') && is_port(port) => name,
         _ => host,
     }
 }
@@ -89,6 +96,7 @@ fn is_loopback_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hyper::Uri;
     use hyper::header::{HeaderMap, HeaderName, HeaderValue};
     use sha2::{Digest, Sha256};
 
@@ -110,7 +118,7 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        admit(&config(has_token), &map).map(|principal| principal.name)
+        admit(&config(has_token), &Uri::from_static("/mcp"), &map).map(|principal| principal.name)
     }
 
     #[test]
@@ -118,10 +126,13 @@ mod tests {
         for host in ["127.0.0.1:3010", "localhost:3010", "localhost", "[::1]:3010", "hub.internal:80"] {
             assert_eq!(check(false, &[("host", host)]).as_deref(), Ok("anonymous"), "{host}");
         }
-        for host in ["evil.example.com", "127.0.0.1.evil.com", "10.0.0.1:3010", "localhost.evil.com:3010", ""] {
+        for host in
+            ["evil.example.com", "127.0.0.1.evil.com", "10.0.0.1:3010", "localhost.evil.com:3010", "[::1].evil.com", ""]
+        {
             assert_eq!(check(false, &[("host", host)]), Err(Refusal::Host), "{host}");
         }
-        assert_eq!(check(false, &[]), Err(Refusal::Host));
+        assert_eq!(check(false, &[]), Err(Refusal::Doubtful));
+        assert_eq!(check(false, &[("host", "localhost"), ("host", "localhost")]), Err(Refusal::Doubtful));
         for origin in ["http://localhost:5173", "https://127.0.0.1", "https://app.example"] {
             assert!(check(false, &[("host", "localhost"), ("origin", origin)]).is_ok(), "{origin}");
         }

@@ -1,11 +1,13 @@
 //! A POST: its message read, and the era told in which it is spoken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use hyper::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use tokio::time::timeout;
 
 use super::body::Body;
 use super::request::{Fault, refused};
@@ -13,12 +15,16 @@ use super::{legacy, modern};
 use crate::era::MODERN_VERSION;
 use crate::hub::Hub;
 use crate::policy::Principal;
+use crate::wire::depth::{NESTING_LIMIT, is_too_deep};
 use crate::wire::envelope::{EnvelopeError, Message};
 use crate::wire::object::RawObject;
 use crate::wire::reply::RpcError;
 
 /// The key of `_meta` that only a modern request has.
 pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// How long a client has for the body of a request.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What came.
 #[derive(Debug)]
@@ -49,9 +55,27 @@ pub(super) async fn answer(
         let message = "`Content-Type` must be application/json".to_owned();
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::INVALID_REQUEST, message).await;
     }
-    let Ok(body) = Limited::new(body, hub.config.limits.request_bytes).collect().await else {
-        let message = format!("a request may have {} bytes", hub.config.limits.request_bytes);
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, RpcError::TOO_LARGE, message).await;
+    if is_encoded(&head.headers) {
+        let message = "`Content-Encoding` is not taken: send the body as it is".to_owned();
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::INVALID_REQUEST, message).await;
+    }
+    let body = timeout(BODY_TIME, Limited::new(body, hub.config.limits.request_bytes).collect()).await;
+    let Ok(body) = body else {
+        let message = format!("the body did not come within {}s", BODY_TIME.as_secs());
+        let mut response = refuse(StatusCode::REQUEST_TIMEOUT, RpcError::INVALID_REQUEST, message).await;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("a request may have {} bytes", hub.config.limits.request_bytes);
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, RpcError::TOO_LARGE, message).await;
+        }
+        Err(_) => {
+            let message = "the body broke off, or its chunks are none".to_owned();
+            return refuse(StatusCode::BAD_REQUEST, RpcError::INVALID_REQUEST, message).await;
+        }
     };
     let body = body.to_bytes();
     let Ok(text) = std::str::from_utf8(&body) else {
@@ -67,6 +91,11 @@ pub(super) async fn answer(
             return refuse(StatusCode::BAD_REQUEST, code, error.to_string()).await;
         }
     };
+    // Readers of JSON that call themselves for each level end, with their process, where the levels do not.
+    if is_too_deep(text) {
+        let message = format!("it is nested deeper than {NESTING_LIMIT}");
+        return refuse(StatusCode::BAD_REQUEST, RpcError::INVALID_REQUEST, message).await;
+    }
     let posted = Posted { hub, principal, scope, headers: head.headers };
     if is_modern(&posted.headers, &message) {
         modern::answer(posted, message).await
@@ -113,6 +142,11 @@ fn accepts_both(headers: &HeaderMap) -> bool {
         })
     };
     allows("application/json") && allows("text/event-stream")
+}
+
+/// Whether the body is packed: what it would be unpacked is not known before it is.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -29,20 +29,21 @@ enum Place {
 /// Answers a request.
 pub(super) async fn answer(hub: Arc<Hub>, request: Request<Incoming>) -> Response<Body> {
     let Some(place) = place_of(request.uri().path()) else { return empty(StatusCode::NOT_FOUND) };
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
     if matches!(place, Place::Health) {
-        return json(StatusCode::OK, "{\"status\":\"ok\"}");
+        return if is_read { json(StatusCode::OK, "{\"status\":\"ok\"}") } else { not_allowed("GET, HEAD") };
     }
-    let principal = match admit(&hub.config, request.headers()) {
+    let principal = match admit(&hub.config, request.uri(), request.headers()) {
         Ok(principal) => principal,
         Err(refusal) => return refuse(&hub, refusal, request.method()).await,
     };
     match place {
-        Place::Metrics => {
+        Place::Metrics if is_read => {
             let metrics = hub.metrics.text(&hub.gauges());
             text(StatusCode::OK, "text/plain; version=0.0.4", metrics)
         }
         Place::Mcp(scope) => answer_mcp(hub, principal, scope, request).await,
-        Place::Health => empty(StatusCode::OK),
+        Place::Health | Place::Metrics => not_allowed("GET, HEAD"),
     }
 }
 
@@ -63,11 +64,16 @@ async fn answer_mcp(
         Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), request.headers()).await,
         _ => {
             record(&hub, Some(&principal), &format!("http {}", request.method()), "refused", Some(405)).await;
-            let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
-            response
+            not_allowed("POST, GET, DELETE")
         }
     }
+}
+
+/// The answer to a method that is not for this place, with those that are.
+fn not_allowed(methods: &'static str) -> Response<Body> {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
 fn place_of(path: &str) -> Option<Place> {
@@ -126,6 +132,7 @@ pub(super) struct Fault<'id> {
 
 async fn refuse(hub: &Hub, refusal: Refusal, method: &Method) -> Response<Body> {
     let (status, message) = match refusal {
+        Refusal::Doubtful => (StatusCode::BAD_REQUEST, "`Host` must be there, and once"),
         Refusal::Host => (StatusCode::FORBIDDEN, "the request is for a host that is not served here"),
         Refusal::Origin => (StatusCode::FORBIDDEN, "this web page may not call"),
         Refusal::Token => (StatusCode::UNAUTHORIZED, "a bearer token is needed that is known here"),

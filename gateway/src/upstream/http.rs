@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::client::{Clients, HttpClient, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
@@ -24,6 +26,8 @@ use crate::wire::sse::SseReader;
 
 /// How much of an answer that is no JSON-RPC is told.
 pub(crate) const REFUSAL_LIMIT: usize = 300;
+/// How long a server has to take what needs no answer of its own: a notification, an answer, or the end of a session.
+const SEND_TIME: Duration = Duration::from_secs(20);
 
 /// The way to a server by HTTP.
 #[derive(Debug, Clone)]
@@ -162,8 +166,9 @@ impl HttpLink {
     }
 
     async fn send(&self, dress: Dress<'_>, method: &str, body: String) -> Result<(), UpstreamError> {
-        let response = self.post(dress, method, body).await?;
-        match response.status() {
+        let response = timeout(SEND_TIME, self.post(dress, method, body)).await;
+        let late = || UpstreamError::Gone(format!("it did not take it within {}s", SEND_TIME.as_secs()));
+        match response.map_err(|_| late())??.status() {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err(UpstreamError::SessionLost),
             status => Err(UpstreamError::Refused { status: status.as_u16(), text: String::new() }),
@@ -196,8 +201,8 @@ impl HttpLink {
     /// Ends a session.
     pub async fn end(&self, session: &HttpSession) {
         if let Ok(request) = self.dressed(Dress::Session(session), "", Method::DELETE, Bytes::new()) {
-            // A server that does not know it any more has nothing to end.
-            drop(self.client.request(request).await);
+            // A server that does not know it any more has nothing to end, and one that does not answer must not be waited for.
+            drop(timeout(SEND_TIME, self.client.request(request)).await);
         }
     }
 

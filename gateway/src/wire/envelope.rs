@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 
 use super::id::Id;
 
+/// How much is said of what is wrong with a text, in characters.
+const FAULT_LIMIT: usize = 200;
+
 /// What a message is.
 #[derive(Debug, Clone)]
 pub enum Message<'text> {
@@ -84,7 +87,7 @@ impl<'text> Message<'text> {
     pub fn parse(text: &'text str) -> Result<Self, EnvelopeError> {
         let envelope: Envelope<'text> = serde_json::from_str(text).map_err(|error| {
             let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
-            let message = error.to_string();
+            let message = describe(&error);
             if is_json { EnvelopeError::NotAMessage(message) } else { EnvelopeError::NotJson(message) }
         })?;
         if envelope.jsonrpc.as_deref() != Some("2.0") {
@@ -110,6 +113,15 @@ impl<'text> Message<'text> {
             }
             _ => Err(not_a_message("it is neither a request, a notification nor a response")),
         }
+    }
+}
+
+/// What a reader says is wrong, without all of the value that it says it about.
+fn describe(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    match whole.char_indices().nth(FAULT_LIMIT) {
+        None => whole,
+        Some((end, _)) => format!("{}… at line {} column {}", &whole[..end], error.line(), error.column()),
     }
 }
 
