@@ -112,7 +112,7 @@ pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
         add(table, &places, "a call at 1 session", "µs", latency, Target::RatioAtMost(1.25));
         let rates = compare(stage, &places, (64, CROWDED_TURNS), Turn::rate);
         add(table, &places, "calls at 64 sessions", "calls/s", rates, Target::RatioAtLeast(0.7));
-        measure_cpu(stage, index, &places, table);
+        measure_cpu(stage, &places, table);
     }
 }
 
@@ -150,19 +150,23 @@ pub(crate) fn add(
             values,
             unit,
             beside: (place.name != name).then(|| (beside.clone(), name)),
-            target: if place.name == "hub" { target } else { Target::None },
+            target: if place.name.starts_with("hub") { target } else { Target::None },
         });
     }
 }
 
 /// What of a core the hub takes for a call, beside what nginx takes.
-fn measure_cpu(stage: &Stage, index: usize, places: &[Place], table: &mut Table) {
+fn measure_cpu(stage: &Stage, places: &[Place], table: &mut Table) {
     let mut pids: Vec<(Place, Vec<u32>)> = Vec::new();
     for place in places {
         match place.name {
             "nginx" => pids.extend(stage.nginx.as_ref().map(|(nginx, _)| (place.clone(), children(nginx.pid())))),
-            "hub" => pids.push((place.clone(), vec![stage.hubs[index].program.pid()])),
-            _ => {}
+            "direct" => {}
+            name => {
+                let hubs = stage.hubs.iter().chain(&stage.narrow_hubs);
+                let hub = hubs.filter(|hub| hub.place.name == name && hub.place.era == place.era);
+                pids.extend(hub.map(|hub| (place.clone(), vec![hub.program.pid()])));
+            }
         }
     }
     let gathering = async {
@@ -177,7 +181,7 @@ fn measure_cpu(stage: &Stage, index: usize, places: &[Place], table: &mut Table)
         let used = || pids[index].1.iter().map(|pid| cpu_time(*pid)).sum::<Duration>();
         let before = used();
         let turn = run();
-        (used() - before).as_secs_f64() * 1e6 / number(turn.micros.len())
+        used().saturating_sub(before).as_secs_f64() * 1e6 / number(turn.micros.len())
     });
     let measured: Vec<Place> = pids.into_iter().map(|(place, _)| place).collect();
     add(table, &measured, "time on a core of a call at 16 sessions", "µs", values, Target::AtMost(60.0));

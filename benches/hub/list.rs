@@ -54,10 +54,10 @@ fn add(table: &mut Table, places: &[Place], what: &str, values: Vec<Vec<f64>>, t
 /// A hub whose servers are all killed goes on listing them, and so does one that is started anew meanwhile.
 fn measure_stopped(stage: &Stage, table: &mut Table) {
     let era = Era::Modern;
-    let state = stage.directory.path().join("state");
+    let state = [format!("state={}", stage.directory.path().join("lists").display())];
     let Backends { program, addresses } = Backends::start(era);
-    let start = || Hub::start("stopped", era, Behind::Http(&addresses), stage.directory.path(), Some(&state));
-    let hub = start();
+    let begin = || Hub::start("stopped", era, Behind::Http(&addresses), stage.directory.path(), &state);
+    let hub = begin();
     stage.await_list(&hub.place);
     drop(program);
     let values = compare(stage, std::slice::from_ref(&hub.place), 32, |turn| turn.quantile(990));
@@ -69,7 +69,7 @@ fn measure_stopped(stage: &Stage, table: &mut Table) {
         target: Target::AtMost(100_000.0),
     });
     drop(hub);
-    let starts = (0..TURNS.0).map(|_| crate::report::ms(stage.await_list(&start().place))).collect();
+    let starts = (0..TURNS.0).map(|_| crate::report::ms(stage.await_list(&begin().place))).collect();
     table.add(Row {
         figure: "start to the first full list, every server stopped: hub".to_owned(),
         values: starts,

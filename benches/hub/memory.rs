@@ -16,7 +16,7 @@ pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
     for (index, era) in Era::ALL.into_iter().enumerate() {
         let name = format!("memory-{}", era.name());
         let behind = Behind::Http(&stage.backends[index].addresses);
-        let hub = Hub::start(&name, era, behind, stage.directory.path(), None);
+        let hub = Hub::start(&name, era, behind, stage.directory.path(), &[]);
         stage.await_list(&hub.place);
         let mut crowd = stage.runtime.block_on(Crowd::callers(&hub.place, 64));
         let mut call = |wanted: usize| {

@@ -16,7 +16,7 @@ use crate::program::{Program, free_ports, hub_path, own_path};
 use crate::tool::Era;
 
 /// How long a candidate may take to list everything.
-const LIST_TIME: Duration = Duration::from_secs(60);
+const LIST_TIME: Duration = Duration::from_mins(1);
 
 /// All candidates.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Stage {
     pub(crate) backends: Vec<Backends>,
     /// A hub over them, for each era.
     pub(crate) hubs: Vec<Hub>,
+    /// The same on one thread.
+    pub(crate) narrow_hubs: Vec<Hub>,
     /// A bare nginx before them, with a port for each era.
     pub(crate) nginx: Option<(Program, Vec<SocketAddr>)>,
     /// Other gateways, of 2025-11-25 alone.
@@ -81,15 +83,12 @@ pub(crate) enum Behind<'a> {
 }
 
 impl Hub {
-    /// Starts a hub with an audit and a rule. `state`: where it keeps its lists.
-    pub(crate) fn start(name: &str, era: Era, behind: Behind<'_>, directory: &Path, state: Option<&Path>) -> Self {
+    /// Starts a hub with an audit and a rule, on as many threads as there are cores. `more`: further arguments.
+    pub(crate) fn start(name: &str, era: Era, behind: Behind<'_>, directory: &Path, more: &[String]) -> Self {
         let address = free_ports(1)[0];
         let mut command = Command::new(hub_path());
         command.arg(address.to_string()).arg(format!("audit={}", directory.join(format!("{name}.jsonl")).display()));
-        command.arg("allow=s*");
-        if let Some(state) = state {
-            command.arg(format!("state={}", state.display()));
-        }
+        command.arg("allow=s*").args(more);
         for server in 0..SERVERS {
             let name = server_name(server);
             command.arg(match behind {
@@ -108,15 +107,20 @@ impl Stage {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let directory = tempfile::tempdir_in(own_path().parent().unwrap()).unwrap();
         let backends: Vec<Backends> = Era::ALL.into_iter().map(Backends::start).collect();
-        let hubs = Era::ALL.into_iter().zip(&backends);
-        let hubs: Vec<Hub> = hubs
-            .map(|(era, backends)| {
-                Hub::start(era.name(), era, Behind::Http(&backends.addresses), directory.path(), None)
-            })
-            .collect();
+        let start_hubs = |name: &'static str, more: &[String]| -> Vec<Hub> {
+            let start = |(era, backends): (Era, &Backends)| {
+                let behind = Behind::Http(&backends.addresses);
+                let mut hub = Hub::start(&format!("{name}-{}", era.name()), era, behind, directory.path(), more);
+                hub.place.name = name;
+                hub
+            };
+            Era::ALL.into_iter().zip(&backends).map(start).collect()
+        };
+        let hubs = start_hubs("hub", &[]);
+        let narrow_hubs = start_hubs("hub on one thread", &["runtime=one-thread".to_owned()]);
         let nginx = start_nginx(&backends, directory.path());
         let others = start_others(&backends[1], directory.path());
-        let stage = Self { runtime, backends, hubs, nginx, others, directory };
+        let stage = Self { runtime, backends, hubs, narrow_hubs, nginx, others, directory };
         for (index, era) in Era::ALL.into_iter().enumerate() {
             let others = stage.others.iter().map(|(_, place)| place.clone()).filter(|place| place.era == era);
             for place in stage.places(index, era).into_iter().chain(others) {
@@ -135,6 +139,7 @@ impl Stage {
             places.push(Place { name: "nginx", era, way: Way::Hop(ports[index], "") });
         }
         places.push(self.hubs[index].place.clone());
+        places.push(self.narrow_hubs[index].place.clone());
         places
     }
 

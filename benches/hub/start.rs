@@ -14,7 +14,7 @@ pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
         let addresses = &stage.backends[index].addresses;
         let start = || {
             let begun = std::time::Instant::now();
-            let hub = Hub::start("start", era, Behind::Http(addresses), stage.directory.path(), None);
+            let hub = Hub::start("start", era, Behind::Http(addresses), stage.directory.path(), &[]);
             stage.await_list(&hub.place);
             ms(begun.elapsed())
         };

@@ -16,7 +16,7 @@ const TURNS: (usize, Duration) = (15, Duration::from_millis(300));
 pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
     for (index, era) in Era::ALL.into_iter().enumerate() {
         let name = format!("stdio-{}", era.name());
-        let hub = Hub::start(&name, era, Behind::Stdio, stage.directory.path(), None);
+        let hub = Hub::start(&name, era, Behind::Stdio, stage.directory.path(), &[]);
         stage.await_list(&hub.place);
         let places = [stage.places(index, era)[1].clone(), hub.place.clone()];
         let gathering = async { [Crowd::callers(&places[0], 64).await, Crowd::callers(&places[1], 64).await] };
@@ -26,7 +26,7 @@ pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
             let before = cpu_time(hub.program.pid());
             let turn: Turn = run();
             if index == 1 {
-                let used = cpu_time(hub.program.pid()) - before;
+                let used = cpu_time(hub.program.pid()).saturating_sub(before);
                 micros.push(used.as_secs_f64() * 1e6 / number(turn.micros.len()));
             }
             turn.rate()

@@ -1,6 +1,7 @@
 //! A hub without a controller, for tests and measurements: `hub ADDRESS NAME=http://ADDRESS/PATH NAME=stdio:PROGRAM,ARGUMENT… …`.
 //! Prints the address that it listens on. `audit=FILE` has it write an audit, `allow=GLOB` a rule by which the servers of that name may be
-//! used and no others, `state=DIRECTORY` keep lists over a restart.
+//! used and no others, `state=DIRECTORY` keep lists over a restart, and `runtime=one-thread` run on one thread and not on as many as there are
+//! cores.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -32,8 +33,17 @@ impl Attach for Programs {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let is_one_thread = std::env::args().any(|argument| argument == "runtime=one-thread");
+    let mut builder = if is_one_thread {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    builder.enable_all().build()?.block_on(run())
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:3010".to_owned()).parse()?;
     let mut servers = Vec::new();
@@ -55,6 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 state_dir = Some(PathBuf::from(place));
                 continue;
             }
+            "runtime" => continue,
             _ => {}
         }
         let (id, endpoint) = if let Some(program) = place.strip_prefix("stdio:") {
