@@ -54,9 +54,9 @@ fn add(table: &mut Table, places: &[Place], what: &str, values: Vec<Vec<f64>>, t
 /// A hub whose servers are all killed goes on listing them, and so does one that is started anew meanwhile.
 fn measure_stopped(stage: &Stage, table: &mut Table) {
     let era = Era::Modern;
-    let state = [format!("state={}", stage.directory.path().join("lists").display())];
+    let more = [format!("state={}", stage.directory.path().join("lists").display())];
     let Backends { program, addresses } = Backends::start(era);
-    let begin = || Hub::start("stopped", era, Behind::Http(&addresses), stage.directory.path(), &state);
+    let begin = || Hub::start("stopped", era, Behind::Http(&addresses), stage.directory.path(), &more);
     let hub = begin();
     stage.await_list(&hub.place);
     drop(program);
