@@ -10,7 +10,7 @@ use crate::table::{Row, Table, Target};
 use crate::tool::Era;
 
 /// How often each has its turn, and for how long.
-const TURNS: (usize, Duration) = (5, Duration::from_millis(200));
+const TURNS: (usize, Duration) = (3, Duration::from_millis(200));
 
 /// Measures them beside nginx and the hub of their era.
 pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
