@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::chain::{GENESIS, link, read_link};
 use super::record::AuditRecord;
@@ -20,6 +22,10 @@ const TAIL_BYTES: u64 = 256 * 1024;
 const LOCK_TIME: Duration = Duration::from_millis(250);
 /// How often the file is made durable while there is something new in it.
 const SYNC_TIME: Duration = Duration::from_secs(1);
+/// How many records are taken at once.
+const BATCH_LENGTH: usize = 256;
+/// How long further records are gathered after a batch: a thread that is woken for each of them costs more than writing them does.
+const GATHER_TIME: Duration = Duration::from_millis(1);
 
 /// The log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +66,11 @@ impl AuditLog {
         lock(&file).map_err(fail)?;
         let End { sequence, previous, length } = find_end(&mut file).map_err(fail)?;
         let (tx, rx) = mpsc::channel(QUEUE_LENGTH);
+        // Of its own: the caller's may be paused, or gone before the last record is written.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(fail)?;
         let failures = Arc::new(AtomicU64::new(0));
         let writer = Writer { file, sequence, previous, length, failures: Arc::clone(&failures), unsynced: None };
-        let spawned = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(rx));
+        let spawned = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&runtime, rx));
         // The thread ends by itself when the last sender is gone.
         drop(spawned.map_err(fail)?);
         Ok(Self { tx: Some(tx), failures })
@@ -117,38 +125,57 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut rx: mpsc::Receiver<AuditRecord>) {
+    fn run(mut self, runtime: &Runtime, mut rx: mpsc::Receiver<AuditRecord>) {
         let mut batch = Vec::new();
-        while rx.blocking_recv_many(&mut batch, 256) > 0 {
-            let mut text = String::new();
-            let (sequence, previous) = (self.sequence, self.previous.clone());
-            for record in batch.drain(..) {
-                let record = serde_json::to_string(&record).unwrap_or_default();
-                let (line, hash) = link(self.sequence, &self.previous, &record);
-                text.push_str(&line);
-                self.sequence += 1;
-                self.previous = hash;
-            }
-            match self.file.write_all(text.as_bytes()) {
-                Ok(()) => self.length += u64::try_from(text.len()).unwrap_or(u64::MAX),
-                Err(error) => {
-                    self.failures.fetch_add(self.sequence - sequence, Ordering::Relaxed);
-                    tracing::error!(error = %error, "the audit log cannot be written");
-                    // What is half written would break the chain for good.
-                    (self.sequence, self.previous) = (sequence, previous);
-                    let undone =
-                        self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
-                    if let Err(error) = undone {
-                        tracing::error!(error = %error, "what was half written to the audit log cannot be taken back");
+        loop {
+            let receiving = rx.recv_many(&mut batch, BATCH_LENGTH);
+            let received = runtime.block_on(async {
+                match self.unsynced {
+                    None => Some(receiving.await),
+                    Some(since) => timeout(SYNC_TIME.saturating_sub(since.elapsed()), receiving).await.ok(),
+                }
+            });
+            match received {
+                Some(0) => break,
+                Some(count) => {
+                    self.write(&mut batch);
+                    let since = *self.unsynced.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= SYNC_TIME {
+                        self.sync();
+                    }
+                    if count < BATCH_LENGTH && !rx.is_closed() {
+                        std::thread::sleep(GATHER_TIME);
                     }
                 }
-            }
-            let due = *self.unsynced.get_or_insert_with(Instant::now);
-            if due.elapsed() >= SYNC_TIME || rx.is_empty() {
-                self.sync();
+                None => self.sync(),
             }
         }
         self.sync();
+    }
+
+    fn write(&mut self, batch: &mut Vec<AuditRecord>) {
+        let mut text = String::new();
+        let (sequence, previous) = (self.sequence, self.previous.clone());
+        for record in batch.drain(..) {
+            let record = serde_json::to_string(&record).unwrap_or_default();
+            let (line, hash) = link(self.sequence, &self.previous, &record);
+            text.push_str(&line);
+            self.sequence += 1;
+            self.previous = hash;
+        }
+        match self.file.write_all(text.as_bytes()) {
+            Ok(()) => self.length += u64::try_from(text.len()).unwrap_or(u64::MAX),
+            Err(error) => {
+                self.failures.fetch_add(self.sequence - sequence, Ordering::Relaxed);
+                tracing::error!(error = %error, "the audit log cannot be written");
+                // What is half written would break the chain for good.
+                (self.sequence, self.previous) = (sequence, previous);
+                let undone = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+                if let Err(error) = undone {
+                    tracing::error!(error = %error, "what was half written to the audit log cannot be taken back");
+                }
+            }
+        }
     }
 
     fn sync(&mut self) {
