@@ -182,11 +182,7 @@ impl Relay {
             if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                 return exchange;
             }
-            let mut upstreams = session.upstreams().await;
-            // Another call may have begun a new one by now.
-            if upstreams.get(self.instance.id()).is_some_and(|known| Arc::ptr_eq(known, &upstream)) {
-                upstreams.remove(self.instance.id());
-            }
+            session.forget_upstream(self.instance.id(), &upstream);
         }
         Exchange::Done(Err(UpstreamError::SessionLost))
     }
@@ -196,19 +192,28 @@ impl Relay {
         session: &Arc<ClientSession>,
         connection: &Connection,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
-        let mut upstreams = session.upstreams().await;
-        if let Some(upstream) = upstreams.get(self.instance.id()) {
-            return Ok(Arc::clone(upstream));
-        }
+        let cell = session.upstream(self.instance.id());
+        cell.get_or_try_init(|| self.begin_upstream(session, connection)).await.cloned()
+    }
+
+    async fn begin_upstream(
+        &self,
+        session: &Arc<ClientSession>,
+        connection: &Connection,
+    ) -> Result<Arc<UpstreamSession>, UpstreamError> {
         let link = connection.link.clone();
         let begun = Connection::begin_session(link, &session.capabilities, &session.client_info).await;
         let begun = begun.map_err(|error| UpstreamError::NotMcp(error.to_string()))?;
+        let has_logging = begun.has("logging");
         let Link::Http(link) = begun.link else {
             return Err(UpstreamError::NotMcp("it has no sessions".to_owned()));
         };
         let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session);
         let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener: Some(listener) });
-        upstreams.insert(self.instance.id().to_owned(), Arc::clone(&upstream));
+        let level = ClientSession::lock(&session.level).clone();
+        if let (Some(level), true) = (level, has_logging) {
+            upstream.set_level(&level).await;
+        }
         // Some servers open their stream with the first event only: then it is listened to from when they do.
         drop(timeout(LISTEN_TIME, opened).await);
         Ok(upstream)
@@ -236,7 +241,7 @@ impl Relay {
     async fn take_request(&self, id: Id, method: &str, params: Option<&str>) -> Option<String> {
         let Link::Http(link) = &self.instance.connection.link else { return None };
         let upstream = match &self.caller.session {
-            Some(session) => session.upstreams().await.get(self.instance.id()).cloned(),
+            Some(session) => session.upstream(self.instance.id()).get().cloned(),
             None => None,
         };
         if let (Some(session), Some(upstream)) = (&self.caller.session, upstream) {

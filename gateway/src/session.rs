@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::policy::Principal;
 use crate::upstream::exchange::Answer;
-use crate::upstream::http::{HttpLink, HttpSession};
+use crate::upstream::http::{Dress, HttpLink, HttpSession};
 use crate::wire::id::Id;
+use crate::wire::object::{RawObject, quote};
 
 /// How many messages wait for a client's stream at most; beyond them the oldest of no answer are not kept.
 const OUTBOX_LENGTH: usize = 256;
+
+/// How long a server has to take a level of log messages.
+const LEVEL_TIME: Duration = Duration::from_secs(5);
 
 /// How many requests to one client wait for their answers at most; of more the oldest are given up.
 const ASKED_LIMIT: usize = 256;
@@ -45,12 +49,16 @@ pub struct ClientSession {
     pub in_flight: Mutex<BTreeMap<Id, oneshot::Sender<()>>>,
     /// How many requests are under way.
     pub busy: AtomicUsize,
-    upstreams: tokio::sync::Mutex<BTreeMap<String, Arc<UpstreamSession>>>,
+    upstreams: Mutex<BTreeMap<String, Arc<UpstreamCell>>>,
+    digest: String,
     asked: Mutex<BTreeMap<u64, Asked>>,
     next_asked: AtomicU64,
     outbox: Mutex<Option<mpsc::Sender<String>>>,
     used: Mutex<Instant>,
 }
+
+/// A server's session, once it is begun: what needs it meanwhile waits for that one, and for no other server's.
+pub type UpstreamCell = OnceCell<Arc<UpstreamSession>>;
 
 /// Listens for as long as it is kept.
 #[derive(Debug)]
@@ -96,6 +104,19 @@ pub struct UpstreamSession {
     pub listener: Option<AbortHandle>,
 }
 
+impl UpstreamSession {
+    /// Says which level of log messages is wanted.
+    pub async fn set_level(&self, level: &str) {
+        let params = format!("{{\"level\":{}}}", quote(level));
+        let params = RawObject::parse(&params).unwrap_or_default();
+        let asking = async {
+            self.link.call(Dress::Session(&self.session), "logging/setLevel", params, false).await.answer().await
+        };
+        // A server without logging says so, and nobody needs to know; one that says nothing is not waited for.
+        drop(timeout(LEVEL_TIME, asking).await);
+    }
+}
+
 impl Drop for UpstreamSession {
     fn drop(&mut self) {
         if let Some(listener) = &self.listener {
@@ -120,9 +141,27 @@ impl ClientSession {
         *Self::lock(&self.used) = Instant::now();
     }
 
-    /// The sessions that servers have for it, by instance.
-    pub async fn upstreams(&self) -> tokio::sync::MutexGuard<'_, BTreeMap<String, Arc<UpstreamSession>>> {
-        self.upstreams.lock().await
+    /// Where the session of an instance stands, or will.
+    pub fn upstream(&self, instance: &str) -> Arc<UpstreamCell> {
+        let mut upstreams = Self::lock(&self.upstreams);
+        if let Some(known) = upstreams.get(instance) {
+            return Arc::clone(known);
+        }
+        Arc::clone(upstreams.entry(instance.to_owned()).or_default())
+    }
+
+    /// Every session that a server has begun for it.
+    pub fn upstreams(&self) -> Vec<Arc<UpstreamSession>> {
+        Self::lock(&self.upstreams).values().filter_map(|cell| cell.get().cloned()).collect()
+    }
+
+    /// Forgets a session that its server does not know any more, unless there is another one by now.
+    pub fn forget_upstream(&self, instance: &str, lost: &Arc<UpstreamSession>) {
+        let mut upstreams = Self::lock(&self.upstreams);
+        let is_lost = |cell: &Arc<UpstreamCell>| cell.get().is_some_and(|known| Arc::ptr_eq(known, lost));
+        if upstreams.get(instance).is_some_and(is_lost) {
+            upstreams.remove(instance);
+        }
     }
 
     /// Puts a request to the client: the number that its answer will carry.
@@ -164,11 +203,8 @@ impl ClientSession {
     }
 
     /// The first digits of the id's hash: what may be written down of it.
-    pub fn digest(&self) -> String {
-        use sha2::{Digest, Sha256};
-        let mut digest = format!("{:x}", Sha256::digest(self.id.as_bytes()));
-        digest.truncate(16);
-        digest
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 }
 
@@ -206,8 +242,10 @@ impl Sessions {
         if ClientSession::lock(&self.by_id).len() >= self.limit {
             self.reap();
         }
+        let id = new_id()?;
         let session = Arc::new(ClientSession {
-            id: new_id()?,
+            digest: digest_of(&id),
+            id,
             principal: beginning.principal,
             version: beginning.version,
             scope: beginning.scope,
@@ -217,7 +255,7 @@ impl Sessions {
             subscriptions: Mutex::default(),
             in_flight: Mutex::default(),
             busy: AtomicUsize::new(0),
-            upstreams: tokio::sync::Mutex::default(),
+            upstreams: Mutex::default(),
             asked: Mutex::default(),
             next_asked: AtomicU64::new(1),
             outbox: Mutex::default(),
@@ -287,6 +325,13 @@ impl Sessions {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn digest_of(id: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let mut digest = format!("{:x}", Sha256::digest(id.as_bytes()));
+    digest.truncate(16);
+    digest
 }
 
 /// 256 bits that nobody guesses. `None` when the system has none to give.

@@ -54,7 +54,7 @@ impl Entry {
         let record = AuditRecord {
             time_ms: now_ms(),
             principal: caller.principal.name.clone(),
-            session: caller.session.as_ref().map(|session| session.digest()),
+            session: caller.session.as_ref().map(|session| session.digest().to_owned()),
             era: Some(caller.era.as_str().to_owned()),
             method: method.chars().take(100).collect(),
             arguments,
@@ -212,17 +212,14 @@ async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Respons
     }
     session.busy.fetch_add(1, Ordering::Relaxed);
     let (tell_first, first) = oneshot::channel();
-    let (session, id) = (Arc::clone(session), call.id.clone());
+    let mut in_flight = InFlight { session: Arc::clone(session), id: Some(call.id.clone()) };
     tokio::spawn(async move {
         tokio::select! {
-            () = drive(&mut call, tell_first) => {}
-            // An error only says that it is not cancelled any more.
-            Ok(()) = cancelled => {}
+            () = drive(&mut call, &mut in_flight, tell_first) => {}
+            // An error only says that it is not cancelled any more. Whoever cancelled it has taken its id out, and may have used it anew.
+            Ok(()) = cancelled => drop(in_flight.id.take()),
         }
         drop(call);
-        ClientSession::lock(&session.in_flight).remove(&id);
-        session.busy.fetch_sub(1, Ordering::Relaxed);
-        session.touch();
     });
     match first.await {
         Ok(First::Whole(text, status)) => json(status, text),
@@ -232,10 +229,35 @@ async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Respons
     }
 }
 
-async fn drive(call: &mut Call, tell_first: oneshot::Sender<First>) {
+/// A request of a session that is under way.
+struct InFlight {
+    session: Arc<ClientSession>,
+    /// Absent once it may be used anew.
+    id: Option<Id>,
+}
+
+impl InFlight {
+    fn free_id(&mut self) {
+        if let Some(id) = self.id.take() {
+            ClientSession::lock(&self.session.in_flight).remove(&id);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.free_id();
+        self.session.busy.fetch_sub(1, Ordering::Relaxed);
+        self.session.touch();
+    }
+}
+
+async fn drive(call: &mut Call, in_flight: &mut InFlight, tell_first: oneshot::Sender<First>) {
     call.begin().await;
     let mut line = match call.next().await {
         Step::Reply(text, status) => {
+            // Before the answer: who has that may use the id for the next request.
+            in_flight.free_id();
             drop(tell_first.send(First::Whole(text, status)));
             return;
         }
@@ -249,6 +271,7 @@ async fn drive(call: &mut Call, tell_first: oneshot::Sender<First>) {
         match call.next().await {
             Step::Line(next) => line = next,
             Step::Reply(text, _) => {
+                in_flight.free_id();
                 drop(tx.send(event_text(&one_line(&text))).await);
                 return;
             }

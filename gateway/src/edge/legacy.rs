@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::future::join_all;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::body::{Body, empty, events, fault, json};
 use super::call::{self, Entry};
+use super::listen::RESOURCES_LIMIT;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
 use super::request::{Fault, record, refused};
@@ -178,6 +180,12 @@ async fn answer_request(
         "resources/subscribe" | "resources/unsubscribe" => {
             let uri = fields.get_str("uri").unwrap_or_default().into_owned();
             if method == "resources/subscribe" {
+                if !may_subscribe(&session, &uri) {
+                    let error =
+                        RpcError::new(RpcError::OVERLOADED, "this session subscribes to as many resources as it may");
+                    let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
+                    return refused(&hub, Some(&caller.principal), method, fault).await;
+                }
                 let listening = super::listen::listen_upstream(&hub, &view, &uri);
                 ClientSession::lock(&session.subscriptions).insert(uri.clone(), listening);
             } else {
@@ -220,6 +228,12 @@ async fn answer_request(
     }
 }
 
+/// Whether a session may subscribe to one more resource, or does already.
+fn may_subscribe(session: &ClientSession, uri: &str) -> bool {
+    let subscriptions = ClientSession::lock(&session.subscriptions);
+    subscriptions.len() < RESOURCES_LIMIT || subscriptions.contains_key(uri)
+}
+
 fn is_level(level: &str) -> bool {
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"].contains(&level)
 }
@@ -227,14 +241,8 @@ fn is_level(level: &str) -> bool {
 /// Tells the servers' sessions which level is wanted.
 async fn tell_level(session: &ClientSession) {
     let level = ClientSession::lock(&session.level).clone().unwrap_or_default();
-    let upstreams: Vec<_> = session.upstreams().await.values().cloned().collect();
-    for upstream in upstreams {
-        let params = format!("{{\"level\":{}}}", quote(&level));
-        let params = RawObject::parse(&params).unwrap_or_default();
-        let dress = crate::upstream::http::Dress::Session(&upstream.session);
-        // A server without logging says so, and nobody needs to know.
-        drop(upstream.link.call(dress, "logging/setLevel", params, false).await.answer().await);
-    }
+    let upstreams = session.upstreams();
+    join_all(upstreams.iter().map(|upstream| upstream.set_level(&level))).await;
 }
 
 async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str, params: Option<&RawValue>) {
@@ -258,8 +266,7 @@ async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str
             }
         }
         "notifications/roots/list_changed" => {
-            let upstreams: Vec<_> = session.upstreams().await.values().cloned().collect();
-            for upstream in upstreams {
+            for upstream in session.upstreams() {
                 let dress = crate::upstream::http::Dress::Session(&upstream.session);
                 drop(upstream.link.notify(dress, method, params.map(RawValue::get)).await);
             }

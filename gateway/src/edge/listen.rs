@@ -23,8 +23,8 @@ use crate::wire::sse::{event_text, one_line};
 
 /// How many messages wait for the stream at most.
 const STREAM_LENGTH: usize = 64;
-/// How many resources one subscription may name.
-const RESOURCES_LIMIT: usize = 1_000;
+/// How many resources one subscription may name, and one session may subscribe to.
+pub(super) const RESOURCES_LIMIT: usize = 1_000;
 
 /// What a client wants to hear of.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::http_server::{Asked, Conduct, HttpServer, whole};
 use super::stage::{IN_TIME, Out, Stage, echo, server, tool};
 use super::wire::{begin_session, call, legacy, request, send};
 
@@ -48,6 +49,62 @@ async fn a_guessed_session_is_not_found_and_ids_have_nothing_in_common() {
         let status = send(stage.address, legacy(stage.address, "", guess, PING)).await.status;
         assert_eq!(status, 404, "{guess}");
     }
+}
+
+#[tokio::test]
+async fn an_id_is_free_again_once_its_request_is_answered() {
+    let stage = Stage::begin().await;
+    stage.run("a", server(false, vec![tool("t")], echo));
+    stage.want(&["a"]);
+    stage.until_known(1).await;
+    let session = begin_session(stage.address, "", json!({})).await;
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a__t", "arguments": {}}});
+    for _ in 0..200 {
+        let reply = send(stage.address, legacy(stage.address, "", &session, &body.to_string())).await;
+        assert!(reply.json()["result"].is_object(), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_level_is_set_in_a_session_that_a_server_begins_later_too() {
+    let with_logging = |asked: &Asked| {
+        (asked.method() == "initialize").then(|| {
+            let capabilities = json!({"tools": {}, "logging": {}});
+            let result = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": {}});
+            let answer = json!({"jsonrpc": "2.0", "id": asked.message["id"], "result": result});
+            Conduct::Say(whole("Mcp-Session-Id: theirs\r\n", &answer.to_string()))
+        })
+    };
+    let server = HttpServer::start(false, with_logging).await;
+    let stage = Stage::begin().await;
+    stage.want_http("a", server.address);
+    stage.until_known(1).await;
+    let session = begin_session(stage.address, "", json!({})).await;
+    let ask = |method: &str, params: Value| {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        send(stage.address, legacy(stage.address, "", &session, &body))
+    };
+    assert!(ask("logging/setLevel", json!({"level": "error"})).await.json()["result"].is_object());
+    assert!(ask("tools/call", json!({"name": "a__t", "arguments": {}})).await.json()["result"].is_object());
+    let asked = server.asked.lock().unwrap();
+    let set: Vec<&Asked> = asked.iter().filter(|asked| asked.method() == "logging/setLevel").collect();
+    assert_eq!(set.len(), 1, "{asked:?}");
+    assert_eq!(set[0].message["params"], json!({"level": "error"}));
+    assert!(set[0].head.contains("mcp-session-id: theirs"), "{set:?}");
+}
+
+#[tokio::test]
+async fn a_session_subscribes_to_a_thousand_resources_and_no_more() {
+    let stage = Stage::begin().await;
+    let session = begin_session(stage.address, "", json!({})).await;
+    let mut refused = 0;
+    for number in 0..1_010 {
+        let params = json!({"uri": format!("file:///{number}")});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": params});
+        let reply = send(stage.address, legacy(stage.address, "", &session, &body.to_string())).await;
+        refused += usize::from(reply.json()["error"]["code"] == -31004);
+    }
+    assert_eq!(refused, 10);
 }
 
 /// Answers each call with its own argument, in any order.
