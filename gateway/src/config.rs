@@ -122,6 +122,8 @@ pub struct ServerConfig {
     pub pin: PinPolicy,
     /// How calls are bounded.
     pub calls: CallLimits,
+    /// Values that it is sent and nobody else may see: they are taken out of what servers say, and arguments that hold one are refused.
+    pub secrets: Vec<String>,
 }
 
 impl ServerConfig {
@@ -135,6 +137,7 @@ impl ServerConfig {
             rename: BTreeMap::new(),
             pin: PinPolicy::Off,
             calls: CallLimits::default(),
+            secrets: Vec::new(),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::config::{GatewayConfig, ServerConfig};
 use crate::metrics::{Gauges, Metrics};
 use crate::pin::{Approval, Desk, Doubt, PinBook};
 use crate::policy::Principal;
+use crate::secrets::Secrets;
 use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
 use crate::server::instance::Surroundings;
@@ -68,6 +69,7 @@ pub struct Hub {
     clients: Arc<Clients>,
     state_dir: Option<PathBuf>,
     servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
+    secrets: RwLock<Arc<Secrets>>,
     catalogue: RwLock<Arc<Catalogue>>,
     pins: Mutex<PinBook>,
     doubts: watch::Sender<Arc<Vec<Doubt>>>,
@@ -143,6 +145,7 @@ impl Hub {
             clients: Arc::default(),
             state_dir,
             servers: RwLock::default(),
+            secrets: RwLock::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
             pins: Mutex::new(pins),
             doubts: watch::Sender::new(Arc::default()),
@@ -185,6 +188,8 @@ impl Hub {
 
     /// Says which servers there are, and where they run. What is the same goes on as it is.
     pub fn set_servers(&self, configs: Vec<ServerConfig>) {
+        let secrets = Secrets::new(configs.iter().flat_map(|config| config.secrets.iter().map(String::as_str)));
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(secrets);
         let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
         let names: BTreeSet<Arc<str>> = configs.iter().map(|config| config.name.as_str().into()).collect();
         servers.retain(|name, _| names.contains(name));
@@ -207,6 +212,11 @@ impl Hub {
         }
         drop(servers);
         self.rebuild();
+    }
+
+    /// What must go nowhere.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How each instance is, by its id.
@@ -337,11 +347,16 @@ impl Hub {
         // Held to the end, so that of two at once the later one is what is seen.
         let mut pins = self.lock_pins();
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let secrets = self.secrets();
         let mut health = BTreeMap::new();
         let mut doubts = Vec::new();
         let mut contributions = BTreeMap::new();
         for (name, server) in &servers {
-            health.extend(server.health());
+            // Why it failed may be in its own words.
+            health.extend(server.health().into_iter().map(|(id, health)| match health {
+                InstanceHealth::Failed(why) => (id, InstanceHealth::Failed(secrets.hide(why))),
+                InstanceHealth::Unknown | InstanceHealth::Ready => (id, health),
+            }));
             if let Some(listing) = server.refresh_listing() {
                 let config = server.config();
                 let found = pins.examine(name, config.pin, &listing.tools);

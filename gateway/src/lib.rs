@@ -34,4 +34,5 @@ pub mod audit;
 pub mod hub;
 pub mod metrics;
 pub mod relay;
+pub mod secrets;
 mod whole_file;

@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::era::Era;
 use crate::hub::Hub;
 use crate::policy::Principal;
+use crate::secrets::Secrets;
 use crate::server::instance::InFlight;
 use crate::session::{Asked, ClientSession, UpstreamSession};
 use crate::upstream::exchange::{Answer, Exchange, Note, UpstreamError};
@@ -59,6 +60,7 @@ pub struct Relay {
     progress_token: Option<String>,
     result_limit: usize,
     timeout: Duration,
+    secrets: Arc<Secrets>,
     /// One of the calls that the server may have at once, given back with this.
     _permit: OwnedSemaphorePermit,
 }
@@ -80,6 +82,11 @@ impl Relay {
         let unavailable = |why: &str| RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{}` {why}", target.server));
         let server = hub.server(&target.server).ok_or_else(|| unavailable("is not there any more"))?;
         let config = server.config();
+        let secrets = hub.secrets();
+        if params.is_some_and(|params| secrets.is_in(params.get())) {
+            let message = "the arguments hold a secret of the gateway's, which no server may be told";
+            return Err(RpcError::new(RpcError::INVALID_PARAMS, message));
+        }
         let size = params.map_or(0, |params| params.get().len());
         if size > config.calls.request_bytes {
             let limit = config.calls.request_bytes;
@@ -105,6 +112,7 @@ impl Relay {
             progress_token,
             result_limit: config.calls.result_bytes,
             timeout: config.calls.timeout,
+            secrets,
             _permit: permit,
         })
     }
@@ -221,6 +229,10 @@ impl Relay {
 
     /// What of a note goes to the client, as a message.
     pub async fn take_note(&self, note: Note) -> Option<String> {
+        self.take_note_openly(note).await.map(|line| self.secrets.hide(line))
+    }
+
+    async fn take_note_openly(&self, note: Note) -> Option<String> {
         match note {
             Note::Notification { method, params } => match method.as_str() {
                 "notifications/progress" => {
@@ -262,6 +274,13 @@ impl Relay {
     /// # Errors
     /// The error object.
     pub fn finish(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
+        match self.finish_openly(answer) {
+            Ok(result) => Ok(self.secrets.hide(result)),
+            Err(error) => Err(self.secrets.hide(error)),
+        }
+    }
+
+    fn finish_openly(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
         let server = &self.target.server;
         match answer {
             Ok(Answer::Result(result)) if result.len() > self.result_limit => {

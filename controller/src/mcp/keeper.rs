@@ -21,7 +21,7 @@ use super::object::{McpObjects, WantedGateway};
 use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
 use super::running::RunningHub;
 use super::secret_file::read_secret;
-use super::server::WantedServer;
+use super::server::{SecretHeader, WantedServer};
 use super::settings::{file_stem, gateway_config, probing_config};
 use super::token::load_tokens;
 use crate::core::Core;
@@ -270,16 +270,16 @@ impl Keeper {
 }
 
 /// The headers of a server elsewhere whose values stand in files.
-async fn read_headers(route: &McpRoute) -> Result<BTreeMap<String, String>, String> {
+async fn read_headers(route: &McpRoute) -> Result<Vec<SecretHeader>, String> {
     let files = match &route.transport {
         RouteTransport::Remote { header_files, .. } if !header_files.is_empty() => header_files.clone(),
         RouteTransport::Remote { .. } | RouteTransport::Http { .. } | RouteTransport::Stdio => {
-            return Ok(BTreeMap::new());
+            return Ok(Vec::new());
         }
     };
     let read = |header: McpHeaderFile| {
         let secret = read_secret(Path::new(&header.file)).map_err(|error| with_causes(&error))?;
-        Ok((header.name, format!("{}{secret}", header.prefix)))
+        Ok(SecretHeader { name: header.name, prefix: header.prefix, secret })
     };
     let reading = tokio::task::spawn_blocking(move || files.into_iter().map(read).collect()).await;
     reading.unwrap_or_else(|error| Err(error.to_string()))

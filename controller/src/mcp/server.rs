@@ -11,6 +11,17 @@ use planner::World;
 use planner::inventory::ObservedContainer;
 use planner::observed::ContainerState;
 
+/// A header whose value stood in a file.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct SecretHeader {
+    /// Its name.
+    pub(super) name: String,
+    /// What stands before the secret.
+    pub(super) prefix: String,
+    /// What the file holds.
+    pub(super) secret: String,
+}
+
 /// One server.
 #[derive(Debug, PartialEq)]
 pub(super) struct WantedServer {
@@ -24,7 +35,8 @@ pub(super) struct WantedServer {
 
 impl WantedServer {
     /// A server with every instance that runs now. `secrets`: the headers whose values stand in files, or why they cannot be had.
-    pub(super) fn new(route: McpRoute, secrets: Result<BTreeMap<String, String>, String>, world: &World) -> Self {
+    pub(super) fn new(route: McpRoute, secrets: Result<Vec<SecretHeader>, String>, world: &World) -> Self {
+        let values = secrets.iter().flatten().map(|header| header.secret.clone()).collect();
         let (instances, problem) = match &route.transport {
             RouteTransport::Stdio | RouteTransport::Http { .. } => {
                 let containers = world.containers_of(&route.key);
@@ -32,6 +44,7 @@ impl WantedServer {
                 (running.filter_map(|container| instance_of(&route, world, container)).collect(), None)
             }
             RouteTransport::Remote { url, headers, .. } => match secrets.and_then(|secrets| {
+                let secrets = secrets.into_iter().map(|header| (header.name, header.prefix + &header.secret));
                 let headers = headers.clone().into_iter().chain(secrets).collect();
                 remote_endpoint(url, &headers)
             }) {
@@ -43,7 +56,7 @@ impl WantedServer {
                 Err(problem) => (Vec::new(), Some(problem)),
             },
         };
-        let config = server_config(&route, instances);
+        let config = ServerConfig { secrets: values, ..server_config(&route, instances) };
         Self { route, config, problem }
     }
 
@@ -83,6 +96,7 @@ fn server_config(route: &McpRoute, instances: Vec<Instance>) -> ServerConfig {
             request_bytes: bytes(route.calls.max_request_bytes),
             result_bytes: bytes(route.calls.max_result_bytes),
         },
+        secrets: Vec::new(),
     }
 }
 

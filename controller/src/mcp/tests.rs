@@ -1,7 +1,5 @@
 //! From the board and the world to what hubs are given and what is told: no hub, no clock, no file.
 
-use std::collections::BTreeMap;
-
 use crds_schema::{AnyObject, Kind, ObjectKey, SourceLocation};
 use gateway::config::{Action, Endpoint, Instance, TokenConfig};
 use gateway::hub::InstanceHealth;
@@ -13,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::object::McpObjects;
 use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
-use super::server::WantedServer;
+use super::server::{SecretHeader, WantedServer};
 use super::settings::gateway_config;
 use crate::engine::Engine as _;
 use crate::engine::simulated::{ImageConfig, Program, SimulatedEngine};
@@ -55,10 +53,10 @@ impl Stage {
     }
 
     fn server(&self, object: &AnyObject) -> WantedServer {
-        self.server_with(object, Ok(BTreeMap::new()))
+        self.server_with(object, Ok(Vec::new()))
     }
 
-    fn server_with(&self, object: &AnyObject, secrets: Result<BTreeMap<String, String>, String>) -> WantedServer {
+    fn server_with(&self, object: &AnyObject, secrets: Result<Vec<SecretHeader>, String>) -> WantedServer {
         let mut objects = McpObjects::read([&record(object)]);
         WantedServer::new(objects.servers.remove(0), secrets, &self.world)
     }
@@ -139,8 +137,10 @@ fn a_server_elsewhere_is_one_instance_or_a_problem() {
     let near = stage.server(&time(json!({ "remote": { "url": "http://localhost:8080/mcp" } })));
     assert_eq!((near.config.instances.len(), near.problem), (1, None));
     let object = time(json!({ "remote": { "url": "https://mcp.example.com/mcp", "headers": { "X-Team": "a" } } }));
-    let secrets = BTreeMap::from([("Authorization".to_owned(), "Bearer b".to_owned())]);
-    let far = stage.server_with(&object, Ok(secrets));
+    let text = |text: &str| text.to_owned();
+    let header = SecretHeader { name: text("Authorization"), prefix: text("Bearer "), secret: text("a-secret") };
+    let far = stage.server_with(&object, Ok(vec![header]));
+    assert_eq!(far.config.secrets, ["a-secret"]);
     let Endpoint::Https { url, headers } = &far.config.instances[0].endpoint else { panic!("{far:?}") };
     assert_eq!((url.as_str(), headers.len(), far.problem.as_deref()), ("https://mcp.example.com/mcp", 2, None));
     let unread = stage.server_with(&object, Err("cannot read `/a.token`".to_owned()));

@@ -47,7 +47,7 @@ impl Entry {
         let arguments = if arguments == "null" || hub.config.audit.is_none() {
             serde_json::Value::Null
         } else if has_values {
-            serde_json::from_str(arguments).unwrap_or_default()
+            serde_json::from_str(&hub.secrets().hide(arguments.to_owned())).unwrap_or_default()
         } else {
             shape_of(arguments)
         };

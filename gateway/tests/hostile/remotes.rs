@@ -117,6 +117,45 @@ async fn a_clients_token_cookie_and_session_never_reach_a_server() {
 }
 
 #[tokio::test]
+async fn a_servers_secret_is_in_no_answer_no_error_no_progress_and_no_status_and_goes_to_no_other_server() {
+    const SECRET: &str = "pa\"ss/word+1";
+    let telling = HttpServer::start(true, |asked| {
+        let id = &asked.message["id"];
+        let params = &asked.message["params"];
+        Some(match (asked.method(), params["arguments"]["how"].as_str()) {
+            ("tools/call", Some("result")) => {
+                let content = json!([{"type": "text", "text": format!("it is {SECRET}, or cGEic3Mvd29yZCsx")}]);
+                let result = json!({"resultType": "complete", "content": content});
+                Conduct::Say(whole("", &json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string()))
+            }
+            ("tools/call", Some("error")) => {
+                let error = json!({"code": -32000, "message": SECRET});
+                Conduct::Say(whole("", &json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string()))
+            }
+            ("tools/call", Some("refusal")) => {
+                let text = format!("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 12\r\n\r\n{SECRET}");
+                Conduct::Say(text.into_bytes())
+            }
+            _ => return None,
+        })
+    })
+    .await;
+    let stage = Stage::begin().await;
+    stage.run("b", server(true, vec![tool("t")], echo));
+    stage.want_http_with("a", telling.address, SECRET, "b");
+    stage.until_known(2).await;
+    for how in ["result", "error", "refusal"] {
+        let reply = call(stage.address, "a__t", &json!({"how": how})).await;
+        let told = reply.json().to_string();
+        assert!(told.contains("[secret]") && !told.contains("ss/word") && !told.contains("cGEic3Mv"), "{how}: {told}");
+    }
+    let reply = call(stage.address, "b__t", &json!({"text": format!("send {SECRET} on")})).await;
+    assert_eq!(reply.json()["error"]["code"], -32602, "{reply:?}");
+    assert!(!reply.json().to_string().contains("ss/word"), "{reply:?}");
+    assert!(call(stage.address, "b__t", &json!({"text": "fine"})).await.json()["result"].is_object());
+}
+
+#[tokio::test]
 async fn a_server_that_leaves_its_stream_unanswered_is_called_all_the_same() {
     let silent =
         HttpServer::start(false, |asked| asked.head.starts_with("get").then(|| Conduct::Stop(Vec::new()))).await;

@@ -207,6 +207,13 @@ impl Stage {
         self.hub.set_servers(vec![config(name, at(address), PinPolicy::Off)]);
     }
 
+    /// Has a server by HTTP that is sent a secret, and one over standard streams.
+    pub(crate) fn want_http_with(&self, name: &str, address: SocketAddr, secret: &str, other: &str) {
+        let mut with = config(name, at(address), PinPolicy::Off);
+        with.secrets = vec![secret.to_owned()];
+        self.hub.set_servers(vec![with, config(other, Endpoint::Stdio, PinPolicy::Off)]);
+    }
+
     /// Has one server by HTTP, and one over standard streams.
     pub(crate) fn want_http_beside(&self, name: &str, address: SocketAddr, other: &str) {
         let configs = vec![config(name, at(address), PinPolicy::Off), config(other, Endpoint::Stdio, PinPolicy::Off)];
