@@ -303,6 +303,9 @@ async fn a_bridge_relays_and_ends_when_its_client_does() {
         assert_eq!(begun["result"]["serverInfo"]["name"], "evenkeel", "{begun}");
         let list = bridge.ask(&json!({ "jsonrpc": "2.0", "id": "l", "method": "tools/list" }));
         assert_eq!(list["result"]["tools"][0]["name"], "echo", "one server alone has its own names");
+        let sessions = evenkeel(&["mcp", "sessions"], &[("EVENKEEL_MCP_URL", &url)], directory.path());
+        let sessions = String::from_utf8_lossy(&sessions.stdout).into_owned();
+        assert!(sessions.starts_with("SESSION") && sessions.contains("2025-11-25   words "), "{sessions}");
         drop(bridge.input.take());
         assert_eq!(bridge.end(), Some(0));
 

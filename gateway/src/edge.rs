@@ -9,6 +9,7 @@ mod modern;
 mod patience;
 mod post;
 mod request;
+mod sessions;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -54,6 +54,8 @@ pub struct ClientSession {
     asked: Mutex<BTreeMap<u64, Asked>>,
     next_asked: AtomicU64,
     outbox: Mutex<Option<mpsc::Sender<String>>>,
+    /// When it began.
+    pub begun: Instant,
     used: Mutex<Instant>,
 }
 
@@ -139,6 +141,11 @@ impl ClientSession {
     /// It was used just now.
     pub fn touch(&self) {
         *Self::lock(&self.used) = Instant::now();
+    }
+
+    /// How long ago it was last used.
+    pub fn idle(&self) -> Duration {
+        Self::lock(&self.used).elapsed()
     }
 
     /// Where the session of an instance stands, or will.
@@ -259,6 +266,7 @@ impl Sessions {
             asked: Mutex::default(),
             next_asked: AtomicU64::new(1),
             outbox: Mutex::default(),
+            begun: Instant::now(),
             used: Mutex::new(Instant::now()),
         });
         let mut by_id = ClientSession::lock(&self.by_id);

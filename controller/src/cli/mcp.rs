@@ -11,6 +11,7 @@ mod item;
 mod list;
 mod raw_json;
 mod servers;
+mod sessions;
 
 pub(super) use self::bridge::run as run_bridge;
 
@@ -40,6 +41,8 @@ pub(super) enum McpCommand {
     ///
     /// Exit codes: 0 all is approved, 1 something is not, 2 usage or failure.
     Approve(approve::ApproveArgs),
+    /// Show the sessions that the gateway has under one's own token
+    Sessions(sessions::SessionsArgs),
     /// Be an MCP server on standard input and output, for clients that speak nothing else, and relay to the gateway
     Bridge(bridge::BridgeArgs),
 }
@@ -57,6 +60,7 @@ pub(super) async fn run(
         McpCommand::Resources(args) => list::run(item::Kind::Resource, args, global, console).await,
         McpCommand::Call(args) => call::run(args, global, console).await,
         McpCommand::Inspect(args) => inspect::run(args, global, console).await,
+        McpCommand::Sessions(args) => sessions::run(args, global, console).await,
         McpCommand::Approve(args) => approve::run(args, global, console).await,
         // It lasts, and has a runtime of its own.
         McpCommand::Bridge(args) => run_bridge(args, global),

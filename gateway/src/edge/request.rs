@@ -9,7 +9,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::body::{self, Body, empty, json, text};
 use super::guard::{Refusal, admit};
-use super::{legacy, post};
+use super::{legacy, post, sessions};
 use crate::audit::AuditRecord;
 use crate::hub::{Hub, now_ms};
 use crate::policy::Principal;
@@ -24,6 +24,8 @@ enum Place {
     Health,
     /// What it counts.
     Metrics,
+    /// The sessions of whoever asks.
+    Sessions,
 }
 
 /// Answers a request.
@@ -42,8 +44,12 @@ pub(super) async fn answer(hub: Arc<Hub>, request: Request<Incoming>) -> Respons
             let metrics = hub.metrics.text(&hub.gauges());
             text(StatusCode::OK, "text/plain; version=0.0.4", metrics)
         }
+        Place::Sessions if is_read => {
+            record(&hub, Some(&principal), "http GET /sessions", "ok", None).await;
+            json(StatusCode::OK, sessions::text(&hub, &principal))
+        }
         Place::Mcp(scope) => answer_mcp(hub, principal, scope, request).await,
-        Place::Health | Place::Metrics => not_allowed("GET, HEAD"),
+        Place::Health | Place::Metrics | Place::Sessions => not_allowed("GET, HEAD"),
     }
 }
 
@@ -81,6 +87,7 @@ fn place_of(path: &str) -> Option<Place> {
         "/mcp" | "/mcp/" | "/" => Some(Place::Mcp(None)),
         "/health" | "/healthz" => Some(Place::Health),
         "/metrics" => Some(Place::Metrics),
+        "/sessions" => Some(Place::Sessions),
         _ => {
             let name = path.strip_prefix("/mcp/")?;
             let name = name.strip_suffix("/mcp").unwrap_or(name);

@@ -175,6 +175,23 @@ impl HttpLink {
         }
     }
 
+    /// What there is at another path of the same address, as text.
+    ///
+    /// # Errors
+    /// When there is nothing, or no text.
+    pub async fn get(&self, path: &str) -> Result<String, UpstreamError> {
+        let mut request = Request::new(Full::default());
+        let uri = Uri::builder().scheme("http").authority(self.uri.authority().map_or("", |host| host.as_str()));
+        *request.uri_mut() = uri.path_and_query(path).build().map_err(|_| fault("the path"))?;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().remove(CONTENT_TYPE);
+        let response = self.client.request(request).await.map_err(|error| gone(&error))?;
+        let status = response.status();
+        let body = collect(response.into_body(), self.limit).await?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if status.is_success() { Ok(text) } else { Err(UpstreamError::Refused { status: status.as_u16(), text }) }
+    }
+
     /// Opens the stream of what the server says outside of any request; `None` where it offers none.
     ///
     /// # Errors

@@ -102,6 +102,14 @@ impl McpClient {
         answer.map_err(|error| self.no_answer(method, error))
     }
 
+    /// What the gateway has at another path.
+    pub(super) async fn get(&self, path: &str) -> Result<String, CliError> {
+        let got = timeout(ANSWER_TIME, self.link.get(path)).await;
+        let got =
+            got.unwrap_or_else(|_| Err(UpstreamError::Gone(format!("no answer within {} s", ANSWER_TIME.as_secs()))));
+        got.map_err(|error| self.no_answer(path, error))
+    }
+
     /// Everything that a gateway tells of itself, as JSON text.
     pub(super) async fn discover(&self) -> Result<String, CliError> {
         self.result_of("server/discover", self.ask("server/discover", "{}").await?)
