@@ -93,6 +93,16 @@ impl Server {
         instances.iter().map(|(id, handle)| (id.clone(), handle.health())).collect()
     }
 
+    /// The current instances that answer while calls are under way on older ones: those would be lost if the older ones were stopped now.
+    pub fn taking_over(&self) -> Vec<String> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        if !instances.values().any(|handle| !handle.is_current() && handle.in_flight() > 0) {
+            return Vec::new();
+        }
+        let new = instances.values().filter(|handle| handle.is_current() && handle.connection().is_some());
+        new.map(|handle| handle.id.clone()).collect()
+    }
+
     /// What it lists now: that of the instance that calls go to, else what it listed last.
     pub fn refresh_listing(&self) -> Option<Arc<Listing>> {
         let now = {

@@ -78,6 +78,8 @@ pub struct InstanceHandle {
     run_ms: Option<i64>,
     is_current: AtomicBool,
     in_flight: AtomicUsize,
+    /// Told when an old one has nothing under way any more.
+    dirty: Arc<Notify>,
     shared: Arc<Shared>,
     task: AbortHandle,
 }
@@ -99,6 +101,7 @@ impl InstanceHandle {
     /// Begins to reach an instance.
     pub(super) fn begin(instance: &Instance, surroundings: Surroundings) -> Arc<Self> {
         let shared = Arc::new(Shared { state: RwLock::new(State::Starting), kick: Notify::new() });
+        let dirty = Arc::clone(&surroundings.dirty);
         let keeper = Keeper {
             id: instance.id.clone(),
             endpoint: instance.endpoint.clone(),
@@ -112,6 +115,7 @@ impl InstanceHandle {
             run_ms: instance.run_ms,
             is_current: AtomicBool::new(instance.is_current),
             in_flight: AtomicUsize::new(0),
+            dirty,
             shared,
             task,
         })
@@ -184,7 +188,10 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.handle.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let before = self.handle.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if before == 1 && !self.handle.is_current() {
+            self.handle.dirty.notify_one();
+        }
     }
 }
 

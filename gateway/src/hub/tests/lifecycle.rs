@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::stage::{Stage, nothing_more, server};
@@ -116,6 +117,41 @@ async fn new_calls_go_to_the_replacement_once_it_answers_and_old_ones_end_where_
     let (begun_before, (first, second)) = tokio::join!(who(), updating);
     let text = |result: Result<Value, Value>| result.unwrap()["content"][0]["text"].clone();
     assert_eq!([text(begun_before), text(first), text(second)], ["old", "old", "new"]);
+}
+
+#[tokio::test]
+async fn a_replacement_takes_over_only_when_the_calls_on_the_old_one_have_ended() {
+    let stage = Stage::begin(None).await;
+    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell_begun, released) = (Arc::clone(&begun), Arc::clone(&release));
+    let slow = move |message: &Value, out: &super::stage::Out| {
+        let (message, out, released) = (message.clone(), out.clone(), Arc::clone(&released));
+        tell_begun.notify_one();
+        tokio::spawn(async move {
+            released.notified().await;
+            saying("old")(&message, &out);
+        });
+    };
+    stage.servers.run("a-old", server(true, &["who"], slow));
+    stage.want(&[("a", &["a-old"], &[])]);
+    stage.until_listed(&["a__who"]).await;
+    let who = || stage.modern("tools/call", json!({"name": "a__who", "arguments": {}}));
+    let mut taking_over = stage.hub.taking_over();
+    let updating = async {
+        begun.notified().await;
+        stage.servers.run("a-new", server(true, &["who", "more"], saying("new")));
+        stage.want(&[("a", &["a-new"], &["a-old"])]);
+        stage.until_listed(&["a__more", "a__who"]).await;
+        let second = who().await;
+        let is_held = taking_over.borrow_and_update().contains("a-new");
+        release.notify_one();
+        timeout(Duration::from_secs(10), taking_over.wait_for(|ids| ids.is_empty())).await.unwrap().unwrap();
+        (second, is_held)
+    };
+    let (first, (second, is_held)) = tokio::join!(who(), updating);
+    let text = |result: Result<Value, Value>| result.unwrap()["content"][0]["text"].clone();
+    assert_eq!([text(first), text(second)], ["old", "new"]);
+    assert!(is_held, "a call was under way on the old one");
 }
 
 #[tokio::test]
