@@ -2,17 +2,18 @@
 
 pub mod edit;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant};
 
 use crate::catalogue::{Target, View};
-use crate::connection::Connection;
+use crate::connection::{Connection, ProbeError};
 use crate::era::Era;
 use crate::hub::Hub;
 use crate::policy::Principal;
+use crate::server::Server;
 use crate::server::instance::InFlight;
 use crate::session::{Asked, ClientSession, UpstreamSession};
 use crate::upstream::exchange::{Answer, Exchange, Note, UpstreamError};
@@ -47,8 +48,11 @@ pub struct Relay {
     pub target: Target,
     /// When it is given up.
     pub deadline: Instant,
-    /// The instance that it goes to.
+    /// The instance that it goes to first.
     pub instance: InFlight,
+    /// The one that it goes to since that could not be reached.
+    detour: OnceLock<InFlight>,
+    server: Arc<Server>,
     caller: Arc<Caller>,
     method: String,
     params: String,
@@ -96,6 +100,8 @@ impl Relay {
             target,
             deadline: Instant::now() + config.calls.timeout,
             instance,
+            detour: OnceLock::new(),
+            server,
             caller,
             method: method.to_owned(),
             params: params.map_or_else(|| "{}".to_owned(), |params| params.get().to_owned()),
@@ -113,7 +119,12 @@ impl Relay {
 
     /// The era that the server is spoken to in.
     pub fn server_era(&self) -> Era {
-        self.instance.connection.era
+        self.instance().connection.era
+    }
+
+    /// The instance that it went to last.
+    pub fn instance(&self) -> &InFlight {
+        self.detour.get().unwrap_or(&self.instance)
     }
 
     /// How long the server has in all.
@@ -121,9 +132,23 @@ impl Relay {
         self.timeout
     }
 
-    /// Sends it. `answers`: what the client answered to what the server asked for, and the state that goes with it.
+    /// Sends it. `answers`: what the client answered to what the server asked for, and the state that goes with it. What could not be
+    /// sent, since the instance is not there any more, goes to another one: it was not carried out.
     pub async fn send(&self, answers: Option<(&str, Option<&str>)>) -> Exchange {
-        let connection = &self.instance.connection;
+        let exchange = self.send_once(answers).await;
+        if let Exchange::Done(Err(UpstreamError::Unreached(why))) = &exchange
+            && answers.is_none()
+            && let Some(other) = self.server.pick_instead_of(&self.instance, why)
+            && self.detour.set(other).is_ok()
+        {
+            return self.send_once(answers).await;
+        }
+        exchange
+    }
+
+    async fn send_once(&self, answers: Option<(&str, Option<&str>)>) -> Exchange {
+        let instance = self.instance();
+        let connection = &instance.connection;
         let mut fields = RawObject::parse(&self.params).unwrap_or_default();
         edit::set_name(&self.method, &mut fields, &self.target.original);
         let meta = MetaOf { era: connection.era, caller: &self.caller };
@@ -153,7 +178,7 @@ impl Relay {
             (link, Era::Legacy, _) => {
                 let exchange = link.call(connection.dress(None), &self.method, fields, wants_progress).await;
                 if matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
-                    self.instance.kick();
+                    instance.kick();
                 }
                 exchange
             }
@@ -181,8 +206,8 @@ impl Relay {
             }
             let mut upstreams = session.upstreams().await;
             // Another call may have begun a new one by now.
-            if upstreams.get(self.instance.id()).is_some_and(|known| Arc::ptr_eq(known, &upstream)) {
-                upstreams.remove(self.instance.id());
+            if upstreams.get(self.instance().id()).is_some_and(|known| Arc::ptr_eq(known, &upstream)) {
+                upstreams.remove(self.instance().id());
             }
         }
         Exchange::Done(Err(UpstreamError::SessionLost))
@@ -194,18 +219,23 @@ impl Relay {
         connection: &Connection,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
         let mut upstreams = session.upstreams().await;
-        if let Some(upstream) = upstreams.get(self.instance.id()) {
+        if let Some(upstream) = upstreams.get(self.instance().id()) {
             return Ok(Arc::clone(upstream));
         }
         let link = connection.link.clone();
         let begun = Connection::begin_session(link, &session.capabilities, &session.client_info).await;
-        let begun = begun.map_err(|error| UpstreamError::NotMcp(error.to_string()))?;
+        let begun = begun.map_err(|error| match error {
+            ProbeError::Broken { source, .. } => source,
+            ProbeError::Silent { .. } | ProbeError::Failed { .. } | ProbeError::Version(_) => {
+                UpstreamError::NotMcp(error.to_string())
+            }
+        })?;
         let Link::Http(link) = begun.link else {
             return Err(UpstreamError::NotMcp("it has no sessions".to_owned()));
         };
         let listener = listen_for(Arc::downgrade(session), &link, &begun.session).await;
         let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener });
-        upstreams.insert(self.instance.id().to_owned(), Arc::clone(&upstream));
+        upstreams.insert(self.instance().id().to_owned(), Arc::clone(&upstream));
         Ok(upstream)
     }
 
@@ -229,9 +259,9 @@ impl Relay {
 
     /// A request of a legacy server to the client: put to the client whose session it is, refused where there is none.
     async fn take_request(&self, id: Id, method: &str, params: Option<&str>) -> Option<String> {
-        let Link::Http(link) = &self.instance.connection.link else { return None };
+        let Link::Http(link) = &self.instance().connection.link else { return None };
         let upstream = match &self.caller.session {
-            Some(session) => session.upstreams().await.get(self.instance.id()).cloned(),
+            Some(session) => session.upstreams().await.get(self.instance().id()).cloned(),
             None => None,
         };
         if let (Some(session), Some(upstream)) = (&self.caller.session, upstream) {
@@ -243,7 +273,7 @@ impl Relay {
         let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("`{method}` has no client to go to here"));
         let reply = error_reply(Some(&id), &error.to_json());
         // A server that is gone needs no answer.
-        drop(link.respond(&self.instance.connection.session, reply).await);
+        drop(link.respond(&self.instance().connection.session, reply).await);
         None
     }
 

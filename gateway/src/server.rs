@@ -81,8 +81,21 @@ impl Server {
 
     /// The instance that a call goes to: of those that are ready the current ones, and of them the least busy.
     pub fn pick(&self) -> Option<InFlight> {
+        self.pick_among(|_| true)
+    }
+
+    /// Another one than that which could not be reached. That one is left alone until it answers again; where there is no other it is
+    /// not, since the next call may reach it.
+    pub fn pick_instead_of(&self, unreached: &InFlight, why: &str) -> Option<InFlight> {
+        let other = self.pick_among(|id| id != unreached.id())?;
+        unreached.lose(why);
+        Some(other)
+    }
+
+    fn pick_among(&self, may_be: impl Fn(&str) -> bool) -> Option<InFlight> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = instances.values().filter_map(|handle| Some((handle, handle.connection()?)));
+        let among = instances.values().filter(|handle| may_be(&handle.id));
+        let ready = among.filter_map(|handle| Some((handle, handle.connection()?)));
         let best = ready.min_by_key(|(handle, _)| (!handle.is_current(), handle.in_flight()));
         best.map(|(handle, connection)| InFlight::new(Arc::clone(handle), connection))
     }

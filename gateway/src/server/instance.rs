@@ -78,7 +78,7 @@ pub struct InstanceHandle {
     run_ms: Option<i64>,
     is_current: AtomicBool,
     in_flight: AtomicUsize,
-    /// Told when an old one has nothing under way any more.
+    /// Told when it is lost, and when an old one has nothing under way any more.
     dirty: Arc<Notify>,
     shared: Arc<Shared>,
     task: AbortHandle,
@@ -183,6 +183,21 @@ impl InFlight {
     /// Has the instance reached anew, since it has forgotten the gateway's session.
     pub fn kick(&self) {
         self.handle.shared.kick.notify_one();
+    }
+
+    /// The instance could not be reached, for this reason: it does not count as ready until it has answered again.
+    pub(super) fn lose(&self, why: &str) {
+        let shared = &self.handle.shared;
+        {
+            let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
+            // It may have been lost already, or reached anew.
+            if !matches!(&*state, State::Ready(connection, _) if Arc::ptr_eq(connection, &self.connection)) {
+                return;
+            }
+            *state = State::Failed(why.to_owned());
+        }
+        shared.kick.notify_one();
+        self.handle.dirty.notify_one();
     }
 }
 
@@ -289,7 +304,10 @@ impl Keeper {
                     Some(ServerEvent::ResourceUpdated(uri)) => drop(self.surroundings.changes.send(Change::Resource(uri))),
                     None => has_events = false,
                 },
-                () = self.shared.kick.notified() => return "it has forgotten the session".to_owned(),
+                () = self.shared.kick.notified() => return match &*self.shared.read() {
+                    State::Failed(why) => why.clone(),
+                    State::Starting | State::Ready(..) => "it has forgotten the session".to_owned(),
+                },
                 () = sleep(PING_TIME) => match connection.ping().await {
                     Ok(()) => lost = 0,
                     Err(error) => {

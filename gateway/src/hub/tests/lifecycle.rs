@@ -1,5 +1,6 @@
 //! Servers that come, go, change and are replaced.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::stage::{Stage, nothing_more, server};
-use crate::config::PinPolicy;
+use crate::config::{Endpoint, Instance, PinPolicy, ServerConfig};
 use crate::hub::InstanceHealth;
 use crate::pin::{Approval, Desk};
 
@@ -26,7 +27,7 @@ async fn a_broken_server_hides_no_other_and_says_why_it_is_broken() {
     stage.want(&[("bad", &["bad-1"], &[]), ("gone", &["gone-1"], &[]), ("good", &["good-1"], &[])]);
     stage.until_listed(&["good__echo"]).await;
     let mut health = stage.hub.health();
-    let is_told = |health: &std::collections::BTreeMap<String, InstanceHealth>| {
+    let is_told = |health: &BTreeMap<String, InstanceHealth>| {
         let has =
             |id: &str, text: &str| matches!(health.get(id), Some(InstanceHealth::Failed(why)) if why.contains(text));
         has("bad-1", "no database") && has("gone-1", "no such container") && health["good-1"] == InstanceHealth::Ready
@@ -60,6 +61,41 @@ async fn a_server_that_dies_fails_its_own_calls_at_once_stays_listed_and_comes_b
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(result.unwrap()["content"][0]["text"], "back");
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_sent_to_an_instance_that_is_gone_goes_to_another_one() {
+    // A hub is a server by HTTP as well.
+    let mut behind = Vec::new();
+    for text in ["first", "second"] {
+        let stage = Stage::begin(None).await;
+        stage.servers.run("b-1", server(true, &["who"], saying(text)));
+        stage.want(&[("b", &["b-1"], &[])]);
+        stage.until_listed(&["b__who"]).await;
+        behind.push(stage);
+    }
+    let instance = |(id, stage): (&str, &Stage)| {
+        let (address, path, host) = (stage.address, "/mcp".to_owned(), stage.address.to_string());
+        let endpoint = Endpoint::Http { address, path, host, headers: BTreeMap::new() };
+        Instance { id: id.to_owned(), run_ms: None, is_current: true, endpoint }
+    };
+    let front = Stage::begin(None).await;
+    let instances = ["a-1", "a-2"].into_iter().zip(&behind).map(instance).collect();
+    front.hub.set_servers(vec![ServerConfig::of("a", instances)]);
+    let are_ready = |health: &Arc<BTreeMap<String, InstanceHealth>>| {
+        health.len() == 2 && health.values().all(|health| *health == InstanceHealth::Ready)
+    };
+    let mut health = front.hub.health();
+    timeout(Duration::from_secs(10), health.wait_for(are_ready)).await.unwrap().unwrap();
+    let who = || front.modern("tools/call", json!({"name": "a__b__who", "arguments": {}}));
+    assert_eq!(who().await.unwrap()["content"][0]["text"], "first");
+    drop(behind.remove(0));
+    // What is sent on a connection that ends in this moment may have been carried out, so that it is not sent again.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..10 {
+        assert_eq!(who().await.unwrap()["content"][0]["text"], "second");
+    }
+    assert!(matches!(&front.hub.health().borrow()["a-1"], InstanceHealth::Failed(_)));
 }
 
 #[tokio::test]
