@@ -283,6 +283,10 @@ impl Relay {
     /// The error object.
     pub fn finish(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
         let server = &self.target.server;
+        if let Err(UpstreamError::Gone(why)) = &answer {
+            // What is asked next must not go with it: an instance that dies is the least busy one.
+            drop(self.server.pick_instead_of(self.instance(), why));
+        }
         match answer {
             Ok(Answer::Result(result)) if result.len() > self.result_limit => {
                 let message = format!("the result has {} bytes, and {} are allowed", result.len(), self.result_limit);

@@ -84,11 +84,11 @@ impl Server {
         self.pick_among(|_| true)
     }
 
-    /// Another one than that which could not be reached. That one is left alone until it answers again; where there is no other it is
-    /// not, since the next call may reach it.
-    pub fn pick_instead_of(&self, unreached: &InFlight, why: &str) -> Option<InFlight> {
-        let other = self.pick_among(|id| id != unreached.id())?;
-        unreached.lose(why);
+    /// Another one than that which could not be reached, or went away with a call. That one is left alone until it answers again; where
+    /// there is no other it is not, since the next call may reach it.
+    pub fn pick_instead_of(&self, gone: &InFlight, why: &str) -> Option<InFlight> {
+        let other = self.pick_among(|id| id != gone.id())?;
+        gone.lose(why);
         Some(other)
     }
 

@@ -185,7 +185,7 @@ impl InFlight {
         self.handle.shared.kick.notify_one();
     }
 
-    /// The instance could not be reached, for this reason: it does not count as ready until it has answered again.
+    /// The instance is gone, for this reason: it does not count as ready until it has answered again.
     pub(super) fn lose(&self, why: &str) {
         let shared = &self.handle.shared;
         {

@@ -63,17 +63,26 @@ async fn a_server_that_dies_fails_its_own_calls_at_once_stays_listed_and_comes_b
     assert_eq!(result.unwrap()["content"][0]["text"], "back");
 }
 
-#[tokio::test]
-async fn a_call_that_cannot_be_sent_to_an_instance_that_is_gone_goes_to_another_one() {
-    // A hub is a server by HTTP as well.
-    let mut behind = Vec::new();
-    for text in ["first", "second"] {
+/// A hub in front of two others, which are servers by HTTP to it: `a-1` says `first`, `a-2` says `second`. Neither answers whoever asks
+/// it to hang; the hang is told of.
+async fn in_front_of_two() -> (Stage, [Stage; 2], Arc<Notify>) {
+    let hung = Arc::new(Notify::new());
+    let behind = async |text: &'static str| {
         let stage = Stage::begin(None).await;
-        stage.servers.run("b-1", server(true, &["who"], saying(text)));
+        let hung = Arc::clone(&hung);
+        let answer = move |message: &Value, out: &super::stage::Out| {
+            if message["params"]["arguments"]["hang"] == true {
+                hung.notify_one();
+            } else {
+                saying(text)(message, out);
+            }
+        };
+        stage.servers.run("b-1", server(true, &["who"], answer));
         stage.want(&[("b", &["b-1"], &[])]);
         stage.until_listed(&["b__who"]).await;
-        behind.push(stage);
-    }
+        stage
+    };
+    let behind = [behind("first").await, behind("second").await];
     let instance = |(id, stage): (&str, &Stage)| {
         let (address, path, host) = (stage.address, "/mcp".to_owned(), stage.address.to_string());
         let endpoint = Endpoint::Http { address, path, host, headers: BTreeMap::new() };
@@ -87,15 +96,34 @@ async fn a_call_that_cannot_be_sent_to_an_instance_that_is_gone_goes_to_another_
     };
     let mut health = front.hub.health();
     timeout(Duration::from_secs(10), health.wait_for(are_ready)).await.unwrap().unwrap();
+    (front, behind, hung)
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_sent_to_an_instance_that_is_gone_goes_to_another_one() {
+    let (front, [first, _second], _) = in_front_of_two().await;
     let who = || front.modern("tools/call", json!({"name": "a__b__who", "arguments": {}}));
     assert_eq!(who().await.unwrap()["content"][0]["text"], "first");
-    drop(behind.remove(0));
+    drop(first);
     // What is sent on a connection that ends in this moment may have been carried out, so that it is not sent again.
     tokio::time::sleep(Duration::from_millis(100)).await;
     for _ in 0..10 {
         assert_eq!(who().await.unwrap()["content"][0]["text"], "second");
     }
-    assert!(matches!(&front.hub.health().borrow()["a-1"], InstanceHealth::Failed(_)));
+}
+
+#[tokio::test]
+async fn what_is_asked_after_an_instance_went_away_with_a_call_goes_to_another_one() {
+    let (front, [first, _second], hung) = in_front_of_two().await;
+    let call = |arguments: Value| front.modern("tools/call", json!({"name": "a__b__who", "arguments": arguments}));
+    let killing = async {
+        hung.notified().await;
+        drop(first);
+    };
+    let (error, ()) = tokio::join!(call(json!({"hang": true})), killing);
+    assert_eq!(error.unwrap_err()["code"], -31001);
+    assert_eq!(front.hub.server("a").unwrap().pick().unwrap().id(), "a-2", "the other one is not asked any more");
+    assert_eq!(call(json!({})).await.unwrap()["content"][0]["text"], "second");
 }
 
 #[tokio::test]
