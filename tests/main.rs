@@ -31,6 +31,8 @@ mod lifecycle;
 // Servers of MCP, and the gateway that agents reach them by.
 mod mcp;
 mod mcp_remote;
+// Calls without a pause while servers are updated and killed and the gateway is restarted: each is counted.
+mod mcp_load;
 // What leaves the manifests, and the guards against losing more than that.
 mod prune;
 // The controller killed at any moment, a hundred times.

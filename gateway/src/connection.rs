@@ -154,7 +154,7 @@ impl Connection {
                     return Ok(Self::of(link.clone(), Era::Modern, session, &fields));
                 }
             }
-            Ok(Err(source @ UpstreamError::Gone(_))) => {
+            Ok(Err(source @ (UpstreamError::Gone(_) | UpstreamError::Unreached(_)))) => {
                 return Err(ProbeError::Broken { method: "server/discover".to_owned(), source });
             }
             // Any error, and silence, is how a legacy server answers what it does not know.

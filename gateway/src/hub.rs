@@ -75,6 +75,7 @@ pub struct Hub {
     doubts: watch::Sender<Arc<Vec<Doubt>>>,
     dirty: Arc<Notify>,
     health: watch::Sender<Arc<BTreeMap<String, InstanceHealth>>>,
+    taking_over: watch::Sender<Arc<BTreeSet<String>>>,
     changes: broadcast::Sender<Change>,
     keeper: Mutex<Option<AbortHandle>>,
 }
@@ -151,6 +152,7 @@ impl Hub {
             doubts: watch::Sender::new(Arc::default()),
             dirty: Arc::new(Notify::new()),
             health: watch::Sender::new(Arc::default()),
+            taking_over: watch::Sender::new(Arc::default()),
             changes: broadcast::Sender::new(CHANGES_LENGTH),
             keeper: Mutex::default(),
         });
@@ -222,6 +224,12 @@ impl Hub {
     /// How each instance is, by its id.
     pub fn health(&self) -> watch::Receiver<Arc<BTreeMap<String, InstanceHealth>>> {
         self.health.subscribe()
+    }
+
+    /// The instances that answer, and must not replace older ones yet: calls are under way on those. Of an instance that [`Self::health`]
+    /// says is ready this is known beforehand.
+    pub fn taking_over(&self) -> watch::Receiver<Arc<BTreeSet<String>>> {
+        self.taking_over.subscribe()
     }
 
     /// How the hub is.
@@ -349,6 +357,7 @@ impl Hub {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner).clone();
         let secrets = self.secrets();
         let mut health = BTreeMap::new();
+        let mut taking_over = BTreeSet::new();
         let mut doubts = Vec::new();
         let mut contributions = BTreeMap::new();
         for (name, server) in &servers {
@@ -357,6 +366,8 @@ impl Hub {
                 InstanceHealth::Failed(why) => (id, InstanceHealth::Failed(secrets.hide(why))),
                 InstanceHealth::Unknown | InstanceHealth::Ready => (id, health),
             }));
+            // Asked later, so that what is ready by the above is in it.
+            taking_over.extend(server.taking_over());
             if let Some(listing) = server.refresh_listing() {
                 let config = server.config();
                 let found = pins.examine(name, config.pin, &listing.tools);
@@ -370,6 +381,13 @@ impl Hub {
             if is_news {
                 self.put_doubts(known, &doubts);
                 *known = Arc::new(doubts);
+            }
+            is_news
+        });
+        self.taking_over.send_if_modified(|known| {
+            let is_news = **known != taking_over;
+            if is_news {
+                *known = Arc::new(taking_over);
             }
             is_news
         });

@@ -2,18 +2,19 @@
 
 pub mod edit;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::catalogue::{Target, View};
-use crate::connection::Connection;
+use crate::connection::{Connection, ProbeError};
 use crate::era::Era;
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::secrets::Secrets;
+use crate::server::Server;
 use crate::server::instance::InFlight;
 use crate::session::{Asked, ClientSession, UpstreamSession};
 use crate::upstream::exchange::{Answer, Exchange, Note, UpstreamError};
@@ -51,8 +52,11 @@ pub struct Relay {
     pub target: Target,
     /// When it is given up.
     pub deadline: Instant,
-    /// The instance that it goes to.
+    /// The instance that it goes to first.
     pub instance: InFlight,
+    /// The one that it goes to since that could not be reached.
+    detour: OnceLock<InFlight>,
+    server: Arc<Server>,
     caller: Arc<Caller>,
     method: String,
     params: String,
@@ -106,6 +110,8 @@ impl Relay {
             target,
             deadline: Instant::now() + config.calls.timeout,
             instance,
+            detour: OnceLock::new(),
+            server,
             caller,
             method: method.to_owned(),
             params: params.map_or_else(|| "{}".to_owned(), |params| params.get().to_owned()),
@@ -124,7 +130,12 @@ impl Relay {
 
     /// The era that the server is spoken to in.
     pub fn server_era(&self) -> Era {
-        self.instance.connection.era
+        self.instance().connection.era
+    }
+
+    /// The instance that it went to last.
+    pub fn instance(&self) -> &InFlight {
+        self.detour.get().unwrap_or(&self.instance)
     }
 
     /// How long the server has in all.
@@ -132,9 +143,23 @@ impl Relay {
         self.timeout
     }
 
-    /// Sends it. `answers`: what the client answered to what the server asked for, and the state that goes with it.
+    /// Sends it. `answers`: what the client answered to what the server asked for, and the state that goes with it. What could not be
+    /// sent, since the instance is not there any more, goes to another one: it was not carried out.
     pub async fn send(&self, answers: Option<(&str, Option<&str>)>) -> Exchange {
-        let connection = &self.instance.connection;
+        let exchange = self.send_once(answers).await;
+        if let Exchange::Done(Err(UpstreamError::Unreached(why))) = &exchange
+            && answers.is_none()
+            && let Some(other) = self.server.pick_instead_of(&self.instance, why)
+            && self.detour.set(other).is_ok()
+        {
+            return self.send_once(answers).await;
+        }
+        exchange
+    }
+
+    async fn send_once(&self, answers: Option<(&str, Option<&str>)>) -> Exchange {
+        let instance = self.instance();
+        let connection = &instance.connection;
         let mut fields = RawObject::parse(&self.params).unwrap_or_default();
         edit::set_name(&self.method, &mut fields, &self.target.original);
         let meta = MetaOf { era: connection.era, caller: &self.caller };
@@ -164,7 +189,7 @@ impl Relay {
             (link, Era::Legacy, _) => {
                 let exchange = link.call(connection.dress(None), &self.method, fields, wants_progress).await;
                 if matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
-                    self.instance.kick();
+                    instance.kick();
                 }
                 exchange
             }
@@ -190,7 +215,7 @@ impl Relay {
             if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                 return exchange;
             }
-            session.forget_upstream(self.instance.id(), &upstream);
+            session.forget_upstream(self.instance().id(), &upstream);
         }
         Exchange::Done(Err(UpstreamError::SessionLost))
     }
@@ -200,7 +225,7 @@ impl Relay {
         session: &Arc<ClientSession>,
         connection: &Connection,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
-        let cell = session.upstream(self.instance.id());
+        let cell = session.upstream(self.instance().id());
         cell.get_or_try_init(|| self.begin_upstream(session, connection)).await.cloned()
     }
 
@@ -211,7 +236,12 @@ impl Relay {
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
         let link = connection.link.clone();
         let begun = Connection::begin_session(link, &session.capabilities, &session.client_info).await;
-        let begun = begun.map_err(|error| UpstreamError::NotMcp(error.to_string()))?;
+        let begun = begun.map_err(|error| match error {
+            ProbeError::Broken { source, .. } => source,
+            ProbeError::Silent { .. } | ProbeError::Failed { .. } | ProbeError::Version(_) => {
+                UpstreamError::NotMcp(error.to_string())
+            }
+        })?;
         let has_logging = begun.has("logging");
         let Link::Http(link) = begun.link else {
             return Err(UpstreamError::NotMcp("it has no sessions".to_owned()));
@@ -251,9 +281,9 @@ impl Relay {
 
     /// A request of a legacy server to the client: put to the client whose session it is, refused where there is none.
     async fn take_request(&self, id: Id, method: &str, params: Option<&str>) -> Option<String> {
-        let Link::Http(link) = &self.instance.connection.link else { return None };
+        let Link::Http(link) = &self.instance().connection.link else { return None };
         let upstream = match &self.caller.session {
-            Some(session) => session.upstream(self.instance.id()).get().cloned(),
+            Some(session) => session.upstream(self.instance().id()).get().cloned(),
             None => None,
         };
         if let (Some(session), Some(upstream)) = (&self.caller.session, upstream) {
@@ -265,7 +295,7 @@ impl Relay {
         let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("`{method}` has no client to go to here"));
         let reply = error_reply(Some(&id), &error.to_json());
         // A server that is gone needs no answer.
-        drop(link.respond(&self.instance.connection.session, reply).await);
+        drop(link.respond(&self.instance().connection.session, reply).await);
         None
     }
 
@@ -282,6 +312,10 @@ impl Relay {
 
     fn finish_openly(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
         let server = &self.target.server;
+        if let Err(UpstreamError::Gone(why)) = &answer {
+            // What is asked next must not go with it: an instance that dies is the least busy one.
+            drop(self.server.pick_instead_of(self.instance(), why));
+        }
         match answer {
             Ok(Answer::Result(result)) if result.len() > self.result_limit => {
                 let message = format!("the result has {} bytes, and {} are allowed", result.len(), self.result_limit);

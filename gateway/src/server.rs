@@ -81,8 +81,21 @@ impl Server {
 
     /// The instance that a call goes to: of those that are ready the current ones, and of them the least busy.
     pub fn pick(&self) -> Option<InFlight> {
+        self.pick_among(|_| true)
+    }
+
+    /// Another one than that which could not be reached, or went away with a call. That one is left alone until it answers again; where
+    /// there is no other it is not, since the next call may reach it.
+    pub fn pick_instead_of(&self, gone: &InFlight, why: &str) -> Option<InFlight> {
+        let other = self.pick_among(|id| id != gone.id())?;
+        gone.lose(why);
+        Some(other)
+    }
+
+    fn pick_among(&self, may_be: impl Fn(&str) -> bool) -> Option<InFlight> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = instances.values().filter_map(|handle| Some((handle, handle.connection()?)));
+        let among = instances.values().filter(|handle| may_be(&handle.id));
+        let ready = among.filter_map(|handle| Some((handle, handle.connection()?)));
         let best = ready.min_by_key(|(handle, _)| (!handle.is_current(), handle.in_flight()));
         best.map(|(handle, connection)| InFlight::new(Arc::clone(handle), connection))
     }
@@ -91,6 +104,16 @@ impl Server {
     pub fn health(&self) -> Vec<(String, InstanceHealth)> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         instances.iter().map(|(id, handle)| (id.clone(), handle.health())).collect()
+    }
+
+    /// The current instances that answer while calls are under way on older ones: those would be lost if the older ones were stopped now.
+    pub fn taking_over(&self) -> Vec<String> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        if !instances.values().any(|handle| !handle.is_current() && handle.in_flight() > 0) {
+            return Vec::new();
+        }
+        let new = instances.values().filter(|handle| handle.is_current() && handle.connection().is_some());
+        new.map(|handle| handle.id.clone()).collect()
     }
 
     /// What it lists now: that of the instance that calls go to, else what it listed last.

@@ -1,6 +1,6 @@
 //! The keeper of hubs: one for each gateway of the board, one for the servers of a namespace that none offers, and what they tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use crds_schema::kinds::mcp_server::{McpHeaderFile, McpRoute, RouteTransport};
 use crds_schema::{Kind, Name, ObjectKey};
 use futures_util::future::join_all;
 use gateway::config::{GatewayConfig, ServerConfig};
-use gateway::hub::Attach;
+use gateway::hub::{Attach, InstanceHealth};
 use gateway::pin::Desk;
+use planner::inventory::ProbeOutcome;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -33,6 +34,9 @@ const GATHER_TIME: Duration = Duration::from_millis(50);
 const RETRY_TIME: Duration = Duration::from_secs(2);
 /// How often what nobody tells of is looked at, such as files of tokens, while there is a gateway.
 const LOOK_TIME: Duration = Duration::from_secs(10);
+
+/// What an instance waits for that answers, before what it replaces is stopped.
+const TAKING_OVER: &str = "it answers, and waits for the calls that are under way on what it replaces";
 
 /// Keeps hubs as the board wants them until it is told to stop. `dir` is where their files are.
 pub(crate) async fn run(core: Arc<Core>, dir: PathBuf, mut stop: watch::Receiver<bool>) {
@@ -231,9 +235,14 @@ impl Keeper {
 
     /// Tells the world what hubs found, and wakes whoever that is news for.
     fn tell(&self, servers: &[WantedServer], is_offered: &[bool], states: &BTreeMap<ObjectKey, GatewayState>) {
-        let maps: Vec<Arc<HealthMap>> =
-            self.gateways.values().chain(self.probers.values()).map(RunningHub::health).collect();
+        let hubs = || self.gateways.values().chain(self.probers.values());
+        let maps: Vec<Arc<HealthMap>> = hubs().map(RunningHub::health).collect();
         let health = merge(maps.iter().map(|map| &**map));
+        let taking_over: Vec<Arc<BTreeSet<String>>> = hubs().map(RunningHub::taking_over).collect();
+        let outcome = |id: &str, health: &InstanceHealth| {
+            let is_held = *health == InstanceHealth::Ready && taking_over.iter().any(|ids| ids.contains(id));
+            if is_held { Some(ProbeOutcome::Failed(TAKING_OVER.to_owned())) } else { outcome_of(health) }
+        };
         let gateways = states.iter().map(|(key, state)| {
             let hub = self.gateways.get(key).map(RunningHub::status);
             (key, report_gateway(state, hub.as_ref()))
@@ -244,7 +253,7 @@ impl Keeper {
             let now_ms = self.core.clock.now_ms();
             let mut world = self.core.world();
             for (id, health) in &health {
-                woken.extend(outcome_of(health).and_then(|outcome| world.set_probe(id, outcome, now_ms)));
+                woken.extend(outcome(id, health).and_then(|outcome| world.set_probe(id, outcome, now_ms)));
             }
             for (server, is_offered) in servers.iter().zip(is_offered) {
                 let report = report_server(server, *is_offered, &health);

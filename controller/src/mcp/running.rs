@@ -1,5 +1,6 @@
 //! A hub that runs, with or without a listener.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,13 +53,15 @@ impl RunningHub {
     ) -> Result<Self, AuditError> {
         let hub = Hub::open(HubParts { config: config.clone(), attach, state_dir })?;
         let mut health = hub.health();
+        let mut taking_over = hub.taking_over();
         let mut lists = hub.changes();
         let mut watching = JoinSet::new();
         watching.spawn(async move {
             loop {
                 let is_open = tokio::select! {
-                    // Both are receivers, and only say "look": what is lost when one wins is heard of next.
+                    // All are receivers, and only say "look": what is lost when one wins is heard of next.
                     changed = health.changed() => changed.is_ok(),
+                    changed = taking_over.changed() => changed.is_ok(),
                     list = lists.recv() => !matches!(list, Err(RecvError::Closed)),
                 };
                 if !is_open {
@@ -110,6 +113,11 @@ impl RunningHub {
     /// How every instance is.
     pub(super) fn health(&self) -> Arc<HealthMap> {
         Arc::clone(&self.hub.health().borrow())
+    }
+
+    /// The instances that must not replace older ones yet. To be asked for after [`Self::health`].
+    pub(super) fn taking_over(&self) -> Arc<BTreeSet<String>> {
+        Arc::clone(&self.hub.taking_over().borrow())
     }
 
     /// How it is itself.

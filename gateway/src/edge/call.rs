@@ -66,7 +66,7 @@ impl Entry {
     fn goes_to(&mut self, relay: &Relay) {
         self.record.server = Some(relay.target.server.to_string());
         self.record.name = Some(relay.target.original.chars().take(200).collect());
-        self.record.instance = Some(relay.instance.id().chars().take(12).collect());
+        self.record.instance = Some(relay.instance().id().chars().take(12).collect());
     }
 
     /// The request has ended.
@@ -283,6 +283,10 @@ impl Call {
     async fn begin(&mut self) {
         let exchange = timeout_at(self.relay.deadline, self.relay.send(None)).await;
         self.exchange = exchange.ok();
+        // It may have gone elsewhere than it was meant to.
+        if let Some(entry) = &mut self.entry {
+            entry.goes_to(&self.relay);
+        }
     }
 
     async fn next(&mut self) -> Step {

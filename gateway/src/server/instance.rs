@@ -78,6 +78,8 @@ pub struct InstanceHandle {
     run_ms: Option<i64>,
     is_current: AtomicBool,
     in_flight: AtomicUsize,
+    /// Told when it is lost, and when an old one has nothing under way any more.
+    dirty: Arc<Notify>,
     shared: Arc<Shared>,
     task: AbortHandle,
 }
@@ -99,6 +101,7 @@ impl InstanceHandle {
     /// Begins to reach an instance.
     pub(super) fn begin(instance: &Instance, surroundings: Surroundings) -> Arc<Self> {
         let shared = Arc::new(Shared { state: RwLock::new(State::Starting), kick: Notify::new() });
+        let dirty = Arc::clone(&surroundings.dirty);
         let keeper = Keeper {
             id: instance.id.clone(),
             endpoint: instance.endpoint.clone(),
@@ -112,6 +115,7 @@ impl InstanceHandle {
             run_ms: instance.run_ms,
             is_current: AtomicBool::new(instance.is_current),
             in_flight: AtomicUsize::new(0),
+            dirty,
             shared,
             task,
         })
@@ -180,11 +184,29 @@ impl InFlight {
     pub fn kick(&self) {
         self.handle.shared.kick.notify_one();
     }
+
+    /// The instance is gone, for this reason: it does not count as ready until it has answered again.
+    pub(super) fn lose(&self, why: &str) {
+        let shared = &self.handle.shared;
+        {
+            let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
+            // It may have been lost already, or reached anew.
+            if !matches!(&*state, State::Ready(connection, _) if Arc::ptr_eq(connection, &self.connection)) {
+                return;
+            }
+            *state = State::Failed(why.to_owned());
+        }
+        shared.kick.notify_one();
+        self.handle.dirty.notify_one();
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.handle.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let before = self.handle.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if before == 1 && !self.handle.is_current() {
+            self.handle.dirty.notify_one();
+        }
     }
 }
 
@@ -282,7 +304,10 @@ impl Keeper {
                     Some(ServerEvent::ResourceUpdated(uri)) => drop(self.surroundings.changes.send(Change::Resource(uri))),
                     None => has_events = false,
                 },
-                () = self.shared.kick.notified() => return "it has forgotten the session".to_owned(),
+                () = self.shared.kick.notified() => return match &*self.shared.read() {
+                    State::Failed(why) => why.clone(),
+                    State::Starting | State::Ready(..) => "it has forgotten the session".to_owned(),
+                },
                 () = sleep(PING_TIME) => match connection.ping().await {
                     Ok(()) => lost = 0,
                     Err(error) => {

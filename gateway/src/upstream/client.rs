@@ -14,8 +14,8 @@ use hyper::{Request, Uri};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::client::legacy::{Builder, Client, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use super::exchange::UpstreamError;
@@ -23,6 +23,8 @@ use super::public::is_public;
 
 /// How many idle connections are kept to one server.
 const IDLE_CONNECTIONS: usize = 128;
+/// How long they are kept, and how often it is looked for those that are older: also of servers that are never asked again.
+const IDLE_TIME: Duration = Duration::from_secs(30);
 /// How long a server has to take a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
@@ -69,7 +71,7 @@ impl HttpClient {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIME));
-        Self::Plain(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE_CONNECTIONS).build(connector))
+        Self::Plain(pool().build(connector))
     }
 
     /// A client over TLS that trusts the authorities of this host, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
@@ -91,7 +93,7 @@ impl HttpClient {
             .https_only()
             .enable_http1()
             .wrap_connector(connector);
-        Ok(Self::Secure(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE_CONNECTIONS).build(secure)))
+        Ok(Self::Secure(pool().build(secure)))
     }
 
     /// Sends a request.
@@ -101,6 +103,13 @@ impl HttpClient {
             Self::Secure(client) => client.request(request),
         }
     }
+}
+
+/// How connections are kept.
+fn pool() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_max_idle_per_host(IDLE_CONNECTIONS).pool_idle_timeout(IDLE_TIME).pool_timer(TokioTimer::new());
+    builder
 }
 
 /// Looks up names, and gives only addresses of the public Internet, at each connection anew: a name that leads inside after it was

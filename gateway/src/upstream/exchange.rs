@@ -22,6 +22,9 @@ pub enum UpstreamError {
     /// The server is not there, or went away.
     #[error("the server is gone: {0}")]
     Gone(String),
+    /// The server is not there, and was not asked.
+    #[error("the server is gone: {0}")]
+    Unreached(String),
     /// What it said was larger than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),

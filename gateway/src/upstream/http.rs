@@ -309,7 +309,8 @@ pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
 
 fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    UpstreamError::Gone(cause.unwrap_or_else(|| error.to_string()))
+    let why = cause.unwrap_or_else(|| error.to_string());
+    if error.is_connect() { UpstreamError::Unreached(why) } else { UpstreamError::Gone(why) }
 }
 
 /// The whole of a body of at most `limit` bytes.

@@ -135,7 +135,7 @@ impl StdioLink {
         {
             let mut pending = self.shared.lock();
             if let Some(why) = &pending.closed {
-                return Exchange::Done(Err(UpstreamError::Gone(why.clone())));
+                return Exchange::Done(Err(UpstreamError::Unreached(why.clone())));
             }
             let is_listening = method == "subscriptions/listen";
             pending.waiters.insert(number, Waiter { notes: notes_tx, answer: answer_tx, is_listening });
@@ -144,7 +144,7 @@ impl StdioLink {
         let guard = CancelGuard::new(move || shared.cancel(number));
         let line = request(&Id::number(number), method, Some(&params.to_json()));
         if self.shared.tx.send(line).await.is_err() {
-            return Exchange::Done(Err(UpstreamError::Gone("its standard input is closed".to_owned())));
+            return Exchange::Done(Err(UpstreamError::Unreached("its standard input is closed".to_owned())));
         }
         Exchange::Open(OpenExchange { notes, answer, guard: Some(guard) })
     }

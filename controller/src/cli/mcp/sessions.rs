@@ -69,10 +69,10 @@ mod tests {
     fn a_session_is_a_line_and_nothing_in_it_drives_the_terminal() {
         let session = json!({ "session": "0123456789abcdef", "client": { "name": "evil\u{1b}[2J", "version": "1.0" },
             "protocolVersion": "2025-11-25", "server": null, "ageSeconds": 3_725, "idleSeconds": 2, "underWay": 1 });
-        expect![[r#"
+        expect![[r"
             SESSION            CLIENT              PROTOCOL     SERVER   CALLS   IDLE   AGE
             0123456789abcdef   evil\u{1b}[2J 1.0   2025-11-25   *        1       2s     1h2m
-        "#]]
+        "]]
         .assert_eq(&to_table(&[session]));
     }
 }

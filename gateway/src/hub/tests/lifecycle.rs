@@ -1,13 +1,15 @@
 //! Servers that come, go, change and are replaced.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::stage::{Stage, nothing_more, server};
-use crate::config::PinPolicy;
+use crate::config::{Endpoint, Instance, PinPolicy, ServerConfig};
 use crate::hub::InstanceHealth;
 use crate::pin::{Approval, Desk};
 
@@ -25,7 +27,7 @@ async fn a_broken_server_hides_no_other_and_says_why_it_is_broken() {
     stage.want(&[("bad", &["bad-1"], &[]), ("gone", &["gone-1"], &[]), ("good", &["good-1"], &[])]);
     stage.until_listed(&["good__echo"]).await;
     let mut health = stage.hub.health();
-    let is_told = |health: &std::collections::BTreeMap<String, InstanceHealth>| {
+    let is_told = |health: &BTreeMap<String, InstanceHealth>| {
         let has =
             |id: &str, text: &str| matches!(health.get(id), Some(InstanceHealth::Failed(why)) if why.contains(text));
         has("bad-1", "no database") && has("gone-1", "no such container") && health["good-1"] == InstanceHealth::Ready
@@ -59,6 +61,69 @@ async fn a_server_that_dies_fails_its_own_calls_at_once_stays_listed_and_comes_b
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(result.unwrap()["content"][0]["text"], "back");
+}
+
+/// A hub in front of two others, which are servers by HTTP to it: `a-1` says `first`, `a-2` says `second`. Neither answers whoever asks
+/// it to hang; the hang is told of.
+async fn in_front_of_two() -> (Stage, [Stage; 2], Arc<Notify>) {
+    let hung = Arc::new(Notify::new());
+    let behind = async |text: &'static str| {
+        let stage = Stage::begin(None).await;
+        let hung = Arc::clone(&hung);
+        let answer = move |message: &Value, out: &super::stage::Out| {
+            if message["params"]["arguments"]["hang"] == true {
+                hung.notify_one();
+            } else {
+                saying(text)(message, out);
+            }
+        };
+        stage.servers.run("b-1", server(true, &["who"], answer));
+        stage.want(&[("b", &["b-1"], &[])]);
+        stage.until_listed(&["b__who"]).await;
+        stage
+    };
+    let behind = [behind("first").await, behind("second").await];
+    let instance = |(id, stage): (&str, &Stage)| {
+        let (address, path, host) = (stage.address, "/mcp".to_owned(), stage.address.to_string());
+        let endpoint = Endpoint::Http { address, path, host, headers: BTreeMap::new() };
+        Instance { id: id.to_owned(), run_ms: None, is_current: true, endpoint }
+    };
+    let front = Stage::begin(None).await;
+    let instances = ["a-1", "a-2"].into_iter().zip(&behind).map(instance).collect();
+    front.hub.set_servers(vec![ServerConfig::of("a", instances)]);
+    let are_ready = |health: &Arc<BTreeMap<String, InstanceHealth>>| {
+        health.len() == 2 && health.values().all(|health| *health == InstanceHealth::Ready)
+    };
+    let mut health = front.hub.health();
+    timeout(Duration::from_secs(10), health.wait_for(are_ready)).await.unwrap().unwrap();
+    (front, behind, hung)
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_sent_to_an_instance_that_is_gone_goes_to_another_one() {
+    let (front, [first, _second], _) = in_front_of_two().await;
+    let who = || front.modern("tools/call", json!({"name": "a__b__who", "arguments": {}}));
+    assert_eq!(who().await.unwrap()["content"][0]["text"], "first");
+    drop(first);
+    // What is sent on a connection that ends in this moment may have been carried out, so that it is not sent again.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..10 {
+        assert_eq!(who().await.unwrap()["content"][0]["text"], "second");
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_after_an_instance_went_away_with_a_call_goes_to_another_one() {
+    let (front, [first, _second], hung) = in_front_of_two().await;
+    let call = |arguments: Value| front.modern("tools/call", json!({"name": "a__b__who", "arguments": arguments}));
+    let killing = async {
+        hung.notified().await;
+        drop(first);
+    };
+    let (error, ()) = tokio::join!(call(json!({"hang": true})), killing);
+    assert_eq!(error.unwrap_err()["code"], -31001);
+    assert_eq!(front.hub.server("a").unwrap().pick().unwrap().id(), "a-2", "the other one is not asked any more");
+    assert_eq!(call(json!({})).await.unwrap()["content"][0]["text"], "second");
 }
 
 #[tokio::test]
@@ -116,6 +181,41 @@ async fn new_calls_go_to_the_replacement_once_it_answers_and_old_ones_end_where_
     let (begun_before, (first, second)) = tokio::join!(who(), updating);
     let text = |result: Result<Value, Value>| result.unwrap()["content"][0]["text"].clone();
     assert_eq!([text(begun_before), text(first), text(second)], ["old", "old", "new"]);
+}
+
+#[tokio::test]
+async fn a_replacement_takes_over_only_when_the_calls_on_the_old_one_have_ended() {
+    let stage = Stage::begin(None).await;
+    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell_begun, released) = (Arc::clone(&begun), Arc::clone(&release));
+    let slow = move |message: &Value, out: &super::stage::Out| {
+        let (message, out, released) = (message.clone(), out.clone(), Arc::clone(&released));
+        tell_begun.notify_one();
+        tokio::spawn(async move {
+            released.notified().await;
+            saying("old")(&message, &out);
+        });
+    };
+    stage.servers.run("a-old", server(true, &["who"], slow));
+    stage.want(&[("a", &["a-old"], &[])]);
+    stage.until_listed(&["a__who"]).await;
+    let who = || stage.modern("tools/call", json!({"name": "a__who", "arguments": {}}));
+    let mut taking_over = stage.hub.taking_over();
+    let updating = async {
+        begun.notified().await;
+        stage.servers.run("a-new", server(true, &["who", "more"], saying("new")));
+        stage.want(&[("a", &["a-new"], &["a-old"])]);
+        stage.until_listed(&["a__more", "a__who"]).await;
+        let second = who().await;
+        let is_held = taking_over.borrow_and_update().contains("a-new");
+        release.notify_one();
+        timeout(Duration::from_secs(10), taking_over.wait_for(|ids| ids.is_empty())).await.unwrap().unwrap();
+        (second, is_held)
+    };
+    let (first, (second, is_held)) = tokio::join!(who(), updating);
+    let text = |result: Result<Value, Value>| result.unwrap()["content"][0]["text"].clone();
+    assert_eq!([text(first), text(second)], ["old", "new"]);
+    assert!(is_held, "a call was under way on the old one");
 }
 
 #[tokio::test]
