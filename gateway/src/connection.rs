@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION};
@@ -10,6 +11,7 @@ use crate::upstream::exchange::{Answer, UpstreamError};
 use crate::upstream::http::{Dress, HttpSession};
 use crate::upstream::link::Link;
 use crate::wire::object::{RawObject, quote, read_str};
+use crate::wire::reply::RpcError;
 use crate::wire::strict::read_strictly;
 
 /// How long a server has for the question which era it speaks; one that stays silent is taken for a legacy one.
@@ -136,20 +138,16 @@ impl Connection {
     /// # Errors
     /// When it does not answer, or speaks no version that is spoken here.
     pub async fn open(link: Link) -> Result<Self, ProbeError> {
-        let params = format!("{{\"_meta\":{}}}", own_meta());
-        let params = RawObject::parse(&params).unwrap_or_default();
-        let asking = async {
-            let dress = Dress::Modern { name: None, params: &[] };
-            link.call(dress, "server/discover", params, false).await.answer().await
-        };
-        match timeout(DISCOVER_TIME, asking).await {
+        let mut discovered = Self::discover(&link).await;
+        if let Ok(Ok(Answer::Error(error))) = &discovered
+            && refuses_but_speaks_modern(error)
+        {
+            discovered = Self::discover(&link).await;
+        }
+        match discovered {
             Ok(Ok(Answer::Result(result))) => {
                 let fields = RawObject::parse(&result).unwrap_or_default();
-                let versions: Vec<String> = fields
-                    .get("supportedVersions")
-                    .and_then(|text| serde_json::from_str(text).ok())
-                    .unwrap_or_default();
-                if versions.iter().any(|version| version == MODERN_VERSION) {
+                if read_versions(&fields, "supportedVersions").iter().any(|version| version == MODERN_VERSION) {
                     let session = HttpSession { id: None, version: MODERN_VERSION.to_owned() };
                     return Ok(Self::of(link.clone(), Era::Modern, session, &fields));
                 }
@@ -161,6 +159,15 @@ impl Connection {
             Ok(Ok(Answer::Error(_)) | Err(_)) | Err(_) => {}
         }
         Self::begin_session(link, "{}", &own_info()).await
+    }
+
+    /// Asks which versions it speaks.
+    async fn discover(link: &Link) -> Result<Result<Answer, UpstreamError>, Elapsed> {
+        let params = format!("{{\"_meta\":{}}}", own_meta());
+        let params = RawObject::parse(&params).unwrap_or_default();
+        let dress = Dress::Modern { name: None, params: &[] };
+        let asking = async { link.call(dress, "server/discover", params, false).await.answer().await };
+        timeout(DISCOVER_TIME, asking).await
     }
 
     /// Begins a session of a legacy server in the name of a client.
@@ -299,6 +306,19 @@ impl Connection {
             Era::Modern => Dress::Modern { name, params: &[] },
         }
     }
+}
+
+/// Whether a server refuses the version that it was spoken to in, and names the same among those that it speaks. Some do while they start;
+/// that there is a session to begin is nothing that it has said.
+fn refuses_but_speaks_modern(error: &str) -> bool {
+    let fields = RawObject::parse(error).unwrap_or_default();
+    let is_refusal = fields.get("code").and_then(|code| code.parse().ok()) == Some(RpcError::UNSUPPORTED_VERSION);
+    let data = fields.get("data").and_then(RawObject::parse).unwrap_or_default();
+    is_refusal && read_versions(&data, "supported").iter().any(|version| version == MODERN_VERSION)
+}
+
+fn read_versions(fields: &RawObject<'_>, key: &str) -> Vec<String> {
+    fields.get(key).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// The message of an error object.

@@ -17,7 +17,9 @@ use crate::upstream::exchange::{Exchange, Next, Note};
 use crate::upstream::http::HttpLink;
 use crate::upstream::link::Link;
 use crate::upstream::stdio::{ServerEvent, StdioLink};
+use crate::wire::id::Id;
 use crate::wire::object::RawObject;
+use crate::wire::reply::{RpcError, error_reply, result_reply};
 
 /// The first and the longest pause before an instance that failed is reached again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
@@ -423,10 +425,23 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
         }
         (Link::Stdio(_), Era::Legacy) => return None,
     };
+    let own = match &connection.link {
+        Link::Http(link) => Some((link.clone(), connection.session.clone())),
+        Link::Stdio(_) => None,
+    };
     let (tx, rx) = mpsc::channel(16);
     tokio::spawn(async move {
         while let Some(note) = notes.recv().await {
-            let Note::Notification { method, .. } = note else { continue };
+            let method = match note {
+                Note::Notification { method, .. } => method,
+                Note::Request { id, method, .. } => {
+                    if let Some((link, session)) = &own {
+                        // A server that is gone needs no answer.
+                        drop(link.respond(session, answer_alone(&id, &method)).await);
+                    }
+                    continue;
+                }
+            };
             let kind = method.strip_prefix("notifications/").and_then(|method| method.strip_suffix("/list_changed"));
             if let Some(kind) = kind
                 && tx.send(ServerEvent::ListChanged(kind.to_owned())).await.is_err()
@@ -436,4 +451,13 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
         }
     });
     Some(rx)
+}
+
+/// The answer to what a server asks in the gateway's own session, where there is no client to ask.
+fn answer_alone(id: &Id, method: &str) -> String {
+    if method == "ping" {
+        return result_reply(id, "{}");
+    }
+    let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("`{method}` has no client to go to here"));
+    error_reply(Some(id), &error.to_json())
 }

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::client::{Clients, HttpClient, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
@@ -28,6 +28,10 @@ use crate::wire::sse::SseReader;
 pub(crate) const REFUSAL_LIMIT: usize = 300;
 /// How long a server has to take what needs no answer of its own: a notification, an answer, or the end of a session.
 const SEND_TIME: Duration = Duration::from_secs(20);
+/// How long a server that has ended a stream is left alone where it names no time.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// How long it is left alone at least: one that names no time at all must not keep us busy.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The way to a server by HTTP.
 #[derive(Debug, Clone)]
@@ -131,7 +135,10 @@ impl HttpLink {
         }
         let body = request(&Id::number(number), method, Some(&params.to_json()));
         match self.post(dress, method, body).await {
-            Ok(response) => self.read(response, number, matches!(dress, Dress::Session(_))).await,
+            Ok(response) => {
+                let session = if let Dress::Session(session) = dress { Some(session) } else { None };
+                self.read(response, number, session).await
+            }
             Err(error) => Exchange::Done(Err(error)),
         }
     }
@@ -145,7 +152,7 @@ impl HttpLink {
         let body = request(&Id::number(number), "initialize", Some(&params.to_json()));
         let response = self.post(Dress::Bare, "initialize", body).await?;
         let session = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let answer = self.read(response, number, false).await.answer().await?;
+        let answer = self.read(response, number, None).await.answer().await?;
         Ok((answer, session))
     }
 
@@ -197,22 +204,34 @@ impl HttpLink {
     /// # Errors
     /// When it cannot be asked.
     pub async fn listen(&self, session: &HttpSession) -> Result<Option<mpsc::Receiver<Note>>, UpstreamError> {
-        let mut request = self.dressed(Dress::Session(session), "", Method::GET, Bytes::new())?;
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        request.headers_mut().remove(CONTENT_TYPE);
-        let response = self.client.request(request).await.map_err(|error| gone(&error))?;
-        match response.status() {
-            StatusCode::OK if is_stream(&response) => {}
-            StatusCode::NOT_FOUND => return Err(UpstreamError::SessionLost),
-            _ => return Ok(None),
-        }
+        let Some(response) = self.get_stream(session, None).await? else { return Ok(None) };
         let (tx, notes) = mpsc::channel(NOTES_LENGTH);
         let limit = self.limit;
         tokio::spawn(async move {
-            let ended = read_events(response.into_body(), limit, None, &tx).await;
+            let ended = read_events(response.into_body(), limit, None, &tx, &mut Place::default()).await;
             tracing::debug!(ended = ?ended, "a stream of a server ended");
         });
         Ok(Some(notes))
+    }
+
+    /// A stream of a session, from an event on where one is named; `None` where the server offers none.
+    async fn get_stream(
+        &self,
+        session: &HttpSession,
+        last_event: Option<HeaderValue>,
+    ) -> Result<Option<Response<Incoming>>, UpstreamError> {
+        let mut request = self.dressed(Dress::Session(session), "", Method::GET, Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        request.headers_mut().remove(CONTENT_TYPE);
+        if let Some(id) = last_event {
+            request.headers_mut().insert("last-event-id", id);
+        }
+        let response = self.client.request(request).await.map_err(|error| gone(&error))?;
+        match response.status() {
+            StatusCode::OK if is_stream(&response) => Ok(Some(response)),
+            StatusCode::NOT_FOUND => Err(UpstreamError::SessionLost),
+            _ => Ok(None),
+        }
     }
 
     /// Ends a session.
@@ -269,20 +288,20 @@ impl HttpLink {
         Ok(request)
     }
 
-    async fn read(&self, response: Response<Incoming>, number: u64, has_session: bool) -> Exchange {
+    async fn read(&self, response: Response<Incoming>, number: u64, session: Option<&HttpSession>) -> Exchange {
         let status = response.status();
-        if status == StatusCode::NOT_FOUND && has_session {
+        if status == StatusCode::NOT_FOUND && session.is_some() {
             return Exchange::Done(Err(UpstreamError::SessionLost));
         }
         if status.is_success() && is_stream(&response) {
             let (tx, notes) = mpsc::channel(NOTES_LENGTH);
             let (answer_tx, answer) = oneshot::channel();
-            let limit = self.limit;
+            let (link, session) = (self.clone(), session.cloned());
             tokio::spawn(async move {
                 let mut answer_tx = answer_tx;
                 tokio::select! {
                     // Cancel-safe: when nobody waits any more the stream is dropped, which tells the server.
-                    answer = read_events(response.into_body(), limit, Some(number), &tx) => {
+                    answer = link.read_streams(response, number, session.as_ref(), &tx) => {
                         drop(answer_tx.send(answer));
                     }
                     () = answer_tx.closed() => {}
@@ -296,6 +315,39 @@ impl HttpLink {
         };
         Exchange::Done(read_answer(&body, status, number))
     }
+
+    /// Reads events until the answer. A legacy server may end a stream before that and have the rest fetched, after the time that it names
+    /// (<https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#sending-messages-to-the-server>). A stream that
+    /// breaks off is no such stream: it is how a server dies, and its calls fail at once.
+    async fn read_streams(
+        &self,
+        mut response: Response<Incoming>,
+        number: u64,
+        session: Option<&HttpSession>,
+        notes: &mpsc::Sender<Note>,
+    ) -> Result<Answer, UpstreamError> {
+        let ended = || UpstreamError::Gone("its stream ended without the answer".to_owned());
+        let mut place = Place::default();
+        loop {
+            if let Some(answer) = read_events(response.into_body(), self.limit, Some(number), notes, &mut place).await?
+            {
+                return Ok(answer);
+            }
+            // Taken: a stream that came no further is the last.
+            let (Some(session), Some(id)) = (session, place.last_event.take()) else { return Err(ended()) };
+            sleep(place.pause.unwrap_or(DEFAULT_PAUSE).max(SHORTEST_PAUSE)).await;
+            response = self.get_stream(session, Some(id)).await?.ok_or_else(ended)?;
+        }
+    }
+}
+
+/// How far a stream of events came.
+#[derive(Debug, Default)]
+struct Place {
+    /// What the last event that has an id is called.
+    last_event: Option<HeaderValue>,
+    /// How long the server wants to be left alone before the rest is fetched.
+    pause: Option<Duration>,
 }
 
 fn fault(what: &str) -> UpstreamError {
@@ -356,28 +408,33 @@ fn read_answer(body: &[u8], status: StatusCode, number: u64) -> Result<Answer, U
     }
 }
 
-/// Reads events until the answer to `number`, or with none until the end.
+/// Reads events until the answer to `number`, or with none until the end; `None` where the stream has ended before.
 async fn read_events(
     mut body: Incoming,
     limit: usize,
     number: Option<u64>,
     notes: &mpsc::Sender<Note>,
-) -> Result<Answer, UpstreamError> {
+    place: &mut Place,
+) -> Result<Option<Answer>, UpstreamError> {
     let mut reader = SseReader::new(limit);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| UpstreamError::Gone(format!("its stream broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         for event in reader.push(&data).map_err(|_| UpstreamError::TooLarge(limit))? {
+            place.pause = event.retry_ms.map(Duration::from_millis).or(place.pause);
+            if let Some(id) = &event.id {
+                place.last_event = HeaderValue::from_str(id).ok().filter(|id| !id.is_empty());
+            }
             if event.data.trim().is_empty() {
                 continue;
             }
             let note = match Message::parse(&event.data) {
                 Ok(Message::Response { id, outcome }) => {
                     if number.is_some() && id.as_ref().and_then(Id::as_number) == number {
-                        return Ok(match outcome {
+                        return Ok(Some(match outcome {
                             Outcome::Result(result) => Answer::Result(result.get().to_owned()),
                             Outcome::Error(error) => Answer::Error(error.get().to_owned()),
-                        });
+                        }));
                     }
                     continue;
                 }
@@ -397,5 +454,5 @@ async fn read_events(
             }
         }
     }
-    Err(UpstreamError::Gone("its stream ended without the answer".to_owned()))
+    Ok(None)
 }

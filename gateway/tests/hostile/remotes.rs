@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use serde_json::json;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
 
 use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
 use super::stage::{Stage, echo, eventually, server, tool};
@@ -195,4 +197,62 @@ async fn a_server_that_speaks_nothing_hides_no_other_and_is_told_with_why() {
     assert!(why.contains("initialize"), "{why}");
     assert_eq!(call(stage.address, "b__echo", &json!({})).await.status, 200);
     eventually(|| stage.hub.status().ready == 1).await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_its_stream_early_has_the_rest_fetched_from_there_and_is_called_once() {
+    let called = Mutex::new(Value::Null);
+    let server = HttpServer::start(false, move |asked| {
+        let mut called = called.lock().unwrap();
+        let event = if asked.method() == "tools/call" {
+            called.clone_from(&asked.message["id"]);
+            "id: 7\nretry: 20\ndata: \n\n".to_owned()
+        } else if asked.head.contains("last-event-id: 7") {
+            let result = json!({"content": [{"type": "text", "text": "late"}]});
+            format!("id: 8\ndata: {}\n\n", json!({"jsonrpc": "2.0", "id": *called, "result": result}))
+        } else {
+            return None;
+        };
+        Some(Conduct::Say([stream_head(), event.into_bytes()].concat()))
+    })
+    .await;
+    let stage = Stage::begin().await;
+    stage.want_http("a", server.address);
+    stage.until_known(1).await;
+    assert_eq!(call(stage.address, "a__t", &json!({})).await.json()["result"]["content"][0]["text"], "late");
+    let asked = server.asked.lock().unwrap();
+    assert_eq!(asked.iter().filter(|asked| asked.method() == "tools/call").count(), 1);
+    let fetched = asked.iter().find(|asked| asked.head.contains("last-event-id")).unwrap();
+    assert!(fetched.head.starts_with("get") && fetched.head.contains("mcp-session-id: theirs"), "{fetched:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_has_no_more_to_be_fetched_is_asked_for_it_once() {
+    let server = HttpServer::start(false, |asked| {
+        let begins = asked.method() == "tools/call";
+        let event = if begins { "id: 7\nretry: 1\ndata: \n\n" } else { ": nothing\n\n" };
+        let is_stream = begins || asked.head.contains("last-event-id");
+        is_stream.then(|| Conduct::Say([stream_head(), event.as_bytes().to_vec()].concat()))
+    })
+    .await;
+    let stage = Stage::begin().await;
+    stage.want_http("a", server.address);
+    stage.until_known(1).await;
+    assert_eq!(call(stage.address, "a__t", &json!({})).await.code(), -31001);
+    let asked = server.asked.lock().unwrap();
+    assert_eq!(asked.iter().filter(|asked| asked.head.contains("last-event-id")).count(), 1, "{asked:?}");
+}
+
+#[tokio::test]
+async fn what_a_server_asks_outside_of_any_call_is_refused_and_not_left_open() {
+    let asking = HttpServer::start(false, |asked| {
+        let question = r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}"#;
+        let stream = [stream_head(), format!("data: {question}\n\n").into_bytes()].concat();
+        asked.head.starts_with("get").then_some(Conduct::Stop(stream))
+    })
+    .await;
+    let stage = Stage::begin().await;
+    stage.want_http("a", asking.address);
+    let is_refused = |asked: &Asked| asked.message["id"] == "q" && asked.message["error"]["code"] == -32601;
+    eventually(|| asking.asked.lock().unwrap().iter().any(is_refused)).await;
 }

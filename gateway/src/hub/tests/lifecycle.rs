@@ -1,7 +1,7 @@
 //! Servers that come, go, change and are replaced.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -221,7 +221,7 @@ async fn a_replacement_takes_over_only_when_the_calls_on_the_old_one_have_ended(
 #[tokio::test]
 async fn a_changed_list_is_asked_for_and_told() {
     let stage = Stage::begin(None).await;
-    let tools = Arc::new(std::sync::Mutex::new(vec!["one"]));
+    let tools = Arc::new(Mutex::new(vec!["one"]));
     let known = Arc::clone(&tools);
     stage.servers.run(
         "a-1",
@@ -250,7 +250,7 @@ async fn a_changed_list_is_asked_for_and_told() {
 #[tokio::test]
 async fn a_tool_whose_definition_changed_is_hidden_until_it_is_approved() {
     let stage = Stage::begin(None).await;
-    let description = Arc::new(std::sync::Mutex::new("adds"));
+    let description = Arc::new(Mutex::new("adds"));
     let known = Arc::clone(&description);
     stage.servers.run(
         "a-1",
@@ -316,4 +316,27 @@ async fn what_is_approved_on_the_desk_is_listed_and_in_the_audit() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("{}", std::fs::read_to_string(&audit).unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_version_which_it_says_it_speaks_is_asked_once_more_and_begins_no_session() {
+    let stage = Stage::begin(None).await;
+    let speaks = server(true, &["echo"], nothing_more);
+    let methods = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&methods);
+    let script = move |message: &Value, out: &super::stage::Out| {
+        let mut methods = heard.lock().unwrap();
+        methods.push(message["method"].as_str().unwrap_or_default().to_owned());
+        if methods.len() > 1 {
+            return speaks(message, out);
+        }
+        let data = json!({"supported": ["2026-07-28"], "requested": "2026-07-28"});
+        let error = json!({"code": -32022, "message": "Unsupported protocol version", "data": data});
+        out.say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
+    };
+    stage.servers.run("a-1", Arc::new(script));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo"]).await;
+    assert_eq!(methods.lock().unwrap()[..2], ["server/discover", "server/discover"]);
+    assert!(!methods.lock().unwrap().contains(&"initialize".to_owned()));
 }
