@@ -279,7 +279,7 @@ impl Reconciler {
             let message = format!("{} {}", finding.subject, finding.message);
             self.core.record(NewEvent::warning(key, finding.reason, message));
         }
-        self.core.world().clear_lost(key);
+        self.core.world().clear_lost(key, findings);
     }
 
     /// Whatever was found has been put right: found again, it is news.

@@ -5,7 +5,7 @@ use crds_schema::primitive::{DependencyCondition, Primitive};
 
 use crate::builder::PlanBuilder;
 use crate::observed::TimestampMs;
-use crate::plan::{Plan, Waiting};
+use crate::plan::{Finding, Plan, Waiting};
 use crate::world::{DesiredObject, Hold, World};
 use crate::{containers, networks, removal, volumes};
 
@@ -70,9 +70,9 @@ fn is_held(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder: &mut Pl
 fn report_lost(world: &World, key: &ObjectKey, builder: &mut PlanBuilder) {
     for subject in world.lost(key) {
         let reason = match subject.split_once('/').map(|(kind, _)| kind) {
-            Some("network") => "NetworkRemoved",
-            Some("volume") => "VolumeRemoved",
-            Some(_) | None => "ContainerRemoved",
+            Some("network") => Finding::NETWORK_REMOVED,
+            Some("volume") => Finding::VOLUME_REMOVED,
+            Some(_) | None => Finding::CONTAINER_REMOVED,
         };
         builder.find(subject.clone(), reason, "was removed by somebody else".into());
     }

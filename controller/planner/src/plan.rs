@@ -323,6 +323,20 @@ pub struct Finding {
     pub message: String,
 }
 
+impl Finding {
+    /// The reason of a container that was removed.
+    pub const CONTAINER_REMOVED: &str = "ContainerRemoved";
+    /// The reason of a network that was removed.
+    pub const NETWORK_REMOVED: &str = "NetworkRemoved";
+    /// The reason of a volume that was removed.
+    pub const VOLUME_REMOVED: &str = "VolumeRemoved";
+
+    /// Whether it is about something that is not there any more.
+    pub fn is_of_lost(&self) -> bool {
+        [Self::CONTAINER_REMOVED, Self::NETWORK_REMOVED, Self::VOLUME_REMOVED].contains(&self.reason)
+    }
+}
+
 impl ContainerRef {
     /// The name, for people.
     pub fn name(&self) -> &str {

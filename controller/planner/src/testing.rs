@@ -111,7 +111,7 @@ impl Scene {
         for key in self.world.all_keys() {
             let plan = crate::plan(&self.world, &key, self.now_ms);
             assert_eq!(plan, crate::plan(&self.world, &key, self.now_ms), "the same twice");
-            self.world.clear_lost(&key);
+            self.world.clear_lost(&key, &plan.findings);
             if !plan.steps.is_empty() {
                 write!(text, "{key} at {}\n{}", self.clock(), describe(&plan)).unwrap();
                 acted = true;

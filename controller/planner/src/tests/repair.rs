@@ -25,6 +25,22 @@ fn a_removed_container_comes_back() {
 }
 
 #[test]
+fn what_vanishes_while_a_plan_is_being_told_of_is_told_of_with_the_next() {
+    let mut scene = web(json!({"image": "web:1", "replicas": 2}));
+    let names = scene.names("Deployment/web");
+    let ids: Vec<String> = names.iter().map(|name| scene.id(name)).collect();
+    let key = "Deployment/web".parse().unwrap();
+    scene.remove(&ids[0], false);
+    let plan = crate::plan(&scene.world, &key, scene.now_ms);
+    scene.remove(&ids[1], false);
+    scene.world.clear_lost(&key, &plan.findings);
+    let next = crate::plan(&scene.world, &key, scene.now_ms);
+    let told = |plan: &crate::plan::Plan| plan.findings.iter().map(|found| found.subject.clone()).collect::<Vec<_>>();
+    assert_eq!(told(&plan), [format!("container/{}", names[0])]);
+    assert_eq!(told(&next), [format!("container/{}", names[1])]);
+}
+
+#[test]
 fn a_container_in_any_state_is_brought_back_or_waited_for() {
     let mut scene = web(json!({"image": "web:1"}));
     for (state, expect) in [

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crds_schema::ObjectKey;
 
 use super::{Hold, World};
+use crate::plan::Finding;
 
 /// What is remembered between passes.
 impl World {
@@ -71,8 +72,14 @@ impl World {
         self.lost.get(key).into_iter().flatten()
     }
 
-    /// Forgets what vanished, once it is reported.
-    pub fn clear_lost(&mut self, key: &ObjectKey) {
-        self.lost.remove(key);
+    /// Forgets what vanished and was told of, by what a plan found. What has vanished since that plan was made is kept for the next one.
+    pub fn clear_lost(&mut self, key: &ObjectKey, told: &[Finding]) {
+        let Some(lost) = self.lost.get_mut(key) else { return };
+        for finding in told.iter().filter(|finding| finding.is_of_lost()) {
+            lost.remove(&finding.subject);
+        }
+        if lost.is_empty() {
+            self.lost.remove(key);
+        }
     }
 }
