@@ -8,6 +8,7 @@
 
 pub mod codec;
 mod committer;
+mod error;
 pub mod event_log;
 pub mod export;
 mod home;
@@ -31,6 +32,7 @@ use serde::de::DeserializeOwned;
 
 use self::codec::CodecError;
 use self::committer::{Acknowledgement, Committer, Pace};
+pub use self::error::StoreError;
 use self::event_log::EventLog;
 use self::export::ExportError;
 use self::home::Home;
@@ -74,51 +76,6 @@ struct Inner {
     next_intent: AtomicU64,
     next_archive: AtomicU64,
     damage: Mutex<BTreeMap<String, CodecError>>,
-}
-
-/// What the store cannot do.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// A write failed. No change to the Engine can be recorded, so none may be made until [`Store::reopen`] succeeds.
-    #[error("cannot write the store")]
-    Failed {
-        /// What the database says.
-        source: KvError,
-    },
-    /// A read failed.
-    #[error("cannot read `{key}` from the store")]
-    Read {
-        /// The record, or the beginning that the records share.
-        key: String,
-        /// What the database says.
-        source: KvError,
-    },
-    /// A record cannot be written as JSON.
-    #[error("cannot encode `{key}`: {text}")]
-    Encode {
-        /// The record.
-        key: String,
-        /// Why.
-        text: String,
-    },
-    /// The store is closed, or is closing.
-    #[error("the store is closed")]
-    Closed,
-    /// An export could not be written.
-    #[error("cannot export the store")]
-    Export {
-        /// Why.
-        source: Arc<ExportError>,
-    },
-    /// The disk did not answer in time. The changes are still held, and may yet be written.
-    #[error("cannot write the store within {} s", COMMIT_DEADLINE.as_secs())]
-    TimedOut,
-    /// The system gives no thread.
-    #[error("cannot start the store's thread: {text}")]
-    Thread {
-        /// What the system says.
-        text: String,
-    },
 }
 
 impl Store {
