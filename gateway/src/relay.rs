@@ -133,6 +133,11 @@ impl Relay {
         self.instance().connection.era
     }
 
+    /// Whether it went elsewhere than it was meant to.
+    pub fn has_detoured(&self) -> bool {
+        self.detour.get().is_some()
+    }
+
     /// The instance that it went to last.
     pub fn instance(&self) -> &InFlight {
         self.detour.get().unwrap_or(&self.instance)

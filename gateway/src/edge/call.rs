@@ -283,8 +283,9 @@ impl Call {
     async fn begin(&mut self) {
         let exchange = timeout_at(self.relay.deadline, self.relay.send(None)).await;
         self.exchange = exchange.ok();
-        // It may have gone elsewhere than it was meant to.
-        if let Some(entry) = &mut self.entry {
+        if self.relay.has_detoured()
+            && let Some(entry) = &mut self.entry
+        {
             entry.goes_to(&self.relay);
         }
     }
