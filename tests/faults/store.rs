@@ -88,12 +88,13 @@ fn check_injections(test_name: &str, calls: &[(&'static str, u32)], whats: &[&'s
     assert!(met * 2 >= tried, "{told}");
 }
 
-/// Ends the strace that watches the controller, which lets go of it. One that has ended by itself needs no word.
+/// Ends the strace that watches the controller, so that the system lets go of it. One that has ended by itself needs no word. A kill,
+/// because strace is deaf to SIGTERM while it writes to a file, and where it is not, it waits for ever for a thread that has just died.
 fn detach_tracer(bed: &TestBed) {
     let status = bed.controller_pid().and_then(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok());
     let tracer = status.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix("TracerPid:"));
     if let Some(tracer) = tracer.map(str::trim).filter(|pid| *pid != "0") {
-        drop(Command::new("kill").args(["-TERM", tracer]).output().unwrap());
+        drop(Command::new("kill").args(["-KILL", tracer]).output().unwrap());
     }
 }
 
