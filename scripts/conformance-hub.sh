@@ -22,9 +22,10 @@ main() {
     local alone
     alone=$(first_line "$folder/fixture")
     for transport in http stdio; do
-        local server=$alone
-        [ "$transport" = http ] || server="stdio:$fixture,stdio,--era,both"
-        scripts/tied.sh KILL "$hub_program" 127.0.0.1:0 "fixture=$server" >"$folder/$transport" 2>/dev/null &
+        local server=("fixture=$alone")
+        # A server over standard streams knows one client: each session has one to itself.
+        [ "$transport" = http ] || server=(isolation=session "fixture=stdio:$fixture,stdio,--era,both")
+        scripts/tied.sh KILL "$hub_program" 127.0.0.1:0 "${server[@]}" >"$folder/$transport" 2>/dev/null &
         pids+=($!)
     done
     for set in 2026-07-28 2025-11-25; do

@@ -160,7 +160,8 @@ async fn start_gateway(audit: &Path) -> (String, Arc<Hub>) {
     let listen = "127.0.0.1:0".parse().expect("an address");
     let audit = Some(AuditConfig { path: audit.to_owned(), has_values: false });
     let config = GatewayConfig { audit, ..GatewayConfig::on(listen) };
-    let hub = Hub::open(HubParts { config, attach: Arc::new(Tools), state_dir: None }).expect("a hub");
+    let hub = Hub::open(HubParts { config, attach: Arc::new(Tools), state_dir: None, leases: Arc::default() })
+        .expect("a hub");
     let instance = Instance { id: "one".to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
     hub.set_servers(vec![ServerConfig::of("words", vec![instance])]);
     let begun = Instant::now();

@@ -30,6 +30,7 @@ mod rollout;
 mod lifecycle;
 // Servers of MCP, and the gateway that agents reach them by.
 mod mcp;
+mod mcp_isolation;
 mod mcp_remote;
 // Calls without a pause while servers are updated and killed and the gateway is restarted: each is counted.
 mod mcp_load;

@@ -4,7 +4,6 @@
 
 mod audit;
 mod bridge;
-mod client;
 mod load;
 mod sessions;
 
@@ -16,13 +15,13 @@ use serde_json::{Value, json};
 
 use self::audit::{Audit, Record};
 use self::bridge::{BridgeLoad, BridgeTally};
-use self::client::{Door, Ended, Era};
 use self::load::{Failed, Load, Work, now_ms};
 use self::sessions::Crowd;
 use crate::support::engine::{TestBed, Which, eventually};
 use crate::support::mcp::{
     ask, await_tools_of, free_address, gateway, mcp_scene, over_http, over_stdio, result_of, token, tools,
 };
+use crate::support::mcp_client::{Door, Ended, Era};
 use crate::support::scene::{NOTHING, PATIENCE};
 use crate::support::setting;
 

@@ -128,6 +128,8 @@ pub struct ContainerSet {
     pub base_name: String,
     /// How many there are to be, at least 0.
     pub replicas: u32,
+    /// Whoever uses them says how many there are to be; `replicas` is how many until they do.
+    pub is_elastic: bool,
     /// What each is made from. A change means a replacement.
     pub template: ContainerSpec,
     /// What can be changed while a container runs.

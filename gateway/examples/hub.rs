@@ -1,7 +1,7 @@
 //! A hub without a controller, for tests and measurements: `hub ADDRESS NAME=http://ADDRESS/PATH NAME=stdio:PROGRAM,ARGUMENT… …`.
 //! Prints the address that it listens on. `audit=FILE` has it write an audit, `allow=GLOB` a rule by which the servers of that name may be
-//! used and no others, `state=DIRECTORY` keep lists over a restart, and `runtime=one-thread` run on one thread and not on as many as there are
-//! cores.
+//! used and no others, `state=DIRECTORY` keep lists over a restart, `isolation=session` give each session a process of each program to itself,
+//! and `runtime=one-thread` run on one thread and not on as many as there are cores.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -10,9 +10,17 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gateway::config::{Action, AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Rule, ServerConfig};
+use gateway::config::{
+    Action, AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Isolation, Rule, ServerConfig, Sharing,
+};
 use gateway::hub::{Attach, Hub, HubParts};
+use gateway::lease::LeaseBook;
 use gateway::upstream::stdio::Attached;
+
+/// How many processes of a program there may be, where each session has one to itself.
+const MOST: usize = 256;
+/// Stands in the id of an instance before its number.
+const NUMBER_SIGN: char = '#';
 
 /// Starts a program for each attach: its arguments stand in the instance's id.
 #[derive(Debug)]
@@ -21,7 +29,8 @@ struct Programs;
 #[async_trait]
 impl Attach for Programs {
     async fn attach(&self, instance: &str) -> std::io::Result<Attached> {
-        let mut words = instance.split(',');
+        let program = instance.rsplit_once(NUMBER_SIGN).map_or(instance, |(program, _)| program);
+        let mut words = program.split(',');
         let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
         command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
@@ -47,7 +56,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:3010".to_owned()).parse()?;
     let mut servers = Vec::new();
-    let (mut audit, mut state_dir, mut rules) = (None, None, Vec::new());
+    let (mut audit, mut state_dir, mut rules, mut sharing) = (None, None, Vec::new(), Sharing::default());
     for argument in arguments {
         let (name, place) = argument.split_once('=').ok_or("write NAME=PLACE")?;
         match name {
@@ -65,6 +74,10 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
                 state_dir = Some(PathBuf::from(place));
                 continue;
             }
+            "isolation" => {
+                sharing = Sharing { isolation: Isolation::PerSession, max: MOST, is_on_demand: true, idle: None };
+                continue;
+            }
             "runtime" => continue,
             _ => {}
         }
@@ -79,11 +92,16 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         };
         let calls = CallLimits { concurrency: 4_096, ..CallLimits::default() };
         let instance = Instance { id, run_ms: None, is_current: true, endpoint };
-        servers.push(ServerConfig { calls, ..ServerConfig::of(name, vec![instance]) });
+        servers.push(ServerConfig { calls, sharing, ..ServerConfig::of(name, vec![instance]) });
     }
     let config = GatewayConfig { audit, rules, ..GatewayConfig::on(listen) };
-    let hub = Hub::open(HubParts { config, attach: Arc::new(Programs), state_dir })?;
-    hub.set_servers(servers);
+    let leases = Arc::new(LeaseBook::default());
+    let hub = Hub::open(HubParts { config, attach: Arc::new(Programs), state_dir, leases: Arc::clone(&leases) })?;
+    if sharing.is_on_demand {
+        tokio::spawn(run_on_demand(Arc::clone(&hub), leases, servers));
+    } else {
+        hub.set_servers(servers);
+    }
     let listener = tokio::net::TcpListener::bind(listen).await?;
     writeln!(std::io::stdout(), "http://{}/mcp", listener.local_addr()?)?;
     let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -92,4 +110,30 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     })
     .await;
     Ok(())
+}
+
+/// Runs as many processes of each program as sessions need, and one more for the next.
+async fn run_on_demand(hub: Arc<Hub>, leases: Arc<LeaseBook>, servers: Vec<ServerConfig>) {
+    let mut demands = hub.demands();
+    let mut running: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
+    let mut number = 0_u64;
+    loop {
+        let needed = hub.look_at_demands();
+        let mut configs = Vec::new();
+        for server in &servers {
+            let demand = needed.get(server.name.as_str()).copied().unwrap_or_default();
+            let instances = running.entry(server.name.clone()).or_default();
+            instances.retain(|instance| !leases.is_used_up(&instance.id));
+            while instances.len() < (demand.leased + demand.waiting.max(1)).min(MOST) {
+                let Some(program) = server.instances.first() else { break };
+                number += 1;
+                instances.push(Instance { id: format!("{}{NUMBER_SIGN}{number}", program.id), ..program.clone() });
+            }
+            configs.push(ServerConfig { instances: instances.clone(), ..server.clone() });
+        }
+        hub.set_servers(configs);
+        if demands.changed().await.is_err() {
+            return;
+        }
+    }
 }

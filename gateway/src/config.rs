@@ -122,6 +122,8 @@ pub struct ServerConfig {
     pub pin: PinPolicy,
     /// How calls are bounded.
     pub calls: CallLimits,
+    /// Who shares an instance, and how many there may be.
+    pub sharing: Sharing,
     /// Values that it is sent and nobody else may see: they are taken out of what servers say, and arguments that hold one are refused.
     pub secrets: Vec<String>,
 }
@@ -137,9 +139,41 @@ impl ServerConfig {
             rename: BTreeMap::new(),
             pin: PinPolicy::Off,
             calls: CallLimits::default(),
+            sharing: Sharing::default(),
             secrets: Vec::new(),
         }
     }
+}
+
+/// Who shares the instances of a server, and how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sharing {
+    /// Who shares one.
+    pub isolation: Isolation,
+    /// How many there may be at most.
+    pub max: usize,
+    /// Whoever runs them starts one when [`crate::hub::Hub::demands`] says that it is needed; else there are those that there are.
+    pub is_on_demand: bool,
+    /// After how long without a call one that is not always there is given up.
+    pub idle: Option<Duration>,
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self { isolation: Isolation::Shared, max: 1, is_on_demand: false, idle: None }
+    }
+}
+
+/// Who shares an instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everybody.
+    #[default]
+    Shared,
+    /// One session of one client. Clients of 2026-07-28 have no sessions: those of one principal share one.
+    PerSession,
+    /// One call.
+    PerCall,
 }
 
 /// One place where a server runs.

@@ -15,10 +15,12 @@ use tokio::task::AbortHandle;
 use crate::audit::{AuditError, AuditLog, AuditRecord};
 use crate::catalogue::{Catalogue, Contribution, ListKind};
 use crate::config::{GatewayConfig, ServerConfig};
+use crate::lease::LeaseBook;
 use crate::metrics::{Gauges, Metrics};
 use crate::pin::{Approval, Desk, Doubt, PinBook};
 use crate::policy::Principal;
 use crate::secrets::Secrets;
+pub use crate::server::Demand;
 use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
 use crate::server::instance::Surroundings;
@@ -29,8 +31,8 @@ use crate::wire::reply::notification;
 
 /// How many changes of the catalogue wait for a stream; whoever falls behind is told that everything changed.
 const CHANGES_LENGTH: usize = 32;
-/// How often idle sessions are looked for.
-const REAP_TIME: Duration = Duration::from_secs(30);
+/// How often idle sessions and instances are looked for.
+const REAP_TIME: Duration = Duration::from_secs(5);
 /// How often it is looked whether somebody has approved of something.
 const DESK_TIME: Duration = Duration::from_secs(1);
 /// Where the pins of tools are kept, among the lists. No server has this name: it has an underscore.
@@ -52,6 +54,8 @@ pub struct HubParts {
     pub attach: Arc<dyn Attach>,
     /// Where lists are kept over a restart; nowhere when absent.
     pub state_dir: Option<PathBuf>,
+    /// Which instances somebody has to himself: the same for all hubs that reach the same instances.
+    pub leases: Arc<LeaseBook>,
 }
 
 /// The hub.
@@ -68,6 +72,7 @@ pub struct Hub {
     attach: Arc<dyn Attach>,
     clients: Arc<Clients>,
     state_dir: Option<PathBuf>,
+    leases: Arc<LeaseBook>,
     servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
     secrets: RwLock<Arc<Secrets>>,
     catalogue: RwLock<Arc<Catalogue>>,
@@ -76,6 +81,7 @@ pub struct Hub {
     dirty: Arc<Notify>,
     health: watch::Sender<Arc<BTreeMap<String, InstanceHealth>>>,
     taking_over: watch::Sender<Arc<BTreeSet<String>>>,
+    demands: watch::Sender<BTreeMap<Arc<str>, Demand>>,
     changes: broadcast::Sender<Change>,
     keeper: Mutex<Option<AbortHandle>>,
 }
@@ -124,7 +130,7 @@ impl Hub {
     /// # Errors
     /// When the audit log cannot be opened.
     pub fn open(parts: HubParts) -> Result<Arc<Self>, AuditError> {
-        let HubParts { config, attach, state_dir } = parts;
+        let HubParts { config, attach, state_dir, leases } = parts;
         let audit = match &config.audit {
             Some(audit) => AuditLog::open(&audit.path)?,
             None => AuditLog::disabled(),
@@ -145,6 +151,7 @@ impl Hub {
             attach,
             clients: Arc::default(),
             state_dir,
+            leases,
             servers: RwLock::default(),
             secrets: RwLock::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
@@ -153,6 +160,7 @@ impl Hub {
             dirty: Arc::new(Notify::new()),
             health: watch::Sender::new(Arc::default()),
             taking_over: watch::Sender::new(Arc::default()),
+            demands: watch::Sender::new(BTreeMap::new()),
             changes: broadcast::Sender::new(CHANGES_LENGTH),
             keeper: Mutex::default(),
         });
@@ -207,6 +215,7 @@ impl Hub {
                     dirty: Arc::clone(&self.dirty),
                     changes: self.changes.clone(),
                     limit: config.calls.result_bytes,
+                    leases: Arc::clone(&self.leases),
                 };
                 Arc::new(Server::new(Arc::clone(&config), surroundings, file))
             });
@@ -230,6 +239,30 @@ impl Hub {
     /// says is ready this is known beforehand.
     pub fn taking_over(&self) -> watch::Receiver<Arc<BTreeSet<String>>> {
         self.taking_over.subscribe()
+    }
+
+    /// What is needed of each server, as of the last time that somebody began or ceased to wait or to have an instance to himself.
+    pub fn demands(&self) -> watch::Receiver<BTreeMap<Arc<str>, Demand>> {
+        self.demands.subscribe()
+    }
+
+    /// What is needed of each server now.
+    pub fn look_at_demands(&self) -> BTreeMap<Arc<str>, Demand> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.iter().map(|(name, server)| (Arc::clone(name), server.demand())).collect()
+    }
+
+    /// Ends what has been silent for too long, and gives back what nobody uses.
+    fn reap(&self) {
+        self.sessions.reap();
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for session in self.sessions.all() {
+            // Without a word of its own, what a session has to itself it has to its end.
+            session.leases.release_idle(|name| servers.get(name).and_then(|server| server.config().sharing.idle));
+        }
+        for server in servers.values() {
+            server.release_idle();
+        }
     }
 
     /// How the hub is.
@@ -318,7 +351,7 @@ impl Hub {
             loop {
                 tokio::time::sleep(REAP_TIME).await;
                 let Some(hub) = hub.upgrade() else { return };
-                hub.sessions.reap();
+                hub.reap();
             }
         });
         crate::edge::serve(Arc::clone(self), listener, stop).await;
@@ -360,7 +393,10 @@ impl Hub {
         let mut taking_over = BTreeSet::new();
         let mut doubts = Vec::new();
         let mut contributions = BTreeMap::new();
+        let mut demands = BTreeMap::new();
         for (name, server) in &servers {
+            server.tell_news();
+            demands.insert(Arc::clone(name), server.demand());
             // Why it failed may be in its own words.
             health.extend(server.health().into_iter().map(|(id, health)| match health {
                 InstanceHealth::Failed(why) => (id, InstanceHealth::Failed(secrets.hide(why))),
@@ -381,6 +417,13 @@ impl Hub {
             if is_news {
                 self.put_doubts(known, &doubts);
                 *known = Arc::new(doubts);
+            }
+            is_news
+        });
+        self.demands.send_if_modified(|known| {
+            let is_news = *known != demands;
+            if is_news {
+                *known = demands;
             }
             is_news
         });

@@ -17,6 +17,7 @@ pub mod policy;
 // Servers.
 pub mod catalogue;
 pub mod connection;
+pub mod lease;
 pub mod pin;
 pub mod server;
 pub mod upstream;

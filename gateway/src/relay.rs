@@ -14,9 +14,9 @@ use crate::era::Era;
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::secrets::Secrets;
-use crate::server::Server;
 use crate::server::instance::InFlight;
-use crate::session::{Asked, ClientSession, UpstreamSession};
+use crate::server::{NoInstance, Server};
+use crate::session::{Asked, ClientSession, UpstreamSession, set_level};
 use crate::upstream::exchange::{Answer, Exchange, Note, UpstreamError};
 use crate::upstream::http::Dress;
 use crate::upstream::link::Link;
@@ -52,8 +52,10 @@ pub struct Relay {
     pub target: Target,
     /// When it is given up.
     pub deadline: Instant,
-    /// The instance that it goes to first.
-    pub instance: InFlight,
+    /// Which instance it goes to was not known from the beginning.
+    is_late: bool,
+    /// The instance that it goes to first, once it is known.
+    first: OnceLock<InFlight>,
     /// The one that it goes to since that could not be reached.
     detour: OnceLock<InFlight>,
     server: Arc<Server>,
@@ -101,7 +103,7 @@ impl Relay {
             let message = format!("`{}` is asked {} things at once already", target.server, config.calls.concurrency);
             RpcError::new(RpcError::OVERLOADED, message)
         })?;
-        let instance = server.pick().ok_or_else(|| unavailable("is not ready: try again later"))?;
+        let first = server.pick_now().map_err(|error| no_instance(&target.server, error))?;
         let progress_token = fields
             .get("_meta")
             .and_then(RawObject::parse)
@@ -109,7 +111,8 @@ impl Relay {
         Ok(Self {
             target,
             deadline: Instant::now() + config.calls.timeout,
-            instance,
+            is_late: first.is_none(),
+            first: first.map(OnceLock::from).unwrap_or_default(),
             detour: OnceLock::new(),
             server,
             caller,
@@ -130,17 +133,17 @@ impl Relay {
 
     /// The era that the server is spoken to in.
     pub fn server_era(&self) -> Era {
-        self.instance().connection.era
+        self.instance().map_or(self.caller.era, |instance| instance.connection.era)
     }
 
-    /// Whether it went elsewhere than it was meant to.
-    pub fn has_detoured(&self) -> bool {
-        self.detour.get().is_some()
+    /// Whether it went elsewhere than was known from the beginning.
+    pub fn has_moved(&self) -> bool {
+        self.is_late || self.detour.get().is_some()
     }
 
-    /// The instance that it went to last.
-    pub fn instance(&self) -> &InFlight {
-        self.detour.get().unwrap_or(&self.instance)
+    /// The instance that it went to last, once that is known.
+    pub fn instance(&self) -> Option<&InFlight> {
+        self.detour.get().or_else(|| self.first.get())
     }
 
     /// How long the server has in all.
@@ -150,20 +153,28 @@ impl Relay {
 
     /// Sends it. `answers`: what the client answered to what the server asked for, and the state that goes with it. What could not be
     /// sent, since the instance is not there any more, goes to another one: it was not carried out.
-    pub async fn send(&self, answers: Option<(&str, Option<&str>)>) -> Exchange {
-        let exchange = self.send_once(answers).await;
+    ///
+    /// # Errors
+    /// When there is no instance for it.
+    pub async fn send(&self, answers: Option<(&str, Option<&str>)>) -> Result<Exchange, RpcError> {
+        if self.instance().is_none() {
+            let acquired = self.server.acquire(&self.caller).await;
+            // Nobody else sets it: a relay sends one thing at a time.
+            drop(self.first.set(acquired.map_err(|error| no_instance(&self.target.server, error))?));
+        }
+        let Some(instance) = self.instance() else { return Ok(Exchange::Done(Err(nowhere()))) };
+        let exchange = self.send_once(instance, answers).await;
         if let Exchange::Done(Err(UpstreamError::Unreached(why))) = &exchange
             && answers.is_none()
-            && let Some(other) = self.server.pick_instead_of(&self.instance, why)
-            && self.detour.set(other).is_ok()
+            && self.detour.get().is_none()
+            && let Some(other) = self.server.acquire_instead_of(instance, why, &self.caller).await
         {
-            return self.send_once(answers).await;
+            return Ok(self.send_once(self.detour.get_or_init(|| other), answers).await);
         }
-        exchange
+        Ok(exchange)
     }
 
-    async fn send_once(&self, answers: Option<(&str, Option<&str>)>) -> Exchange {
-        let instance = self.instance();
+    async fn send_once(&self, instance: &InFlight, answers: Option<(&str, Option<&str>)>) -> Exchange {
         let connection = &instance.connection;
         let mut fields = RawObject::parse(&self.params).unwrap_or_default();
         edit::set_name(&self.method, &mut fields, &self.target.original);
@@ -189,7 +200,7 @@ impl Relay {
                 link.call(dress, &self.method, fields, wants_progress).await
             }
             (Link::Http(_), Era::Legacy, Some(session)) => {
-                self.send_in_session(session, connection, fields, wants_progress).await
+                self.send_in_session(session, instance, fields, wants_progress).await
             }
             (link, Era::Legacy, _) => {
                 let exchange = link.call(connection.dress(None), &self.method, fields, wants_progress).await;
@@ -206,12 +217,12 @@ impl Relay {
     async fn send_in_session(
         &self,
         session: &Arc<ClientSession>,
-        connection: &Connection,
+        instance: &InFlight,
         fields: RawObject<'_>,
         wants_progress: bool,
     ) -> Exchange {
         for is_last in [false, true] {
-            let upstream = match self.upstream_of(session, connection).await {
+            let upstream = match self.upstream_of(session, instance).await {
                 Ok(upstream) => upstream,
                 Err(error) => return Exchange::Done(Err(error)),
             };
@@ -220,7 +231,7 @@ impl Relay {
             if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                 return exchange;
             }
-            session.forget_upstream(self.instance().id(), &upstream);
+            session.forget_upstream(instance.id(), &upstream);
         }
         Exchange::Done(Err(UpstreamError::SessionLost))
     }
@@ -228,10 +239,10 @@ impl Relay {
     async fn upstream_of(
         &self,
         session: &Arc<ClientSession>,
-        connection: &Connection,
+        instance: &InFlight,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
-        let cell = session.upstream(self.instance().id());
-        cell.get_or_try_init(|| self.begin_upstream(session, connection)).await.cloned()
+        let cell = session.upstream(instance.id());
+        cell.get_or_try_init(|| self.begin_upstream(session, &instance.connection)).await.cloned()
     }
 
     async fn begin_upstream(
@@ -255,7 +266,7 @@ impl Relay {
         let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener: Some(listener) });
         let level = ClientSession::lock(&session.level).clone();
         if let (Some(level), true) = (level, has_logging) {
-            upstream.set_level(&level).await;
+            set_level(&connection.link, &upstream.session, &level).await;
         }
         // Some servers open their stream with the first event only: then it is listened to from when they do.
         drop(timeout(LISTEN_TIME, opened).await);
@@ -286,13 +297,18 @@ impl Relay {
 
     /// A request of a legacy server to the client: put to the client whose session it is, refused where there is none.
     async fn take_request(&self, id: Id, method: &str, params: Option<&str>) -> Option<String> {
-        let Link::Http(link) = &self.instance().connection.link else { return None };
-        let upstream = match &self.caller.session {
-            Some(session) => session.upstream(self.instance().id()).get().cloned(),
-            None => None,
+        let instance = self.instance()?;
+        let Connection { link, session: own, .. } = &*instance.connection;
+        let upstream = match (link, &self.caller.session) {
+            (Link::Http(_), Some(session)) => {
+                let upstream = session.upstream(instance.id()).get().cloned();
+                upstream.map(|upstream| (Link::Http(upstream.link.clone()), upstream.session.clone()))
+            }
+            (Link::Stdio(_), Some(_)) if instance.is_leased() => Some((link.clone(), own.clone())),
+            (Link::Http(_) | Link::Stdio(_), _) => None,
         };
-        if let (Some(session), Some(upstream)) = (&self.caller.session, upstream) {
-            let asked = Asked::Server { link: upstream.link.clone(), session: upstream.session.clone(), id };
+        if let (Some(session), Some((link, upstream))) = (&self.caller.session, upstream) {
+            let asked = Asked::Server { link, session: upstream, id };
             let number = session.ask(asked);
             let params = params.map(edit::without_progress_token);
             return Some(request(&Id::number(number), method, params.as_deref()));
@@ -300,7 +316,7 @@ impl Relay {
         let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("`{method}` has no client to go to here"));
         let reply = error_reply(Some(&id), &error.to_json());
         // A server that is gone needs no answer.
-        drop(link.respond(&self.instance().connection.session, reply).await);
+        drop(link.respond(own, reply).await);
         None
     }
 
@@ -317,9 +333,9 @@ impl Relay {
 
     fn finish_openly(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
         let server = &self.target.server;
-        if let Err(UpstreamError::Gone(why)) = &answer {
+        if let (Err(UpstreamError::Gone(why)), Some(instance)) = (&answer, self.instance()) {
             // What is asked next must not go with it: an instance that dies is the least busy one.
-            drop(self.server.pick_instead_of(self.instance(), why));
+            self.server.leave(instance, why);
         }
         match answer {
             Ok(Answer::Result(result)) if result.len() > self.result_limit => {
@@ -340,9 +356,21 @@ impl Relay {
 
     /// What the client is told when the time is over.
     pub fn timed_out(&self) -> String {
-        let message = format!("`{}` did not answer within {}s", self.target.server, self.timeout.as_secs());
+        let what = if self.instance().is_some() { "did not answer" } else { "had no instance that was ready" };
+        let message = format!("`{}` {what} within {}s", self.target.server, self.timeout.as_secs());
         RpcError::new(RpcError::TIMED_OUT, message).to_json()
     }
+}
+
+fn no_instance(server: &str, error: NoInstance) -> RpcError {
+    match error {
+        NoInstance::Busy(why) => RpcError::new(RpcError::OVERLOADED, format!("`{server}` {why}")),
+        NoInstance::NotReady(why) => RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}` {why}")),
+    }
+}
+
+fn nowhere() -> UpstreamError {
+    UpstreamError::Unreached("it goes nowhere".to_owned())
 }
 
 fn find_target(view: &View, method: &str, fields: &RawObject<'_>, era: Era) -> Result<Target, RpcError> {
@@ -404,7 +432,8 @@ fn listen_for(
                 Note::Notification { method, .. } if method.ends_with("/list_changed") => {}
                 Note::Notification { method, params } => client.tell(notification(&method, params.as_deref())),
                 Note::Request { id, method, params } => {
-                    let number = client.ask(Asked::Server { link: link.clone(), session: session.clone(), id });
+                    let number =
+                        client.ask(Asked::Server { link: Link::Http(link.clone()), session: session.clone(), id });
                     let params = params.as_deref().map(edit::without_progress_token);
                     client.tell(request(&Id::number(number), &method, params.as_deref()));
                 }

@@ -1,5 +1,6 @@
 //! One server behind the gateway: its instances, what it lists, and which instance a call goes to.
 
+mod demand;
 pub mod instance;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use tokio::sync::Semaphore;
 use crate::config::ServerConfig;
 use crate::connection::Listing;
 use crate::whole_file::{Durability, write_whole};
+use demand::Users;
+pub use demand::{Demand, NoInstance};
 use instance::{InFlight, InstanceHandle, InstanceHealth, Surroundings};
 
 /// One server.
@@ -25,6 +28,7 @@ pub struct Server {
     /// How many calls may be under way.
     permits: RwLock<Arc<Semaphore>>,
     surroundings: Surroundings,
+    users: Users,
     /// Where its lists are kept over a restart of the gateway.
     file: Option<PathBuf>,
 }
@@ -40,6 +44,7 @@ impl Server {
             config: RwLock::new(config),
             instances: Mutex::default(),
             listing: RwLock::new(listing),
+            users: Users::new(Arc::clone(&surroundings.dirty)),
             surroundings,
             file,
         }
@@ -92,11 +97,21 @@ impl Server {
         Some(other)
     }
 
+    /// An instance went away with a call: what is asked next goes elsewhere, where there is anything else.
+    pub fn leave(&self, gone: &InFlight, why: &str) {
+        if gone.is_leased() {
+            gone.lose(why);
+        } else {
+            drop(self.pick_instead_of(gone, why));
+        }
+    }
+
     fn pick_among(&self, may_be: impl Fn(&str) -> bool) -> Option<InFlight> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let among = instances.values().filter(|handle| may_be(&handle.id));
         let ready = among.filter_map(|handle| Some((handle, handle.connection()?)));
         let best = ready.min_by_key(|(handle, _)| (!handle.is_current(), handle.in_flight()));
+        self.users.count();
         best.map(|(handle, connection)| InFlight::new(Arc::clone(handle), connection))
     }
 
@@ -120,8 +135,10 @@ impl Server {
     pub fn refresh_listing(&self) -> Option<Arc<Listing>> {
         let now = {
             let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-            let ready = instances.values().filter_map(|handle| Some((!handle.is_current(), handle.listing()?)));
-            ready.min_by_key(|(is_old, _)| *is_old).map(|(_, listing)| listing)
+            // What a session's own one lists may depend on what was done in that session.
+            let rank = |handle: &InstanceHandle| (!handle.is_current(), !self.surroundings.leases.is_fresh(&handle.id));
+            let ready = instances.values().filter_map(|handle| Some((rank(handle), handle.listing()?)));
+            ready.min_by_key(|(rank, _)| *rank).map(|(_, listing)| listing)
         };
         let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(now) = now

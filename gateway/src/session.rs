@@ -11,9 +11,11 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::lease::Leases;
 use crate::policy::Principal;
 use crate::upstream::exchange::Answer;
 use crate::upstream::http::{Dress, HttpLink, HttpSession};
+use crate::upstream::link::Link;
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
 
@@ -50,6 +52,8 @@ pub struct ClientSession {
     /// How many requests are under way.
     pub busy: AtomicUsize,
     upstreams: Mutex<BTreeMap<String, Arc<UpstreamCell>>>,
+    /// Instances that it has to itself, by server.
+    pub leases: Leases,
     digest: String,
     asked: Mutex<BTreeMap<u64, Asked>>,
     next_asked: AtomicU64,
@@ -85,7 +89,7 @@ pub enum Asked {
     /// A server behind.
     Server {
         /// The way to it.
-        link: HttpLink,
+        link: Link,
         /// Its session.
         session: HttpSession,
         /// The id that it asked with.
@@ -106,17 +110,13 @@ pub struct UpstreamSession {
     pub listener: Option<AbortHandle>,
 }
 
-impl UpstreamSession {
-    /// Says which level of log messages is wanted.
-    pub async fn set_level(&self, level: &str) {
-        let params = format!("{{\"level\":{}}}", quote(level));
-        let params = RawObject::parse(&params).unwrap_or_default();
-        let asking = async {
-            self.link.call(Dress::Session(&self.session), "logging/setLevel", params, false).await.answer().await
-        };
-        // A server without logging says so, and nobody needs to know; one that says nothing is not waited for.
-        drop(timeout(LEVEL_TIME, asking).await);
-    }
+/// Tells a server which level of log messages is wanted in a session.
+pub async fn set_level(link: &Link, session: &HttpSession, level: &str) {
+    let params = format!("{{\"level\":{}}}", quote(level));
+    let params = RawObject::parse(&params).unwrap_or_default();
+    let asking = async { link.call(Dress::Session(session), "logging/setLevel", params, false).await.answer().await };
+    // A server without logging says so, and nobody needs to know; one that says nothing is not waited for.
+    drop(timeout(LEVEL_TIME, asking).await);
 }
 
 impl Drop for UpstreamSession {
@@ -160,6 +160,16 @@ impl ClientSession {
     /// Every session that a server has begun for it.
     pub fn upstreams(&self) -> Vec<Arc<UpstreamSession>> {
         Self::lock(&self.upstreams).values().filter_map(|cell| cell.get().cloned()).collect()
+    }
+
+    /// The ways to all servers that know this session from others.
+    pub fn own_links(&self) -> Vec<(Link, HttpSession)> {
+        let upstreams = self.upstreams().into_iter();
+        let mut links: Vec<_> =
+            upstreams.map(|upstream| (Link::Http(upstream.link.clone()), upstream.session.clone())).collect();
+        let stdio = self.leases.all().into_iter().filter(|lease| matches!(lease.connection.link, Link::Stdio(_)));
+        links.extend(stdio.map(|lease| (lease.connection.link.clone(), lease.connection.session.clone())));
+        links
     }
 
     /// Forgets a session that its server does not know any more, unless there is another one by now.
@@ -263,6 +273,7 @@ impl Sessions {
             in_flight: Mutex::default(),
             busy: AtomicUsize::new(0),
             upstreams: Mutex::default(),
+            leases: Leases::default(),
             asked: Mutex::default(),
             next_asked: AtomicU64::new(1),
             outbox: Mutex::default(),
@@ -295,6 +306,7 @@ impl Sessions {
             *ClientSession::lock(&session.outbox) = None;
             ClientSession::lock(&session.asked).clear();
             ClientSession::lock(&session.subscriptions).clear();
+            session.leases.clear();
             let in_flight = std::mem::take(&mut *ClientSession::lock(&session.in_flight));
             for cancel in in_flight.into_values() {
                 cancel.send(()).unwrap_or(());

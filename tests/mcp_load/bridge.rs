@@ -9,9 +9,9 @@ use std::thread::{self, JoinHandle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::client::{Door, Era};
 use crate::support::engine::eventually;
 use crate::support::mcp::with_meta;
+use crate::support::mcp_client::{Door, Era};
 use crate::support::scene::PATIENCE;
 
 /// What the client of a bridge counted.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::client::{Door, Ended, Era, McpClient};
+use crate::support::mcp_client::{Door, Ended, Era, McpClient};
 
 /// One thing that a client calls.
 #[derive(Debug, Clone)]

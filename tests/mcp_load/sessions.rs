@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::client::{Door, Ended, Era, McpClient};
 use crate::support::engine::eventually;
+use crate::support::mcp_client::{Door, Ended, Era, McpClient};
 use crate::support::scene::PATIENCE;
 
 /// How many sessions the gateway allows at once.

@@ -48,10 +48,11 @@ pub(crate) fn free_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
-/// The token that the controller made for the gateway.
+/// The token that the controller made for the gateway, once it has: it answers its own clients before it does.
 pub(crate) fn token(bed: &TestBed) -> String {
     let path = bed.data().join(format!("mcp/{}_hub.token", bed.namespace()));
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let metadata = eventually("the gateway has a token", PATIENCE, || fs::metadata(&path).ok());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     fs::read_to_string(path).unwrap().trim().to_owned()
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod look;
 pub(crate) mod mcp;
+pub(crate) mod mcp_client;
 pub(crate) mod mcp_fixture;
 pub(crate) mod own_engine;
 pub(crate) mod process;

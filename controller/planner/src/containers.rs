@@ -17,6 +17,9 @@ use crate::retire::{existing, retire, stop};
 use crate::slots::{self, Slot};
 use crate::world::{DesiredObject, World};
 
+/// How long at most a container has to end that nobody may use any more, in seconds: whoever waits for its place waits as long.
+const USED_UP_GRACE_SECS: u32 = 2;
+
 pub(crate) fn plan(
     world: &World,
     key: &ObjectKey,
@@ -87,7 +90,10 @@ impl SetPlan<'_> {
                 let message = "is a duplicate".to_owned();
                 self.builder.find(format!("container/{}", container.name), "DuplicateContainer", message);
             }
-            if let Some(step) = retire(container, self.set.stop_grace_secs, &[], cause, self.builder) {
+            // What is used up has nothing to finish.
+            let most_secs = if *cause == Cause::UsedUp { USED_UP_GRACE_SECS } else { u32::MAX };
+            let grace_secs = self.set.stop_grace_secs.min(most_secs);
+            if let Some(step) = retire(container, grace_secs, &[], cause, self.builder) {
                 self.retired.push((Arc::clone(&container.id), step));
             }
         }

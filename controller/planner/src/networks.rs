@@ -72,7 +72,9 @@ fn leaves(world: &World, key: &ObjectKey, container: &ObservedContainer) -> bool
     match &desired.lowered.primitive {
         Primitive::Containers(set) => {
             let joins = set.template.networks.attachments().iter().any(|attachment| attachment.network == *key);
-            joins && !desired.lowered.suspend && container.ordinal < set.replicas
+            joins
+                && !desired.lowered.suspend
+                && world.wanted_ordinals(&container.owner, set).contains(&container.ordinal)
         }
         Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => false,
     }

@@ -263,6 +263,8 @@ pub enum Cause {
     StopFirst(StopFirstReason),
     /// More are there than are wanted.
     ScaledDown,
+    /// Somebody had it to himself, and does not need it any more.
+    UsedUp,
     /// There are two of one.
     Duplicate,
     /// What the Engine made differs from what was asked for.

@@ -117,7 +117,9 @@ pub fn roll_up(world: &World, key: &ObjectKey, plan: &Plan, failure: Option<&Fai
                 ready = ("Stopped", "its containers are stopped, as its spec says".to_owned());
             } else if counts.ended {
                 ready = ("Completed", "its containers have ended, and are not to be started again".to_owned());
-            } else if set.replicas == 0 {
+            } else if counts.wanted == 0 && set.is_elastic {
+                ready = ("Idle", "its first container is started when it is needed".to_owned());
+            } else if counts.wanted == 0 {
                 ready = ("Converged", "it is to have no containers".to_owned());
             }
             columns.push(("READY", format!("{}/{}", counts.serving, counts.wanted), false));
@@ -257,10 +259,11 @@ fn stalled_by(facts: &Facts<'_>) -> Option<(&'static str, String)> {
 }
 
 fn count(world: &World, key: &ObjectKey, set: &ContainerSet) -> Counts {
-    let mut counts = Counts { wanted: set.replicas, ..Counts::default() };
-    let Some(desired) = world.desired(key) else { return counts };
+    let Some(desired) = world.desired(key) else { return Counts::default() };
+    let mut counts = Counts::default();
     let slots = slots::sort(world, key, desired, set, &crate::materialise::limits_of(set));
     for slot in &slots.slots {
+        counts.wanted += 1;
         let is_served_by_old = slot.old.iter().any(|old| old.container.is_serving());
         let Some(current) = slot.current else {
             counts.serving += u32::from(is_served_by_old);

@@ -79,8 +79,9 @@ pub(crate) fn sort<'world>(
     set: &ContainerSet,
     limits: &Limits,
 ) -> Slots<'world> {
+    let ordinals = world.wanted_ordinals(key, set).into_iter();
     let mut slots: Vec<Slot<'world>> =
-        (0..set.replicas).map(|ordinal| Slot { ordinal, current: None, old: Vec::new() }).collect();
+        ordinals.map(|ordinal| Slot { ordinal, current: None, old: Vec::new() }).collect();
     let mut surplus = Vec::new();
     let mut containers: Vec<&ObservedContainer> = world.containers_of(key).collect();
     containers.sort_by_cached_key(|container| {
@@ -91,8 +92,12 @@ pub(crate) fn sort<'world>(
             surplus.push((container, Cause::NotAsAsked(container.mismatch.clone())));
             continue;
         }
-        let index = usize::try_from(container.ordinal).unwrap_or(usize::MAX);
-        let Some(slot) = slots.get_mut(index) else {
+        if world.is_used_up(container) {
+            surplus.push((container, Cause::UsedUp));
+            continue;
+        }
+        let index = slots.binary_search_by_key(&container.ordinal, |slot| slot.ordinal);
+        let Some(slot) = index.ok().and_then(|index| slots.get_mut(index)) else {
             surplus.push((container, Cause::ScaledDown));
             continue;
         };

@@ -16,10 +16,12 @@ use crate::observed::{ImageDetail, Limits, TimestampMs};
 use crate::ownership::Identity;
 use crate::users::Users;
 
+mod demand;
 mod memory;
 mod observation;
 mod report;
 
+pub use demand::Demand;
 pub use report::{Report, ReportStatus};
 
 /// What is wanted and what is observed.
@@ -51,6 +53,8 @@ pub struct World {
     lost: BTreeMap<ObjectKey, BTreeSet<String>>,
     /// What is told of objects by whoever does outside the Engine what they ask for.
     reports: BTreeMap<ObjectKey, Report>,
+    /// Which containers are needed of objects that leave it to their users.
+    demands: BTreeMap<ObjectKey, Demand>,
 }
 
 /// One object as it is wanted.
@@ -147,6 +151,7 @@ impl World {
             ready: BTreeSet::new(),
             lost: BTreeMap::new(),
             reports: BTreeMap::new(),
+            demands: BTreeMap::new(),
         }
     }
 
@@ -204,6 +209,7 @@ impl World {
         self.forget_desired(key);
         self.ready.remove(key);
         self.reports.remove(key);
+        self.demands.remove(key);
         self.removals.insert(key.clone(), removal);
     }
 

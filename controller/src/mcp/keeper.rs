@@ -12,12 +12,14 @@ use crds_schema::{Kind, Name, ObjectKey};
 use futures_util::future::join_all;
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::{Attach, InstanceHealth};
+use gateway::lease::LeaseBook;
 use gateway::pin::Desk;
 use planner::inventory::ProbeOutcome;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::attach::{EngineAttach, SampleAttach};
+use super::demand::{add, held, wanted};
 use super::object::{McpObjects, WantedGateway};
 use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
 use super::running::RunningHub;
@@ -34,6 +36,9 @@ const GATHER_TIME: Duration = Duration::from_millis(50);
 const RETRY_TIME: Duration = Duration::from_secs(2);
 /// How often what nobody tells of is looked at, such as files of tokens, while there is a gateway.
 const LOOK_TIME: Duration = Duration::from_secs(10);
+
+/// What is written down of containers that somebody had to himself. No object has a name with an underscore.
+const LEASES_FILE: &str = "_leases";
 
 /// What an instance waits for that answers, before what it replaces is stopped.
 const TAKING_OVER: &str = "it answers, and waits for the calls that are under way on what it replaces";
@@ -75,6 +80,10 @@ struct Keeper {
     gateways: BTreeMap<ObjectKey, RunningHub>,
     /// By namespace, the hubs that only ask.
     probers: BTreeMap<Name, RunningHub>,
+    /// Which containers somebody has to himself.
+    leases: Arc<LeaseBook>,
+    /// The containers of servers that were there at the last look.
+    seen: BTreeSet<String>,
     /// Told when an instance answers otherwise than before.
     changed: Arc<Notify>,
 }
@@ -85,7 +94,9 @@ impl Keeper {
         let attach: Arc<dyn Attach> =
             if is_simulated { Arc::new(SampleAttach) } else { Arc::new(EngineAttach(Arc::clone(&core.engine))) };
         let (gateways, probers) = (BTreeMap::new(), BTreeMap::new());
-        Self { core, dir, is_simulated, attach, gateways, probers, changed: Arc::new(Notify::new()) }
+        let leases = Arc::new(LeaseBook::open(dir.join(LEASES_FILE)));
+        let (changed, seen) = (Arc::new(Notify::new()), BTreeSet::new());
+        Self { core, dir, is_simulated, attach, gateways, probers, leases, seen, changed }
     }
 
     /// Looks at the board and the world once and acts. Returns when to look again without any news.
@@ -104,6 +115,8 @@ impl Keeper {
         for route in &objects.servers {
             secrets.push(read_headers(route).await);
         }
+        // Before hubs are told of what is used up: they are not.
+        self.tell_demands(&objects.servers, &gateways);
         let servers: Vec<WantedServer> = {
             let world = self.core.world();
             let servers = objects.servers.into_iter().zip(secrets);
@@ -194,7 +207,8 @@ impl Keeper {
         made.map_err(|error| format!("cannot make the directory `{}`: {error}", state_dir.display()))?;
         let listen = config.listen;
         let (attach, changed) = (Arc::clone(&self.attach), Arc::clone(&self.changed));
-        let hub = RunningHub::open(config, attach, Some(state_dir), changed).map_err(|error| with_causes(&error))?;
+        let hub = RunningHub::open(config, attach, Some(state_dir), Arc::clone(&self.leases), changed)
+            .map_err(|error| with_causes(&error))?;
         tracing::info!(gateway = %key, listen = %listen, "a gateway is opened");
         self.gateways.insert(key.clone(), hub);
         Ok(())
@@ -223,7 +237,10 @@ impl Keeper {
             if !self.probers.contains_key(&namespace) {
                 let (attach, changed) = (Arc::clone(&self.attach), Arc::clone(&self.changed));
                 // It has no audit, and only that can fail.
-                let Ok(hub) = RunningHub::open(probing_config(), attach, None, changed) else { continue };
+                let Ok(hub) = RunningHub::open(probing_config(), attach, None, Arc::clone(&self.leases), changed)
+                else {
+                    continue;
+                };
                 self.probers.insert(namespace.clone(), hub);
             }
             if let Some(hub) = self.probers.get_mut(&namespace) {
@@ -231,6 +248,33 @@ impl Keeper {
             }
         }
         is_offered
+    }
+
+    /// Tells the world which containers servers are to have, and wakes those for whom that is news.
+    fn tell_demands(&mut self, routes: &[McpRoute], gateways: &[WantedGateway]) {
+        let needed = |route: &McpRoute| {
+            let selecting = gateways.iter().filter(|wanted| wanted.settings.selects(route));
+            let hubs = selecting.filter_map(|wanted| self.gateways.get(&wanted.settings.key));
+            let demands = hubs.chain(self.probers.get(&route.key.namespace)).map(RunningHub::demands);
+            demands.filter_map(|demands| demands.get(route.key.name.as_str()).copied()).reduce(add)
+        };
+        let mut woken = Vec::new();
+        let mut ids = BTreeSet::new();
+        for route in routes {
+            let held = held(route, &self.core.world(), &self.leases);
+            ids.extend(held.iter().map(|held| held.id.clone()));
+            // As long as no hub has it, nobody knows.
+            let Some(needed) = needed(route) else { continue };
+            if self.core.world().set_demand(&route.key, wanted(route, &held, needed)) {
+                woken.push(route.key.clone());
+            }
+        }
+        // What was not there yet may only not have been seen yet.
+        self.leases.keep_only(|id| !self.seen.contains(id) || ids.contains(id));
+        self.seen = ids;
+        for key in woken {
+            self.core.wake_with_dependents(&key);
+        }
     }
 
     /// Tells the world what hubs found, and wakes whoever that is news for.

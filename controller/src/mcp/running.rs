@@ -1,6 +1,6 @@
 //! A hub that runs, with or without a listener.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use gateway::audit::AuditError;
 use gateway::config::{GatewayConfig, ServerConfig};
-use gateway::hub::{Attach, Hub, HubParts, HubStatus};
+use gateway::hub::{Attach, Demand, Hub, HubParts, HubStatus};
+use gateway::lease::LeaseBook;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, oneshot};
@@ -49,11 +50,13 @@ impl RunningHub {
         config: GatewayConfig,
         attach: Arc<dyn Attach>,
         state_dir: Option<PathBuf>,
+        leases: Arc<LeaseBook>,
         changed: Arc<Notify>,
     ) -> Result<Self, AuditError> {
-        let hub = Hub::open(HubParts { config: config.clone(), attach, state_dir })?;
+        let hub = Hub::open(HubParts { config: config.clone(), attach, state_dir, leases })?;
         let mut health = hub.health();
         let mut taking_over = hub.taking_over();
+        let mut demands = hub.demands();
         let mut lists = hub.changes();
         let mut watching = JoinSet::new();
         watching.spawn(async move {
@@ -62,6 +65,7 @@ impl RunningHub {
                     // All are receivers, and only say "look": what is lost when one wins is heard of next.
                     changed = health.changed() => changed.is_ok(),
                     changed = taking_over.changed() => changed.is_ok(),
+                    changed = demands.changed() => changed.is_ok(),
                     list = lists.recv() => !matches!(list, Err(RecvError::Closed)),
                 };
                 if !is_open {
@@ -118,6 +122,11 @@ impl RunningHub {
     /// The instances that must not replace older ones yet. To be asked for after [`Self::health`].
     pub(super) fn taking_over(&self) -> Arc<BTreeSet<String>> {
         Arc::clone(&self.hub.taking_over().borrow())
+    }
+
+    /// What is needed of each of its servers now.
+    pub(super) fn demands(&self) -> BTreeMap<Arc<str>, Demand> {
+        self.hub.look_at_demands()
     }
 
     /// How it is itself.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crds_schema::kinds::mcp_server::{McpPin, McpRoute, RouteTransport};
-use crds_schema::primitive::ContainerSpec;
-use gateway::config::{CallLimits, Endpoint, Instance, PinPolicy, ServerConfig};
+use crds_schema::kinds::mcp_server::{McpIsolation, McpPin, McpRoute, RouteTransport};
+use crds_schema::primitive::{ContainerSpec, Primitive, RunState};
+use gateway::config::{CallLimits, Endpoint, Instance, Isolation, PinPolicy, ServerConfig, Sharing};
 use planner::World;
 use planner::inventory::ObservedContainer;
 use planner::observed::ContainerState;
@@ -40,7 +40,8 @@ impl WantedServer {
         let (instances, problem) = match &route.transport {
             RouteTransport::Stdio | RouteTransport::Http { .. } => {
                 let containers = world.containers_of(&route.key);
-                let running = containers.filter(|container| container.state == ContainerState::Running);
+                let running = containers
+                    .filter(|container| container.state == ContainerState::Running && !world.is_used_up(container));
                 (running.filter_map(|container| instance_of(&route, world, container)).collect(), None)
             }
             RouteTransport::Remote { url, headers, .. } => match secrets.and_then(|secrets| {
@@ -56,7 +57,8 @@ impl WantedServer {
                 Err(problem) => (Vec::new(), Some(problem)),
             },
         };
-        let config = ServerConfig { secrets: values, ..server_config(&route, instances) };
+        let sharing = sharing_of(&route, world);
+        let config = ServerConfig { secrets: values, sharing, ..server_config(&route, instances) };
         Self { route, config, problem }
     }
 
@@ -96,7 +98,27 @@ fn server_config(route: &McpRoute, instances: Vec<Instance>) -> ServerConfig {
             request_bytes: bytes(route.calls.max_request_bytes),
             result_bytes: bytes(route.calls.max_result_bytes),
         },
+        sharing: Sharing::default(),
         secrets: Vec::new(),
+    }
+}
+
+fn sharing_of(route: &McpRoute, world: &World) -> Sharing {
+    let desired = world.desired(&route.key).map(|desired| &desired.lowered);
+    let is_on_demand = desired.is_some_and(|lowered| match &lowered.primitive {
+        Primitive::Containers(set) => set.is_elastic && set.run == RunState::Running && !lowered.suspend,
+        Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => false,
+    });
+    Sharing {
+        isolation: match (&route.transport, route.isolation) {
+            // Who runs it elsewhere keeps sessions apart, or does not.
+            (RouteTransport::Remote { .. }, _) | (_, None | Some(McpIsolation::Shared)) => Isolation::Shared,
+            (_, Some(McpIsolation::PerSession)) => Isolation::PerSession,
+            (_, Some(McpIsolation::PerCall)) => Isolation::PerCall,
+        },
+        max: usize::try_from(route.instances.max).unwrap_or(usize::MAX),
+        is_on_demand,
+        idle: route.instances.idle_stop_ms.map(Duration::from_millis),
     }
 }
 

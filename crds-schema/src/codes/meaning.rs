@@ -355,10 +355,10 @@ pub(super) const MEANING_CODES: &[ErrorCode] = &[
     },
     ErrorCode {
         code: "E0251",
-        title: "a field has no effect yet",
-        explanation: "The field is part of the kind, and this release does not act on it: every client shares the containers of an `McpServer`, and there are `instances.min` of them. This is a warning: the rest of the object is carried out.",
-        example: "isolation: PerSession",
-        remedy: "Remove the field, and set `instances.min` to the number of containers.",
+        title: "a field has no effect",
+        explanation: "The field is part of the kind, and another one keeps it from having an effect: of an `McpServer` whose containers everybody shares there are `instances.min`, always; only with `min: 0` are they started and stopped as they are needed. This is a warning: the rest of the object is carried out.",
+        example: "instances: { min: 2, idleStop: 5m }",
+        remedy: "Remove the field, or do what the hint says.",
     },
     ErrorCode {
         code: "E0301",

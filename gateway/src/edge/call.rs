@@ -66,7 +66,7 @@ impl Entry {
     fn goes_to(&mut self, relay: &Relay) {
         self.record.server = Some(relay.target.server.to_string());
         self.record.name = Some(relay.target.original.chars().take(200).collect());
-        self.record.instance = Some(relay.instance().id().chars().take(12).collect());
+        self.record.instance = relay.instance().map(|instance| instance.id().chars().take(12).collect());
     }
 
     /// The request has ended.
@@ -115,7 +115,7 @@ struct Call {
     hub: Arc<Hub>,
     relay: Relay,
     id: Id,
-    exchange: Option<Exchange>,
+    exchange: Option<Result<Exchange, RpcError>>,
     lines: VecDeque<String>,
     asking: Option<Asking>,
     rounds: u32,
@@ -283,7 +283,7 @@ impl Call {
     async fn begin(&mut self) {
         let exchange = timeout_at(self.relay.deadline, self.relay.send(None)).await;
         self.exchange = exchange.ok();
-        if self.relay.has_detoured()
+        if self.relay.has_moved()
             && let Some(entry) = &mut self.entry
         {
             entry.goes_to(&self.relay);
@@ -315,18 +315,19 @@ impl Call {
             }
             match self.exchange.take() {
                 None => return self.time_out().await,
-                Some(Exchange::Done(answer)) => {
+                Some(Err(error)) => return self.reply(Err(error.to_json()), "error").await,
+                Some(Ok(Exchange::Done(answer))) => {
                     if let Some(step) = self.conclude(answer).await {
                         return step;
                     }
                 }
-                Some(Exchange::Open(mut open)) => match timeout_at(self.relay.deadline, open.next()).await {
+                Some(Ok(Exchange::Open(mut open))) => match timeout_at(self.relay.deadline, open.next()).await {
                     Err(_) => {
                         drop(open);
                         return self.time_out().await;
                     }
                     Ok(Next::Note(note)) => {
-                        self.exchange = Some(Exchange::Open(open));
+                        self.exchange = Some(Ok(Exchange::Open(open)));
                         if let Some(line) = self.relay.take_note(note).await {
                             return Step::Line(line);
                         }

@@ -22,7 +22,7 @@ use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::relay::Caller;
-use crate::session::{Asked, Beginning, ClientSession};
+use crate::session::{Asked, Beginning, ClientSession, set_level};
 use crate::upstream::exchange::Answer;
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
@@ -241,8 +241,8 @@ fn is_level(level: &str) -> bool {
 /// Tells the servers' sessions which level is wanted.
 async fn tell_level(session: &ClientSession) {
     let level = ClientSession::lock(&session.level).clone().unwrap_or_default();
-    let upstreams = session.upstreams();
-    join_all(upstreams.iter().map(|upstream| upstream.set_level(&level))).await;
+    let links = session.own_links();
+    join_all(links.iter().map(|(link, session)| set_level(link, session, &level))).await;
 }
 
 async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str, params: Option<&RawValue>) {
@@ -266,9 +266,8 @@ async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str
             }
         }
         "notifications/roots/list_changed" => {
-            for upstream in session.upstreams() {
-                let dress = crate::upstream::http::Dress::Session(&upstream.session);
-                drop(upstream.link.notify(dress, method, params.map(RawValue::get)).await);
+            for (link, session) in session.own_links() {
+                drop(link.notify(&session, method, params.map(RawValue::get)).await);
             }
         }
         _ => {}

@@ -1,6 +1,7 @@
 //! A whole hub over loopback, with servers of a few lines behind it.
 
 mod audit;
+mod leases;
 mod lifecycle;
 mod relay;
 mod sessions;

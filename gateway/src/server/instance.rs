@@ -12,6 +12,7 @@ use crate::config::{Endpoint, Instance};
 use crate::connection::{Connection, Listing, own_meta};
 use crate::era::Era;
 use crate::hub::{Attach, Change};
+use crate::lease::{Lease, LeaseBook};
 use crate::upstream::client::Clients;
 use crate::upstream::exchange::{Exchange, Next, Note};
 use crate::upstream::http::HttpLink;
@@ -51,6 +52,8 @@ pub struct Surroundings {
     pub changes: broadcast::Sender<Change>,
     /// The largest answer, in bytes.
     pub limit: usize,
+    /// Which instances somebody has to himself.
+    pub leases: Arc<LeaseBook>,
 }
 
 /// How an instance is.
@@ -140,7 +143,7 @@ impl InstanceHandle {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(super) fn connection(&self) -> Option<Arc<Connection>> {
+    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
         match &*self.shared.read() {
             State::Ready(connection, _) => Some(Arc::clone(connection)),
             State::Starting | State::Failed(_) => None,
@@ -169,12 +172,26 @@ pub struct InFlight {
     handle: Arc<InstanceHandle>,
     /// The way to it.
     pub connection: Arc<Connection>,
+    /// Where it is nobody else's.
+    lease: Option<Arc<Lease>>,
 }
 
 impl InFlight {
     pub(super) fn new(handle: Arc<InstanceHandle>, connection: Arc<Connection>) -> Self {
         handle.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { handle, connection }
+        Self { handle, connection, lease: None }
+    }
+
+    pub(super) fn leased(lease: Arc<Lease>) -> Self {
+        lease.touch();
+        let mut in_flight = Self::new(Arc::clone(&lease.handle), Arc::clone(&lease.connection));
+        in_flight.lease = Some(lease);
+        in_flight
+    }
+
+    /// Whether it is nobody else's.
+    pub fn is_leased(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// The instance's id.
@@ -193,7 +210,8 @@ impl InFlight {
         {
             let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
             // It may have been lost already, or reached anew.
-            if !matches!(&*state, State::Ready(connection, _) if Arc::ptr_eq(connection, &self.connection)) {
+            let own = self.lease.as_ref().map_or(&self.connection, |lease| &lease.base);
+            if !matches!(&*state, State::Ready(connection, _) if Arc::ptr_eq(connection, own)) {
                 return;
             }
             *state = State::Failed(why.to_owned());
@@ -205,6 +223,9 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        if let Some(lease) = &self.lease {
+            lease.touch();
+        }
         let before = self.handle.in_flight.fetch_sub(1, Ordering::Relaxed);
         if before == 1 && !self.handle.is_current() {
             self.handle.dirty.notify_one();

@@ -34,6 +34,20 @@ impl Link {
         }
     }
 
+    /// Answers a request of the server's.
+    ///
+    /// # Errors
+    /// When the answer does not get there.
+    pub async fn respond(&self, session: &HttpSession, reply: String) -> Result<(), UpstreamError> {
+        match self {
+            Self::Stdio(link) => {
+                link.respond(reply).await;
+                Ok(())
+            }
+            Self::Http(link) => link.respond(session, reply).await,
+        }
+    }
+
     /// Sends a notification.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -68,6 +68,8 @@ struct Shared {
     next_id: AtomicU64,
     /// The one client that has used it, [`NOBODY`] or [`SEVERAL`].
     user: AtomicU64,
+    /// It is one client's alone, which may be asked by the server.
+    is_leased: AtomicBool,
     /// The reader, which waits for as long as the server is silent.
     reader: Mutex<Option<AbortHandle>>,
 }
@@ -106,6 +108,7 @@ impl StdioLink {
             // An instance that was attached to before may still answer what was asked then: its ids must not be met again.
             next_id: AtomicU64::new(fastrand::u64(1..1 << 40)),
             user: AtomicU64::new(NOBODY),
+            is_leased: AtomicBool::new(false),
             reader: Mutex::default(),
         });
         let weak = Arc::downgrade(&shared);
@@ -157,6 +160,17 @@ impl StdioLink {
         if claimed.is_err_and(|known| known != user) {
             self.shared.user.store(SEVERAL, Ordering::Relaxed);
         }
+    }
+
+    /// From now on it is one client's alone: what the server asks is put to that one.
+    pub fn lease(&self) {
+        self.shared.is_leased.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers a request of the server's.
+    pub async fn respond(&self, reply: String) {
+        // One that is closed waits for nothing any more.
+        drop(self.shared.tx.send(reply).await);
     }
 
     /// Sends a notification.
@@ -213,8 +227,14 @@ impl Shared {
             Ok(Message::Notification { method, params }) => {
                 self.take_notification(&method, params.map(serde_json::value::RawValue::get), events);
             }
-            Ok(Message::Request { id, method, .. }) => {
-                // Several clients share it, so that nobody can be asked in its name.
+            Ok(Message::Request { id, method, params }) => {
+                // Where several clients share it nobody can be asked in its name.
+                if method != "ping" && self.is_leased.load(Ordering::Relaxed) {
+                    let params = params.map(|params| params.get().to_owned());
+                    if self.note_first(Note::Request { id: id.clone(), method: method.to_string(), params }) {
+                        return;
+                    }
+                }
                 let reply = if method == "ping" {
                     result_reply(&id, "{}")
                 } else {
@@ -229,6 +249,16 @@ impl Shared {
                 tracing::debug!(server = %self.name, error = %error, line = %beginning, "stray output");
             }
         }
+    }
+
+    /// Gives a note to the oldest call that is under way. Returns whether there is one, and it has room.
+    fn note_first(&self, note: Note) -> bool {
+        let first = {
+            let pending = self.lock();
+            let mut waiters = pending.waiters.values().filter(|waiter| !waiter.is_listening);
+            waiters.next().map(|waiter| waiter.notes.clone())
+        };
+        first.is_some_and(|first| first.try_send(note).is_ok())
     }
 
     fn take_notification(&self, method: &str, params: Option<&str>, events: &mpsc::Sender<ServerEvent>) {
@@ -246,16 +276,13 @@ impl Shared {
             "notifications/message" => {
                 let data = fields.get("data").unwrap_or_default();
                 tracing::debug!(server = %self.name, data = %data, "said by the server");
-                if ![NOBODY, SEVERAL].contains(&self.user.load(Ordering::Relaxed)) {
-                    let first = {
-                        let pending = self.lock();
-                        let mut waiters = pending.waiters.values().filter(|waiter| !waiter.is_listening);
-                        waiters.next().map(|waiter| waiter.notes.clone())
-                    };
-                    let note = Note::Notification { method: method.to_owned(), params: params.map(str::to_owned) };
-                    if let Some(first) = first {
-                        drop(first.try_send(note));
-                    }
+                if self.is_leased.load(Ordering::Relaxed)
+                    || ![NOBODY, SEVERAL].contains(&self.user.load(Ordering::Relaxed))
+                {
+                    self.note_first(Note::Notification {
+                        method: method.to_owned(),
+                        params: params.map(str::to_owned),
+                    });
                 }
                 return;
             }

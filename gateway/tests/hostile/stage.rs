@@ -164,7 +164,7 @@ impl Stage {
         };
         let servers = Servers::default();
         let attach = Arc::new(servers.clone());
-        let hub = Hub::open(HubParts { config, attach, state_dir: None }).unwrap();
+        let hub = Hub::open(HubParts { config, attach, state_dir: None, leases: Arc::default() }).unwrap();
         let shared = Arc::clone(&hub);
         let serving = tokio::spawn(async move { shared.serve(listener, std::future::pending()).await });
         Self { hub, servers, address, serving }

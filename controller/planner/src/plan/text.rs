@@ -51,6 +51,7 @@ impl fmt::Display for Cause {
             Self::Superseded(name) => write!(f, "superseded before it replaced {name}"),
             Self::StopFirst(reason) => write!(f, "must stop first: {reason}"),
             Self::ScaledDown => write!(f, "scaled down"),
+            Self::UsedUp => write!(f, "used up"),
             Self::Duplicate => write!(f, "a duplicate"),
             Self::NotAsAsked(fields) => write!(f, "not as asked: {}", list_fields(fields)),
             Self::StateStopped => write!(f, "state is Stopped"),

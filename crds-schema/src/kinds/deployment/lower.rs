@@ -33,6 +33,7 @@ impl Deployment {
         let set = ContainerSet {
             base_name: key.engine_name(),
             replicas: self.replicas,
+            is_elastic: false,
             template,
             live: self.lower_live(&security),
             pull_policy: match self.pull_policy {

@@ -1,6 +1,6 @@
 //! The containers of an `McpServer`, as a `Deployment` would say it: its fields, hardened.
 
-use super::spec::{McpRisk, McpServer, McpTransport};
+use super::spec::{McpIsolation, McpRisk, McpServer, McpTransport};
 use crate::host_path::clean;
 use crate::kinds::deployment::{
     Deployment, Mount, NetworkList, Port, Protocol, Resources, Restart, Security, SecurityProfile,
@@ -77,6 +77,12 @@ impl McpServer {
     /// How many containers are always there.
     pub(super) fn min_instances(&self) -> u32 {
         self.instances.and_then(|instances| instances.min).unwrap_or(1)
+    }
+
+    /// Whether how many containers there are follows from who uses them.
+    pub(super) fn is_elastic(&self) -> bool {
+        let is_alone = matches!(self.isolation, Some(McpIsolation::PerSession | McpIsolation::PerCall));
+        is_alone || self.min_instances() == 0
     }
 
     fn harden_security(&self) -> Security {

@@ -12,6 +12,7 @@ impl McpServer {
         let mut lowered = self.to_deployment(metadata).lower(metadata);
         if let Primitive::Containers(set) = &mut lowered.primitive {
             set.readiness = Readiness::Probed;
+            set.is_elastic = self.is_elastic();
             set.template.open_stdin = self.transport() == McpTransport::Stdio;
         }
         lowered
@@ -88,7 +89,10 @@ mod tests {
 
     #[test]
     fn what_is_started_with_the_first_call_may_begin_with_none() {
-        assert_eq!(lower(json!({ "image": "time:1", "instances": { "min": 0, "start": "Lazy" } })).replicas, 0);
-        assert_eq!(lower(json!({ "image": "time:1", "instances": { "start": "Lazy" } })).replicas, 1);
+        let bounds = |spec: Value| (lower(spec.clone()).replicas, lower(spec).is_elastic);
+        assert_eq!(bounds(json!({ "image": "time:1", "instances": { "min": 0, "start": "Lazy" } })), (0, true));
+        assert_eq!(bounds(json!({ "image": "time:1", "instances": { "start": "Lazy" } })), (1, false));
+        assert_eq!(bounds(json!({ "image": "time:1", "isolation": "PerSession" })), (1, true));
+        assert_eq!(bounds(json!({ "image": "time:1", "isolation": "Shared" })), (1, false));
     }
 }

@@ -33,8 +33,9 @@ pub struct McpServer {
     /// The path that it is reached at, with `transport: http` and an image. Default: `/mcp`. Example: `/mcp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Who shares an instance: `Shared` (everybody), `PerSession` (one session of one agent) or `PerCall` (one call). Left out, it follows
-    /// from the version of the protocol that the server speaks. Example: `PerSession`.
+    /// Who shares an instance: `Shared` (everybody), `PerSession` (one session of one agent) or `PerCall` (one call). What
+    /// one had to itself is removed afterwards and used by nobody else. Clients of 2026-07-28 have no sessions: with `PerSession` those of
+    /// one principal share one. Default: `Shared`. Example: `PerSession`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<McpIsolation>,
     /// How many containers it has; not with `remote`. Example: `{ min: 1, max: 4, idleStop: 10m }`.
@@ -173,15 +174,18 @@ pub enum McpIsolation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct McpInstances {
-    /// How many containers are always there, 0 to 100; 0 only with `start: Lazy`. Default: 1. Example: `2`.
+    /// How many containers are always there, 0 to 100; 0 only with `start: Lazy`. With `isolation: PerSession` or `PerCall` so many more
+    /// than are in use, ready for whoever comes next. Default: 1. Example: `2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]
     pub min: Option<u32>,
-    /// How many there are at most, at least `min`, 1 to 100. Default: 4, or `min` where that is more. Example: `8`.
+    /// How many there are at most, at least `min`, 1 to 100; where everybody shares them there are as many as `min` says. Default: 4, or
+    /// `min` where that is more. Example: `8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub max: Option<u32>,
-    /// After how long without a call one above `min` is stopped, at least 1s. Left out, never. Example: `10m`.
+    /// After how long without a call one that is not always there is stopped, at least 1s. Default: `10m`; what a session has to itself is
+    /// its own to its end. Example: `5m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_stop: Option<HumanDuration>,
     /// `Eager`: they are started when the object is applied. `Lazy`: with the first call, where `min` is 0. Default: `Eager`.

@@ -182,20 +182,30 @@ fn warn_of_no_effect(server: &McpServer, faults: &mut Vec<Diagnostic>) {
     let mut warn = |message: &str, hint: &str, field: &str| {
         faults.push(Diagnostic::warning("E0251", message).hint(hint).at(field));
     };
-    if matches!(server.isolation, Some(McpIsolation::PerSession | McpIsolation::PerCall)) {
-        warn("it has no effect yet: every client shares the containers", "remove it", "spec.isolation");
+    if server.remote.is_some() && is_alone(server.isolation) {
+        warn("it has no effect: a remote server has no containers here", "remove it", "spec.isolation");
     }
     let Some(instances) = server.instances else { return };
-    if instances.start == McpStart::Lazy {
-        let message = "it has no effect yet: there are always as many containers as `min` says";
-        warn(message, "set `min: 1`, and remove it", "spec.instances.start");
+    let min = instances.min.unwrap_or(1);
+    if instances.start == McpStart::Lazy && min > 0 {
+        let message = format!("it has no effect: `min` says that there is always {min}");
+        warn(&message, "set `min: 0`, or remove it", "spec.instances.start");
     }
-    if instances.max.is_some_and(|max| max > instances.min.unwrap_or(1)) {
-        warn("it has no effect yet: there are as many containers as `min` says", "set `min`", "spec.instances.max");
+    if is_alone(server.isolation) {
+        return;
     }
-    if instances.idle_stop.is_some() {
-        warn("it has no effect yet: no container is stopped for want of calls", "remove it", "spec.instances.idleStop");
+    if instances.max.is_some_and(|max| max > min.max(1)) {
+        let message = "it has no effect: everybody shares as many containers as `min` says";
+        warn(message, "set `min`, or `isolation: PerSession`", "spec.instances.max");
     }
+    if instances.idle_stop.is_some() && min > 0 {
+        let message = "it has no effect: as many containers as `min` says are always there";
+        warn(message, "set `min: 0` and `start: Lazy`", "spec.instances.idleStop");
+    }
+}
+
+fn is_alone(isolation: Option<McpIsolation>) -> bool {
+    matches!(isolation, Some(McpIsolation::PerSession | McpIsolation::PerCall))
 }
 
 fn check_tools(tools: Option<&McpTools>, faults: &mut Vec<Diagnostic>) {

@@ -184,7 +184,7 @@ impl Stage {
         let config = GatewayConfig { audit, ..GatewayConfig::on(address) };
         let state_dir = directory.map(|path| path.join("state"));
         let attach = Arc::new(servers.clone());
-        let hub = open_once_free(&HubParts { config, attach, state_dir }).await;
+        let hub = open_once_free(&HubParts { config, attach, state_dir, leases: Arc::default() }).await;
         let mut tasks = JoinSet::new();
         let serving = Arc::clone(&hub);
         tasks.spawn(async move { serving.serve(listener, std::future::pending()).await });
@@ -257,7 +257,12 @@ impl Stage {
 async fn open_once_free(parts: &HubParts) -> Arc<Hub> {
     for _ in 0..1_000 {
         let (config, attach) = (parts.config.clone(), Arc::clone(&parts.attach));
-        match Hub::open(HubParts { config, attach, state_dir: parts.state_dir.clone() }) {
+        match Hub::open(HubParts {
+            config,
+            attach,
+            state_dir: parts.state_dir.clone(),
+            leases: Arc::clone(&parts.leases),
+        }) {
             Ok(hub) => return hub,
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }

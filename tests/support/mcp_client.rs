@@ -18,7 +18,7 @@ const LEGACY_VERSION: &str = "2025-11-25";
 
 /// Which of the two protocols a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Era {
+pub(crate) enum Era {
     /// With sessions.
     Legacy,
     /// Without.
@@ -27,14 +27,14 @@ pub(super) enum Era {
 
 /// Where the gateway is, and what lets one in.
 #[derive(Debug, Clone)]
-pub(super) struct Door {
-    pub(super) address: SocketAddr,
-    pub(super) token: String,
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) token: String,
 }
 
 impl Door {
     /// A gauge of the gateway; nothing while nobody answers.
-    pub(super) fn gauge(&self, name: &str) -> Option<usize> {
+    pub(crate) fn gauge(&self, name: &str) -> Option<usize> {
         let headers = format!("Authorization: Bearer {}\r\n", self.token);
         let answer = http::request(self.address, "GET", "/metrics", &headers).ok()?;
         answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
@@ -43,7 +43,7 @@ impl Door {
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// With a result.
     Well,
     /// With an error of the protocol: its code and its message.
@@ -62,7 +62,7 @@ struct Reply {
 }
 
 /// A client with one connection.
-pub(super) struct McpClient {
+pub(crate) struct McpClient {
     http: Client<HttpConnector, Full<Bytes>>,
     door: Door,
     era: Era,
@@ -72,14 +72,14 @@ pub(super) struct McpClient {
 
 impl McpClient {
     /// One that has not asked anything yet.
-    pub(super) fn new(door: &Door, era: Era) -> Self {
+    pub(crate) fn new(door: &Door, era: Era) -> Self {
         // What was not answered is not sent again behind the test's back.
         let http = Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http();
         Self { http, door: door.clone(), era, session: None, next_id: 1 }
     }
 
     /// Begins a session, where its era has any.
-    pub(super) async fn begin(&mut self) -> Ended {
+    pub(crate) async fn begin(&mut self) -> Ended {
         if self.era == Era::Modern {
             return Ended::Well;
         }
@@ -105,7 +105,7 @@ impl McpClient {
     }
 
     /// Calls a tool.
-    pub(super) async fn call(&mut self, tool: &str, arguments: &Value) -> Ended {
+    pub(crate) async fn call(&mut self, tool: &str, arguments: &Value) -> Ended {
         let params = json!({ "name": tool, "arguments": arguments });
         match self.request("tools/call", &params).await {
             Ok(reply) if reply.status == StatusCode::NOT_FOUND && self.era == Era::Legacy => Ended::SessionLost,
@@ -115,7 +115,7 @@ impl McpClient {
     }
 
     /// Ends the session.
-    pub(super) async fn end(&mut self) -> Ended {
+    pub(crate) async fn end(&mut self) -> Ended {
         match self.send(Method::DELETE, "", None, String::new()).await {
             Ok(reply) if reply.status == StatusCode::OK => Ended::Well,
             Ok(reply) => Ended::Broken(format!("{}: {}", reply.status, reply.body)),

@@ -1,0 +1,259 @@
+//! Which instance a request gets where it may have to wait for one, and how many are needed for those who wait.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::Server;
+use super::instance::{InFlight, InstanceHandle};
+use crate::config::Isolation;
+use crate::connection::{Connection, ProbeError};
+use crate::era::Era;
+use crate::lease::{Lease, Leases, Lender, Ticket};
+use crate::relay::Caller;
+use crate::session::{ClientSession, set_level};
+use crate::upstream::link::Link;
+
+/// How long an instance that is not always there is kept after its last use, where nothing else is said.
+pub(crate) const IDLE_TIME: Duration = Duration::from_mins(10);
+
+/// What is needed of a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// How many instances somebody has to himself.
+    pub leased: usize,
+    /// How many requests wait for one.
+    pub waiting: usize,
+    /// It is used, or was a while ago.
+    pub is_in_use: bool,
+    /// It is known what it lists.
+    pub is_known: bool,
+}
+
+/// Why there is no instance for a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoInstance {
+    /// As many as there may be are taken.
+    Busy(String),
+    /// It cannot be had.
+    NotReady(String),
+}
+
+/// An instance that was taken, and the way to it.
+struct Taken {
+    handle: Arc<InstanceHandle>,
+    connection: Arc<Connection>,
+    ticket: Ticket,
+}
+
+/// Who uses a server, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Users {
+    /// What principals have to themselves whose clients have no sessions.
+    by_principal: Leases,
+    lender: Lender,
+    /// Told when an instance answers otherwise than before.
+    news: watch::Sender<()>,
+    waiting: AtomicUsize,
+    picked: AtomicUsize,
+    /// How often it had been used when that was last looked at, and when it was last seen to be in use.
+    seen: Mutex<(usize, Instant)>,
+}
+
+impl Users {
+    /// Nobody yet. `told` is told when more or less is needed.
+    pub(super) fn new(told: Arc<Notify>) -> Self {
+        Self {
+            by_principal: Leases::default(),
+            lender: Lender { lent: Arc::default(), told },
+            news: watch::Sender::new(()),
+            waiting: AtomicUsize::new(0),
+            picked: AtomicUsize::new(0),
+            seen: Mutex::new((0, Instant::now())),
+        }
+    }
+
+    /// It was used once more.
+    pub(super) fn count(&self) {
+        self.picked.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One more who waits, until it is dropped.
+struct Waiting<'users>(&'users Users);
+
+impl<'users> Waiting<'users> {
+    fn begin(users: &'users Users) -> Self {
+        users.waiting.fetch_add(1, Ordering::Relaxed);
+        users.lender.told.notify_one();
+        Self(users)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.lender.told.notify_one();
+    }
+}
+
+impl Server {
+    /// The instance that a request goes to, where that can be said at once.
+    ///
+    /// # Errors
+    /// When there is none, and none would be started for it.
+    pub fn pick_now(&self) -> Result<Option<InFlight>, NoInstance> {
+        let sharing = self.config().sharing;
+        if sharing.isolation != Isolation::Shared {
+            return Ok(None);
+        }
+        match self.pick() {
+            Some(picked) => Ok(Some(picked)),
+            None if sharing.is_on_demand => Ok(None),
+            None => Err(not_ready()),
+        }
+    }
+
+    /// The instance that a request goes to, once there is one. Whoever gives up waiting drops this.
+    ///
+    /// # Errors
+    /// When there will be none.
+    pub async fn acquire(&self, caller: &Caller) -> Result<InFlight, NoInstance> {
+        match self.config().sharing.isolation {
+            Isolation::Shared => self.wait_for(|| Ok(self.pick())).await,
+            Isolation::PerCall => self.lease(caller, true).await.map(InFlight::leased),
+            Isolation::PerSession => {
+                let (leases, name) = match &caller.session {
+                    Some(session) => (&session.leases, &*self.name),
+                    None => (&self.users.by_principal, caller.principal.name.as_str()),
+                };
+                loop {
+                    let cell = leases.cell(name);
+                    let lease = cell.get_or_try_init(|| self.lease(caller, caller.session.is_some())).await?;
+                    if lease.is_live() {
+                        return Ok(InFlight::leased(Arc::clone(lease)));
+                    }
+                    // What it held for this session went with it.
+                    leases.forget(name, lease);
+                }
+            }
+        }
+    }
+
+    /// Another instance in place of one that is gone, on which nothing was carried out.
+    pub async fn acquire_instead_of(&self, gone: &InFlight, why: &str, caller: &Caller) -> Option<InFlight> {
+        if !gone.is_leased() {
+            return self.pick_instead_of(gone, why);
+        }
+        gone.lose(why);
+        self.acquire(caller).await.ok()
+    }
+
+    async fn lease(&self, caller: &Caller, is_alone: bool) -> Result<Arc<Lease>, NoInstance> {
+        let Taken { handle, connection: base, ticket } = self.wait_for(|| self.take_fresh()).await?;
+        let begun = if is_alone { begin_for(&base, caller).await } else { Ok(Arc::clone(&base)) };
+        let failed = |error: ProbeError| NoInstance::NotReady(format!("does not begin a session: {error}"));
+        Ok(Arc::new(Lease::new(handle, base, begun.map_err(failed)?, ticket)))
+    }
+
+    /// Takes an instance that nobody has had.
+    fn take_fresh(&self) -> Result<Option<Taken>, NoInstance> {
+        let fresh: Vec<_> = {
+            let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+            // One that is being replaced would be gone soon.
+            let fresh = instances.values().filter(|handle| handle.is_current());
+            fresh.filter_map(|handle| Some((Arc::clone(handle), handle.connection()?))).collect()
+        };
+        for (handle, connection) in fresh {
+            match self.surroundings.leases.take(&handle.id, &self.users.lender) {
+                Ok(Some(ticket)) => return Ok(Some(Taken { handle, connection, ticket })),
+                Ok(None) => {}
+                Err(error) => return Err(NoInstance::NotReady(format!("cannot be lent to one client: {error}"))),
+            }
+        }
+        let sharing = self.config().sharing;
+        let leased = self.users.lender.lent.load(Ordering::Relaxed);
+        if sharing.isolation == Isolation::PerSession && leased >= sharing.max {
+            let message = format!("has {leased} instances, each with a session of its own, and may have no more");
+            return Err(NoInstance::Busy(message));
+        }
+        Ok(None)
+    }
+
+    /// Looks until there is something, each time that there is news of an instance.
+    async fn wait_for<T>(&self, mut look: impl FnMut() -> Result<Option<T>, NoInstance>) -> Result<T, NoInstance> {
+        let mut news = self.users.news.subscribe();
+        let mut waiting = None;
+        loop {
+            if let Some(found) = look()? {
+                return Ok(found);
+            }
+            if !self.config().sharing.is_on_demand {
+                return Err(not_ready());
+            }
+            waiting.get_or_insert_with(|| Waiting::begin(&self.users));
+            if news.changed().await.is_err() {
+                return Err(not_ready());
+            }
+        }
+    }
+
+    /// Those who wait for an instance look again.
+    pub(crate) fn tell_news(&self) {
+        self.users.news.send_replace(());
+    }
+
+    /// Gives back what principals have not used for too long.
+    pub(crate) fn release_idle(&self) {
+        let longest = self.config().sharing.idle.unwrap_or(IDLE_TIME);
+        self.users.by_principal.release_idle(|_| Some(longest));
+    }
+
+    /// What is needed of it now.
+    pub fn demand(&self) -> Demand {
+        let waiting = self.users.waiting.load(Ordering::Relaxed);
+        let in_flight: usize = {
+            let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+            instances.values().map(|handle| handle.in_flight()).sum()
+        };
+        let picked = self.users.picked.load(Ordering::Relaxed);
+        let idle = self.config().sharing.idle.unwrap_or(IDLE_TIME);
+        let mut seen = self.users.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting > 0 || in_flight > 0 || seen.0 != picked {
+            *seen = (picked, Instant::now());
+        }
+        Demand {
+            leased: self.users.lender.lent.load(Ordering::Relaxed),
+            waiting,
+            is_in_use: seen.1.elapsed() < idle,
+            is_known: self.listing.read().unwrap_or_else(PoisonError::into_inner).is_some(),
+        }
+    }
+}
+
+fn not_ready() -> NoInstance {
+    NoInstance::NotReady("is not ready: try again later".to_owned())
+}
+
+/// A session of a legacy server by its standard streams in the name of the client that has it to itself. Elsewhere there is nothing to
+/// begin: over HTTP each session of a client has one of its own, and 2026-07-28 has none.
+async fn begin_for(base: &Arc<Connection>, caller: &Caller) -> Result<Arc<Connection>, ProbeError> {
+    let Link::Stdio(link) = &base.link else { return Ok(Arc::clone(base)) };
+    link.lease();
+    let (Some(session), Era::Legacy) = (&caller.session, base.era) else { return Ok(Arc::clone(base)) };
+    let begun = Connection::begin_session(base.link.clone(), &session.capabilities, &session.client_info).await;
+    let connection = match begun {
+        Ok(connection) => connection,
+        // One that begins only once goes on with what the gateway said of itself: it asks nothing then.
+        Err(ProbeError::Failed { .. }) => return Ok(Arc::clone(base)),
+        Err(error) => return Err(error),
+    };
+    let level = ClientSession::lock(&session.level).clone();
+    if let (Some(level), true) = (level, connection.has("logging")) {
+        set_level(&connection.link, &connection.session, &level).await;
+    }
+    Ok(Arc::new(connection))
+}
