@@ -220,7 +220,7 @@ impl Relay {
             if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                 return exchange;
             }
-            session.forget_upstream(self.instance().id(), &upstream);
+            session.forget_upstream(&upstream);
         }
         Exchange::Done(Err(UpstreamError::SessionLost))
     }
@@ -230,7 +230,7 @@ impl Relay {
         session: &Arc<ClientSession>,
         connection: &Connection,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
-        let cell = session.upstream(self.instance().id());
+        let cell = session.upstream(self.instance().handle());
         cell.get_or_try_init(|| self.begin_upstream(session, connection)).await.cloned()
     }
 
@@ -288,7 +288,7 @@ impl Relay {
     async fn take_request(&self, id: Id, method: &str, params: Option<&str>) -> Option<String> {
         let Link::Http(link) = &self.instance().connection.link else { return None };
         let upstream = match &self.caller.session {
-            Some(session) => session.upstream(self.instance().id()).get().cloned(),
+            Some(session) => session.upstream(self.instance().handle()).get().cloned(),
             None => None,
         };
         if let (Some(session), Some(upstream)) = (&self.caller.session, upstream) {
