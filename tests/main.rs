@@ -10,6 +10,8 @@ mod support;
 mod cli;
 // The command line of MCP, and a gateway in this process.
 mod cli_mcp;
+// What containers write, between a controller in this process and an Engine of a few lines.
+mod cli_logs;
 // The store, across the death of its process.
 mod store;
 // The real and the simulated Engine, step by step.

@@ -9,6 +9,7 @@ mod client;
 mod inspect;
 mod item;
 mod list;
+mod logs;
 mod raw_json;
 mod servers;
 mod sessions;
@@ -43,6 +44,8 @@ pub(super) enum McpCommand {
     Approve(approve::ApproveArgs),
     /// Show the sessions that the gateway has under one's own token
     Sessions(sessions::SessionsArgs),
+    /// Show what a server writes beside the protocol: over standard input and output to its standard error, else to both
+    Logs(logs::LogsArgs),
     /// Be an MCP server on standard input and output, for clients that speak nothing else, and relay to the gateway
     Bridge(bridge::BridgeArgs),
 }
@@ -62,6 +65,7 @@ pub(super) async fn run(
         McpCommand::Inspect(args) => inspect::run(args, global, console).await,
         McpCommand::Sessions(args) => sessions::run(args, global, console).await,
         McpCommand::Approve(args) => approve::run(args, global, console).await,
+        McpCommand::Logs(args) => logs::run(args, global, console).await,
         // It lasts, and has a runtime of its own.
         McpCommand::Bridge(args) => run_bridge(args, global),
     }
