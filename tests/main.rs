@@ -33,6 +33,7 @@ mod lifecycle;
 // Servers of MCP, and the gateway that agents reach them by.
 mod mcp;
 mod mcp_remote;
+mod mcp_secrets;
 // Calls without a pause while servers are updated and killed and the gateway is restarted: each is counted.
 mod mcp_load;
 // What leaves the manifests, and the guards against losing more than that.
