@@ -38,7 +38,7 @@ pub(super) enum McpCommand {
     Call(call::CallArgs),
     /// Show everything that a tool says of itself, with what is invisible in it
     Inspect(inspect::InspectArgs),
-    /// Show the tools whose definitions are not approved, and what has changed of them; with a server's name, approve them
+    /// Show the tools, prompts and instructions that are not approved, and what has changed of them; with a server's name, approve them
     ///
     /// Exit codes: 0 all is approved, 1 something is not, 2 usage or failure.
     Approve(approve::ApproveArgs),
