@@ -5,25 +5,20 @@
 #
 # Ends with 0 when FOLDER/venv/bin/python has them, with 2 for wrong use, with 3 where Python's venv or its registry cannot be had.
 set -euo pipefail
+# shellcheck source=scripts/install-once.sh
+. "$(dirname "$0")/install-once.sh"
 
-if [ $# -lt 2 ]; then
-    echo "usage: pip-install.sh FOLDER PACKAGE==VERSION…" >&2
-    exit 2
-fi
-folder=$1
-shift
+install_packages() {
+    local folder=$1
+    shift
+    if ! python3 -m venv --clear "$folder/venv" >&2; then
+        echo "pip-install: there is no python3 here, or it has no venv" >&2
+        return 1
+    fi
+    if ! timeout 600 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 "$@" >&2; then
+        echo "pip-install: the registry did not give $*" >&2
+        return 1
+    fi
+}
 
-mkdir -p "$folder"
-exec 9>"$folder/lock"
-flock 9
-[ "$(cat "$folder/stamp" 2>/dev/null || true)" != "$*" ] || exit 0
-rm -f "$folder/stamp"
-if ! python3 -m venv --clear "$folder/venv" >&2; then
-    echo "pip-install: there is no python3 here, or it has no venv" >&2
-    exit 3
-fi
-if ! timeout 600 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 "$@" >&2; then
-    echo "pip-install: the registry did not give $*" >&2
-    exit 3
-fi
-echo "$*" >"$folder/stamp"
+install_once PACKAGE==VERSION "$@"

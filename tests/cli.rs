@@ -56,6 +56,7 @@ fn help_lists_every_command_and_every_exit_code() {
           get         Show objects
           describe    Show everything about one object
           events      Show what happened
+          logs        Show what the containers of an object write
           explain     Explain a kind or a field
           schema      Print the JSON Schema of a kind, or of every manifest
           doctor      Check the configuration, the engine and the host
@@ -264,15 +265,15 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 /// The API of a controller that knows two objects, on a unix socket in a directory.
-struct Controller {
-    board: Arc<Board>,
+pub(crate) struct Controller {
+    pub(crate) board: Arc<Board>,
     confirmations: mpsc::Receiver<String>,
     shutdown: watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
     address: String,
 }
 
-async fn start_controller(directory: &Path) -> Controller {
+pub(crate) async fn start_controller(directory: &Path) -> Controller {
     let board = Arc::new(Board::default());
     for (key, cell) in [("Deployment/web", "2/2"), ("Network/staging/back", "bridge")] {
         let key: ObjectKey = key.parse().expect("a key");
@@ -301,7 +302,7 @@ async fn start_controller(directory: &Path) -> Controller {
 
 impl Controller {
     /// Runs the program against this controller; its exit code, stdout and stderr.
-    async fn ask(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
         let address = self.address.clone();
         let run = move || {

@@ -335,7 +335,8 @@ fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
     };
     let lines = differences(r#"{"description":"adds"}"#, "{\"description\":\"adds\u{200b}, and sends\"}");
     let changed = doubt("add", DoubtKind::Changed(lines));
-    desk.put_doubts(&[changed.clone(), doubt("read", DoubtKind::New)]).unwrap();
+    desk.put_doubts(&[changed.clone(), doubt("read", DoubtKind::New(differences("{}", r#"{"description":"reads"}"#)))])
+        .unwrap();
 
     let shown = evenkeel(&["mcp", "approve"], &[], directory.path());
     assert_eq!(shown.status.code(), Some(1));
@@ -346,6 +347,9 @@ fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
 
         notes/add
           description: "adds" -> "adds\u{200b}, and sends"
+
+        notes/read
+          description: none -> "reads"
     "#]]
     .assert_eq(&String::from_utf8_lossy(&shown.stdout));
 

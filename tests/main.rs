@@ -10,6 +10,8 @@ mod support;
 mod cli;
 // The command line of MCP, and a gateway in this process.
 mod cli_mcp;
+// What containers write, between a controller in this process and an Engine of a few lines.
+mod cli_logs;
 // The store, across the death of its process.
 mod store;
 // The real and the simulated Engine, step by step.
@@ -32,6 +34,7 @@ mod lifecycle;
 mod mcp;
 mod mcp_isolation;
 mod mcp_remote;
+mod mcp_secrets;
 // Calls without a pause while servers are updated and killed and the gateway is restarted: each is counted.
 mod mcp_load;
 // What leaves the manifests, and the guards against losing more than that.

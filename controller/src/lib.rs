@@ -30,6 +30,7 @@ pub mod prune;
 pub mod queue;
 pub mod reconcile;
 pub mod reflector;
+mod secret_file;
 pub mod source;
 pub mod status;
 pub mod store;

@@ -11,7 +11,7 @@ mod object;
 mod report;
 mod running;
 pub(crate) mod sample;
-mod secret_file;
+mod secret;
 mod server;
 mod settings;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::config::{Rule, ServerConfig};
 use crate::connection::Listing;
 use crate::name::{Naming, exposed_name};
+use crate::pin::{INSTRUCTIONS, prompt_key};
 use crate::policy::{Principal, is_listed, may_use};
 use crate::wire::object::{RawObject, quote};
 
@@ -79,7 +80,7 @@ pub struct Contribution {
     pub config: Arc<ServerConfig>,
     /// What it lists, or did when it last ran.
     pub listing: Arc<Listing>,
-    /// Tools that are hidden since their definitions are not approved.
+    /// What is hidden since its definition is not approved, by the names that definitions are pinned by.
     pub hidden: Arc<BTreeSet<String>>,
 }
 
@@ -173,7 +174,7 @@ impl Catalogue {
                 for item in kind.items(&contribution.listing) {
                     let Some(fields) = RawObject::parse(item) else { continue };
                     let Some(original) = fields.get_str(kind.key()).map(std::borrow::Cow::into_owned) else { continue };
-                    let is_shown = kind != ListKind::Tools || contribution.shows_tool(&original);
+                    let is_shown = contribution.shows(kind, &original);
                     if !is_shown || !may_use(&self.rules, principal, server, &original) {
                         continue;
                     }
@@ -185,7 +186,7 @@ impl Catalogue {
             }
             if is_seen {
                 view.servers.push(Arc::clone(server));
-                view.add_instructions(server, contribution.listing.instructions.as_deref(), scope.is_some());
+                view.add_instructions(server, contribution.instructions(), scope.is_some());
             }
         }
         for ((kind, pages), list) in KINDS.into_iter().zip(&mut view.lists).zip(lists) {
@@ -198,8 +199,18 @@ impl Catalogue {
 const KINDS: [ListKind; 4] = [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
 
 impl Contribution {
-    fn shows_tool(&self, original: &str) -> bool {
-        is_listed(&self.config.allow, &self.config.deny, original) && !self.hidden.contains(original)
+    fn shows(&self, kind: ListKind, original: &str) -> bool {
+        match kind {
+            ListKind::Tools => {
+                is_listed(&self.config.allow, &self.config.deny, original) && !self.hidden.contains(original)
+            }
+            ListKind::Prompts => !self.hidden.contains(&prompt_key(original)),
+            ListKind::Resources | ListKind::Templates => true,
+        }
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        self.listing.instructions.as_deref().filter(|_| !self.hidden.contains(INSTRUCTIONS))
     }
 }
 

@@ -35,7 +35,7 @@ const CHANGES_LENGTH: usize = 32;
 const REAP_TIME: Duration = Duration::from_secs(5);
 /// How often it is looked whether somebody has approved of something.
 const DESK_TIME: Duration = Duration::from_secs(1);
-/// Where the pins of tools are kept, among the lists. No server has this name: it has an underscore.
+/// Where pins are kept, among the lists. No server has this name: it has an underscore.
 const PINS_FILE: &str = "_pins.json";
 
 /// Attaches to the standard streams of an instance.
@@ -283,7 +283,7 @@ impl Hub {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The tools whose definitions are not approved.
+    /// The definitions that are not approved.
     pub fn doubts(&self) -> watch::Receiver<Arc<Vec<Doubt>>> {
         self.doubts.subscribe()
     }
@@ -294,7 +294,7 @@ impl Hub {
         for approval in desk.take_approvals() {
             let count = self.approve(&approval);
             let asked = approval.definitions.len();
-            tracing::info!(server = %approval.server, asked = asked, approved = ?count, "definitions of tools are approved");
+            tracing::info!(server = %approval.server, asked = asked, approved = ?count, "definitions are approved");
             let record = AuditRecord {
                 time_ms: now_ms(),
                 principal: "operator".to_owned(),
@@ -311,7 +311,7 @@ impl Hub {
     /// Approves definitions that somebody has seen. Returns how many of them the server lists; `None`: nothing is known of it.
     pub fn approve(&self, approval: &Approval) -> Option<usize> {
         let listing = self.server(&approval.server)?.refresh_listing()?;
-        let count = self.lock_pins().approve(&approval.server, &listing.tools, &approval.definitions);
+        let count = self.lock_pins().approve(&approval.server, &listing, &approval.definitions);
         self.rebuild();
         Some(count)
     }
@@ -365,7 +365,7 @@ impl Hub {
             news.entry(&doubt.server).or_insert((0, &doubt.tool)).0 += 1;
         }
         for (server, (count, first)) in news {
-            tracing::warn!(server = %server, count = count, first = %first, "definitions of tools are not approved");
+            tracing::warn!(server = %server, count = count, first = %first, "definitions are not approved");
         }
         let Some(desk) = self.state_dir.as_deref().map(Desk::in_directory) else { return };
         if let Err(error) = desk.put_doubts(doubts) {
@@ -406,7 +406,7 @@ impl Hub {
             taking_over.extend(server.taking_over());
             if let Some(listing) = server.refresh_listing() {
                 let config = server.config();
-                let found = pins.examine(name, config.pin, &listing.tools);
+                let found = pins.examine(name, config.pin, &listing);
                 let hidden = found.iter().filter(|doubt| doubt.is_hidden).map(|doubt| doubt.tool.clone()).collect();
                 doubts.extend(found);
                 contributions.insert(Arc::clone(name), Contribution { config, listing, hidden: Arc::new(hidden) });
@@ -493,7 +493,7 @@ fn changed_lists(
         if old.listing.tools != new.listing.tools || !is_shown_alike {
             changed.insert(ListKind::Tools);
         }
-        if old.listing.prompts != new.listing.prompts {
+        if old.listing.prompts != new.listing.prompts || old.hidden != new.hidden {
             changed.insert(ListKind::Prompts);
         }
         if old.listing.resources != new.listing.resources

@@ -1,12 +1,15 @@
-//! Pins: what a tool's definition was when it was approved, and what has become of it since.
+//! Pins: what a definition was when it was approved, and what has become of it since. Tools have one, prompts, and a server as a whole: its
+//! instructions.
 
 mod book;
 mod desk;
 mod difference;
+mod pinned;
 
 pub use book::{Doubt, DoubtKind, PinBook};
 pub use desk::{Approval, Desk, DoubtNote};
 pub use difference::{differences, visible};
+pub use pinned::{INSTRUCTIONS, prompt_key};
 
 use sha2::{Digest, Sha256};
 

@@ -231,7 +231,7 @@ impl Relay {
             if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                 return exchange;
             }
-            session.forget_upstream(instance.id(), &upstream);
+            session.forget_upstream(&upstream);
         }
         Exchange::Done(Err(UpstreamError::SessionLost))
     }
@@ -241,7 +241,7 @@ impl Relay {
         session: &Arc<ClientSession>,
         instance: &InFlight,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
-        let cell = session.upstream(instance.id());
+        let cell = session.upstream(instance.handle());
         cell.get_or_try_init(|| self.begin_upstream(session, &instance.connection)).await.cloned()
     }
 
@@ -301,7 +301,7 @@ impl Relay {
         let Connection { link, session: own, .. } = &*instance.connection;
         let upstream = match (link, &self.caller.session) {
             (Link::Http(_), Some(session)) => {
-                let upstream = session.upstream(instance.id()).get().cloned();
+                let upstream = session.upstream(instance.handle()).get().cloned();
                 upstream.map(|upstream| (Link::Http(upstream.link.clone()), upstream.session.clone()))
             }
             (Link::Stdio(_), Some(_)) if instance.is_leased() => Some((link.clone(), own.clone())),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::lease::Leases;
 use crate::policy::Principal;
+use crate::server::instance::InstanceHandle;
 use crate::upstream::exchange::Answer;
 use crate::upstream::http::{Dress, HttpLink, HttpSession};
 use crate::upstream::link::Link;
@@ -51,7 +52,8 @@ pub struct ClientSession {
     pub in_flight: Mutex<BTreeMap<Id, oneshot::Sender<()>>>,
     /// How many requests are under way.
     pub busy: AtomicUsize,
-    upstreams: Mutex<BTreeMap<String, Arc<UpstreamCell>>>,
+    /// Each with the instance that it is of. Another run of that, or another way to it, is another one.
+    upstreams: Mutex<Vec<(Weak<InstanceHandle>, Arc<UpstreamCell>)>>,
     /// Instances that it has to itself, by server.
     pub leases: Leases,
     digest: String,
@@ -149,17 +151,24 @@ impl ClientSession {
     }
 
     /// Where the session of an instance stands, or will.
-    pub fn upstream(&self, instance: &str) -> Arc<UpstreamCell> {
+    pub fn upstream(&self, instance: &Arc<InstanceHandle>) -> Arc<UpstreamCell> {
         let mut upstreams = Self::lock(&self.upstreams);
-        if let Some(known) = upstreams.get(instance) {
+        if let Some((_, known)) = upstreams.iter().find(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(instance))) {
             return Arc::clone(known);
         }
-        Arc::clone(upstreams.entry(instance.to_owned()).or_default())
+        let new = Arc::default();
+        upstreams.push((Arc::downgrade(instance), Arc::clone(&new)));
+        new
     }
 
     /// Every session that a server has begun for it.
     pub fn upstreams(&self) -> Vec<Arc<UpstreamSession>> {
-        Self::lock(&self.upstreams).values().filter_map(|cell| cell.get().cloned()).collect()
+        Self::lock(&self.upstreams).iter().filter_map(|(_, cell)| cell.get().cloned()).collect()
+    }
+
+    /// Lets go of the sessions of instances that are gone, which they are not while a call is under way on them.
+    fn forget_gone_upstreams(&self) {
+        Self::lock(&self.upstreams).retain(|(of, _)| of.strong_count() > 0);
     }
 
     /// The ways to all servers that know this session from others.
@@ -173,12 +182,9 @@ impl ClientSession {
     }
 
     /// Forgets a session that its server does not know any more, unless there is another one by now.
-    pub fn forget_upstream(&self, instance: &str, lost: &Arc<UpstreamSession>) {
-        let mut upstreams = Self::lock(&self.upstreams);
-        let is_lost = |cell: &Arc<UpstreamCell>| cell.get().is_some_and(|known| Arc::ptr_eq(known, lost));
-        if upstreams.get(instance).is_some_and(is_lost) {
-            upstreams.remove(instance);
-        }
+    pub fn forget_upstream(&self, lost: &Arc<UpstreamSession>) {
+        let is_lost = |cell: &UpstreamCell| cell.get().is_some_and(|known| Arc::ptr_eq(known, lost));
+        Self::lock(&self.upstreams).retain(|(_, cell)| !is_lost(cell));
     }
 
     /// Puts a request to the client: the number that its answer will carry.
@@ -314,7 +320,7 @@ impl Sessions {
         }
     }
 
-    /// Ends what has been silent for too long.
+    /// Ends what has been silent for too long, and lets go of what the others have with instances that are gone.
     pub fn reap(&self) {
         let is_idle = |session: &Arc<ClientSession>| {
             let is_listening = ClientSession::lock(&session.outbox).as_ref().is_some_and(|outbox| !outbox.is_closed());
@@ -328,6 +334,9 @@ impl Sessions {
         };
         for id in idle {
             self.end(&id);
+        }
+        for session in self.all() {
+            session.forget_gone_upstreams();
         }
     }
 

@@ -10,8 +10,8 @@ use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
 use super::{
-    audit, completion, config_show, demo, demo_mcp, describe, diagnostics, doctor, events, explain, get, mcp, plan,
-    prune, run, schema, validate,
+    audit, completion, config_show, demo, demo_mcp, describe, diagnostics, doctor, events, explain, get, logs, mcp,
+    plan, prune, run, schema, validate,
 };
 
 /// Keeps a Docker host as its manifests say.
@@ -40,6 +40,8 @@ enum Command {
     Describe(describe::DescribeArgs),
     /// Show what happened
     Events(events::EventsArgs),
+    /// Show what the containers of an object write
+    Logs(logs::LogsArgs),
     /// Explain a kind or a field
     Explain(explain::ExplainArgs),
     /// Print the JSON Schema of a kind, or of every manifest
@@ -117,6 +119,7 @@ fn run_command(cli: &Cli, console: &mut Console) -> Result<ExitStatus, CliError>
         Command::Get(args) => block_on(get::run(args, global, console)),
         Command::Describe(args) => block_on(describe::run(args, global, console)),
         Command::Events(args) => block_on(events::run(args, global, console)),
+        Command::Logs(args) => block_on(logs::run(args, global, console)),
         Command::Explain(args) => explain::run(args, console),
         Command::Schema(args) => schema::run(args, console),
         Command::Doctor(args) => block_on(doctor::run(args, global, console)),

@@ -9,6 +9,7 @@ mod client;
 mod inspect;
 mod item;
 mod list;
+mod logs;
 mod raw_json;
 mod servers;
 mod sessions;
@@ -37,12 +38,14 @@ pub(super) enum McpCommand {
     Call(call::CallArgs),
     /// Show everything that a tool says of itself, with what is invisible in it
     Inspect(inspect::InspectArgs),
-    /// Show the tools whose definitions are not approved, and what has changed of them; with a server's name, approve them
+    /// Show the tools, prompts and instructions that are not approved, and what has changed of them; with a server's name, approve them
     ///
     /// Exit codes: 0 all is approved, 1 something is not, 2 usage or failure.
     Approve(approve::ApproveArgs),
     /// Show the sessions that the gateway has under one's own token
     Sessions(sessions::SessionsArgs),
+    /// Show what a server writes beside the protocol: over standard input and output to its standard error, else to both
+    Logs(logs::LogsArgs),
     /// Be an MCP server on standard input and output, for clients that speak nothing else, and relay to the gateway
     Bridge(bridge::BridgeArgs),
 }
@@ -62,6 +65,7 @@ pub(super) async fn run(
         McpCommand::Inspect(args) => inspect::run(args, global, console).await,
         McpCommand::Sessions(args) => sessions::run(args, global, console).await,
         McpCommand::Approve(args) => approve::run(args, global, console).await,
+        McpCommand::Logs(args) => logs::run(args, global, console).await,
         // It lasts, and has a runtime of its own.
         McpCommand::Bridge(args) => run_bridge(args, global),
     }

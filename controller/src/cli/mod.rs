@@ -19,6 +19,7 @@ mod events;
 mod explain;
 mod get;
 pub mod global;
+mod logs;
 mod mcp;
 pub mod offline;
 pub mod output;

@@ -28,6 +28,7 @@ use bollard::query_parameters::{
     RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use planner::observed::{ContainerDetail, ContainerSummary, ImageDetail, Limits, NetworkDetail, VolumeDetail};
 use planner::ownership::LABEL_INSTANCE;
@@ -38,6 +39,7 @@ use super::attach::refuse_attach;
 use super::classify::Operation;
 use super::{AttachedContainer, CreatedContainer, Engine, EngineError, EngineEvent, EngineInfo, ErrorKind};
 use failure::Call;
+pub use log::LogRequest;
 use transport::{Address, Mode, open_client};
 
 /// A Docker Engine at a unix socket or a TCP port.
@@ -124,6 +126,22 @@ impl DockerEngine {
         let docker = open_client(&self.address, version, Mode::Versioned).map_err(|error| call.fail(&error))?;
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(docker.clone());
         Ok(docker)
+    }
+
+    /// What a container has written, line by line, and with [`LogRequest::is_following`] what it writes until it ends. Lines are as they
+    /// were written: nobody has looked at what is in them.
+    ///
+    /// # Errors
+    /// When the Engine cannot be asked. What it answers is told by the stream.
+    pub async fn read_logs(
+        &self,
+        id: &str,
+        request: LogRequest,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError> {
+        let docker = self.client().await?;
+        let call = Call::on(Operation::Read, "read the output of container", id);
+        let lines = log::split_lines(docker.logs(id, Some(request.to_options())));
+        Ok(lines.map(move |line| line.map_err(|error| call.fail(&error))).boxed())
     }
 
     /// The error of a call. One that says the version does not fit makes the next call agree on another.

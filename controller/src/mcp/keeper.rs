@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds_schema::kinds::mcp_server::{McpHeaderFile, McpRoute, RouteTransport};
+use crds_schema::kinds::mcp_server::McpRoute;
 use crds_schema::{Kind, Name, ObjectKey};
 use futures_util::future::join_all;
 use gateway::config::{GatewayConfig, ServerConfig};
@@ -23,8 +23,8 @@ use super::demand::{add, held, wanted};
 use super::object::{McpObjects, WantedGateway};
 use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
 use super::running::RunningHub;
-use super::secret_file::read_secret;
-use super::server::{SecretHeader, WantedServer};
+use super::secret::read_secrets;
+use super::server::WantedServer;
 use super::settings::{file_stem, gateway_config, probing_config};
 use super::token::load_tokens;
 use crate::core::Core;
@@ -113,7 +113,7 @@ impl Keeper {
         let gateways = objects.gateways;
         let mut secrets = Vec::with_capacity(objects.servers.len());
         for route in &objects.servers {
-            secrets.push(read_headers(route).await);
+            secrets.push(read_secrets(route).await);
         }
         // Before hubs are told of what is used up: they are not.
         self.tell_demands(&objects.servers, &gateways);
@@ -320,22 +320,6 @@ impl Keeper {
         let closing = self.gateways.into_values().map(RunningHub::close);
         join_all(closing).await;
     }
-}
-
-/// The headers of a server elsewhere whose values stand in files.
-async fn read_headers(route: &McpRoute) -> Result<Vec<SecretHeader>, String> {
-    let files = match &route.transport {
-        RouteTransport::Remote { header_files, .. } if !header_files.is_empty() => header_files.clone(),
-        RouteTransport::Remote { .. } | RouteTransport::Http { .. } | RouteTransport::Stdio => {
-            return Ok(Vec::new());
-        }
-    };
-    let read = |header: McpHeaderFile| {
-        let secret = read_secret(Path::new(&header.file)).map_err(|error| with_causes(&error))?;
-        Ok(SecretHeader { name: header.name, prefix: header.prefix, secret })
-    };
-    let reading = tokio::task::spawn_blocking(move || files.into_iter().map(read).collect()).await;
-    reading.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Makes a directory that only its owner may enter; one that is there is left as it is.

@@ -11,16 +11,7 @@ use planner::World;
 use planner::inventory::ObservedContainer;
 use planner::observed::ContainerState;
 
-/// A header whose value stood in a file.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct SecretHeader {
-    /// Its name.
-    pub(super) name: String,
-    /// What stands before the secret.
-    pub(super) prefix: String,
-    /// What the file holds.
-    pub(super) secret: String,
-}
+use super::secret::ServerSecrets;
 
 /// One server.
 #[derive(Debug, PartialEq)]
@@ -34,28 +25,15 @@ pub(super) struct WantedServer {
 }
 
 impl WantedServer {
-    /// A server with every instance that runs now. `secrets`: the headers whose values stand in files, or why they cannot be had.
-    pub(super) fn new(route: McpRoute, secrets: Result<Vec<SecretHeader>, String>, world: &World) -> Self {
-        let values = secrets.iter().flatten().map(|header| header.secret.clone()).collect();
-        let (instances, problem) = match &route.transport {
-            RouteTransport::Stdio | RouteTransport::Http { .. } => {
-                let containers = world.containers_of(&route.key);
-                let running = containers
-                    .filter(|container| container.state == ContainerState::Running && !world.is_used_up(container));
-                (running.filter_map(|container| instance_of(&route, world, container)).collect(), None)
-            }
-            RouteTransport::Remote { url, headers, .. } => match secrets.and_then(|secrets| {
-                let secrets = secrets.into_iter().map(|header| (header.name, header.prefix + &header.secret));
-                let headers = headers.clone().into_iter().chain(secrets).collect();
-                remote_endpoint(url, &headers)
-            }) {
-                Ok(endpoint) => {
-                    // Two servers may have one address and differ in their headers.
-                    let id = format!("{} {url}", route.key);
-                    (vec![Instance { id, run_ms: None, is_current: true, endpoint }], None)
-                }
-                Err(problem) => (Vec::new(), Some(problem)),
-            },
+    /// A server with every instance that runs now; none while its secrets cannot be had. `secrets`: those, or why they cannot.
+    pub(super) fn new(route: McpRoute, secrets: Result<ServerSecrets, String>, world: &World) -> Self {
+        let (values, found) = match secrets {
+            Ok(secrets) => (secrets.values(), find_instances(&route, secrets, world)),
+            Err(problem) => (Vec::new(), Err(problem)),
+        };
+        let (instances, problem) = match found {
+            Ok(instances) => (instances, None),
+            Err(problem) => (Vec::new(), Some(problem)),
         };
         let sharing = sharing_of(&route, world);
         let config = ServerConfig { secrets: values, sharing, ..server_config(&route, instances) };
@@ -75,6 +53,26 @@ impl WantedServer {
         match &self.route.transport {
             RouteTransport::Remote { .. } => true,
             RouteTransport::Stdio | RouteTransport::Http { .. } => false,
+        }
+    }
+}
+
+/// Every instance that runs now, or why there can be none.
+fn find_instances(route: &McpRoute, secrets: ServerSecrets, world: &World) -> Result<Vec<Instance>, String> {
+    match &route.transport {
+        RouteTransport::Stdio | RouteTransport::Http { .. } => {
+            let containers = world.containers_of(&route.key);
+            let running = containers
+                .filter(|container| container.state == ContainerState::Running && !world.is_used_up(container));
+            Ok(running.filter_map(|container| instance_of(route, world, container)).collect())
+        }
+        RouteTransport::Remote { url, headers, .. } => {
+            let secrets = secrets.headers.into_iter().map(|header| (header.name, header.prefix + &header.secret));
+            let headers = headers.clone().into_iter().chain(secrets).collect();
+            let endpoint = remote_endpoint(url, &headers)?;
+            // Two servers may have one address and differ in their headers.
+            let id = format!("{} {url}", route.key);
+            Ok(vec![Instance { id, run_ms: None, is_current: true, endpoint }])
         }
     }
 }

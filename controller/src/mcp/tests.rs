@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::object::McpObjects;
 use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
-use super::server::{SecretHeader, WantedServer};
+use super::secret::{SecretHeader, ServerSecrets};
+use super::server::WantedServer;
 use super::settings::gateway_config;
 use crate::engine::Engine as _;
 use crate::engine::simulated::{ImageConfig, Program, SimulatedEngine};
@@ -53,10 +54,10 @@ impl Stage {
     }
 
     fn server(&self, object: &AnyObject) -> WantedServer {
-        self.server_with(object, Ok(Vec::new()))
+        self.server_with(object, Ok(ServerSecrets::default()))
     }
 
-    fn server_with(&self, object: &AnyObject, secrets: Result<Vec<SecretHeader>, String>) -> WantedServer {
+    fn server_with(&self, object: &AnyObject, secrets: Result<ServerSecrets, String>) -> WantedServer {
         let mut objects = McpObjects::read([&record(object)]);
         WantedServer::new(objects.servers.remove(0), secrets, &self.world)
     }
@@ -131,6 +132,24 @@ async fn a_container_is_reached_as_it_was_made_not_as_the_next_one_will_be() {
     assert_eq!(endpoint_of(&stage, &stdio, &first), format!("{address}:8080/mcp"));
 }
 
+#[tokio::test]
+async fn what_a_container_has_from_a_file_is_hidden_and_without_knowing_it_nobody_reaches_the_container() {
+    let mut stage = Stage::new();
+    let mounts = json!([{ "secretFile": "/srv/time.token", "path": "/run/secrets/time" }]);
+    let server = time(json!({ "image": "time:1", "mounts": mounts }));
+    assert_eq!(stage.server(&server).route.secret_files, ["/srv/time.token"]);
+    let id = stage.run(&server, "time:1").await;
+    let container = stage.engine.peek(&id).unwrap();
+    assert!(container.config.mounts.iter().any(|mount| mount.destination == "/run/secrets/time" && mount.read_only));
+    let known = ServerSecrets { mounted: vec!["a-secret".to_owned()], ..ServerSecrets::default() };
+    let reached = stage.server_with(&server, Ok(known));
+    assert_eq!((reached.config.secrets.as_slice(), reached.config.instances.len()), (&["a-secret".to_owned()][..], 1));
+    let unread = stage.server_with(&server, Err("cannot read `/srv/time.token`".to_owned()));
+    assert!(unread.config.instances.is_empty());
+    let report = report_server(&unread, true, &HealthMap::new()).unwrap();
+    assert_eq!((report.status, report.message.as_str()), (ReportStatus::Failed, "cannot read `/srv/time.token`"));
+}
+
 #[test]
 fn a_server_elsewhere_is_one_instance_or_a_problem() {
     let stage = Stage::new();
@@ -139,7 +158,7 @@ fn a_server_elsewhere_is_one_instance_or_a_problem() {
     let object = time(json!({ "remote": { "url": "https://mcp.example.com/mcp", "headers": { "X-Team": "a" } } }));
     let text = |text: &str| text.to_owned();
     let header = SecretHeader { name: text("Authorization"), prefix: text("Bearer "), secret: text("a-secret") };
-    let far = stage.server_with(&object, Ok(vec![header]));
+    let far = stage.server_with(&object, Ok(ServerSecrets { headers: vec![header], ..ServerSecrets::default() }));
     assert_eq!(far.config.secrets, ["a-secret"]);
     let Endpoint::Https { url, headers } = &far.config.instances[0].endpoint else { panic!("{far:?}") };
     assert_eq!((url.as_str(), headers.len(), far.problem.as_deref()), ("https://mcp.example.com/mcp", 2, None));

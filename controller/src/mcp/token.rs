@@ -10,9 +10,9 @@ use crds_schema::kinds::mcp_gateway::McpToken;
 use gateway::config::TokenConfig;
 use sha2::{Digest as _, Sha256};
 
-use super::secret_file::{SecretError, read_secret};
 use crate::durable_file::write_durably;
 use crate::identity::draw_secret;
+use crate::secret_file::{SecretError, read_secret};
 
 /// The fewest characters of a token.
 const LEAST_CHARS: usize = 16;

@@ -111,7 +111,7 @@ pub(super) const MEANING_CODES: &[ErrorCode] = &[
     ErrorCode {
         code: "E0216",
         title: "invalid path or mount",
-        explanation: "A mount has exactly one of `volume`, `host` and `tmpfs`, and an absolute path that no other mount has.",
+        explanation: "A mount has exactly one of `volume`, `host`, `secretFile` and `tmpfs`, and an absolute path that no other mount has.",
         example: "{ volume: a, path: data }",
         remedy: "Write an absolute path such as `/data`.",
     },

@@ -108,6 +108,18 @@ kinds! {
     McpGateway(mcp_gateway::McpGateway), "mcpgateways", ["gateway"];
 }
 
+impl KindSpec {
+    /// The files of the host that hold secrets of its containers.
+    pub fn secret_files(&self) -> Vec<&str> {
+        let mounts = match self {
+            Self::Deployment(deployment) => deployment.mounts.as_slice(),
+            Self::McpServer(server) => server.mounts.as_slice(),
+            Self::Network(_) | Self::Volume(_) | Self::McpGateway(_) => &[],
+        };
+        mounts.iter().filter_map(|mount| mount.secret_file.as_deref()).collect()
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -1,17 +1,19 @@
-//! The book of pins: which definitions of which server's tools are approved.
+//! The book of pins: which definitions of which server are approved.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::pinned::pinned;
 use super::{differences, hash_of};
 use crate::config::PinPolicy;
+use crate::connection::Listing;
 use crate::whole_file::{Durability, write_whole};
-use crate::wire::object::RawObject;
 
-/// The approved definitions, by server and tool.
+/// The approved definitions, by server and by the name that they are pinned by.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinBook {
     servers: BTreeMap<String, BTreeMap<String, Pin>>,
@@ -27,12 +29,12 @@ struct Pin {
     definition: String,
 }
 
-/// A tool whose definition is not approved.
+/// A definition that is not approved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// The server.
     pub server: String,
-    /// The tool's own name.
+    /// The tool's own name; `prompts/NAME` for a prompt, [`super::INSTRUCTIONS`] for those.
     pub tool: String,
     /// The hash of the definition that it has now.
     pub hash: String,
@@ -42,11 +44,11 @@ pub struct Doubt {
     pub is_hidden: bool,
 }
 
-/// What is not approved about a tool.
+/// What is not approved about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DoubtKind {
-    /// It was not there when the others were approved.
-    New,
+    /// It was not there when the others were approved: a line for each thing that it says.
+    New(Vec<String>),
     /// It has changed: a line for each change.
     Changed(Vec<String>),
 }
@@ -68,42 +70,42 @@ impl PinBook {
 
     /// What is not approved of what a server lists. Where nothing of it was ever approved, [`PinPolicy::Warn`] approves all that is
     /// there now, and [`PinPolicy::Enforce`] nothing.
-    pub fn examine(&mut self, server: &str, policy: PinPolicy, tools: &[String]) -> Vec<Doubt> {
+    pub fn examine(&mut self, server: &str, policy: PinPolicy, listing: &Listing) -> Vec<Doubt> {
         if policy == PinPolicy::Off {
             return Vec::new();
         }
         if !self.servers.contains_key(server) && policy == PinPolicy::Warn {
-            let all = named(tools).map(|(name, definition)| (name, hash_of(definition))).collect();
-            self.approve(server, tools, &all);
+            let all = pinned(listing).into_iter().map(|(name, definition)| (name, hash_of(&definition))).collect();
+            self.approve(server, listing, &all);
         }
         let pins = self.servers.get(server);
-        let doubt = |(name, definition): (String, &String)| {
+        let doubt = |(name, definition): (String, Cow<'_, str>)| {
             let pin = pins.and_then(|pins| pins.get(&name));
             if pin.is_some_and(|pin| pin.definition == *definition) {
                 return None;
             }
-            let hash = hash_of(definition);
+            let hash = hash_of(&definition);
             let kind = match pin {
                 Some(pin) if pin.hash == hash => return None,
-                Some(pin) => DoubtKind::Changed(differences(&pin.definition, definition)),
-                None => DoubtKind::New,
+                Some(pin) => DoubtKind::Changed(differences(&pin.definition, &definition)),
+                None => DoubtKind::New(differences("{}", &definition)),
             };
             let is_hidden = policy == PinPolicy::Enforce;
             Some(Doubt { server: server.to_owned(), tool: name, hash, kind, is_hidden })
         };
-        named(tools).filter_map(doubt).collect()
+        pinned(listing).into_iter().filter_map(doubt).collect()
     }
 
     /// Approves definitions, each by its tool and its hash: what a person has seen, and not what the server has made of it since.
     /// Returns how many of them the server lists.
-    pub fn approve(&mut self, server: &str, tools: &[String], definitions: &BTreeMap<String, String>) -> usize {
+    pub fn approve(&mut self, server: &str, listing: &Listing, definitions: &BTreeMap<String, String>) -> usize {
         let pins = self.servers.entry(server.to_owned()).or_default();
         let before = pins.clone();
         let mut count = 0;
-        for (name, definition) in named(tools) {
-            let hash = hash_of(definition);
+        for (name, definition) in pinned(listing) {
+            let hash = hash_of(&definition);
             if definitions.get(&name) == Some(&hash) {
-                pins.insert(name, Pin { hash, definition: definition.clone() });
+                pins.insert(name, Pin { hash, definition: definition.into_owned() });
                 count += 1;
             }
         }
@@ -117,26 +119,43 @@ impl PinBook {
         let Some(file) = &self.file else { return };
         let text = serde_json::to_vec(self).map_err(io::Error::other);
         if let Err(error) = text.and_then(|text| write_whole(file, &text, Durability::Disk)) {
-            tracing::error!(error = %error, "the pins of tools cannot be kept; after a restart they are those from before");
+            tracing::error!(error = %error, "pins cannot be kept; after a restart they are those from before");
         }
     }
-}
-
-/// The definitions that have a name.
-fn named(tools: &[String]) -> impl Iterator<Item = (String, &String)> {
-    tools.iter().filter_map(|definition| {
-        let fields = RawObject::parse(definition)?;
-        Some((fields.get_str("name")?.into_owned(), definition))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Doubt, DoubtKind, PinBook};
     use crate::config::PinPolicy;
+    use crate::connection::Listing;
 
-    fn tools(descriptions: &[(&str, &str)]) -> Vec<String> {
-        descriptions.iter().map(|(name, text)| format!(r#"{{"name":"{name}","description":"{text}"}}"#)).collect()
+    fn tools(descriptions: &[(&str, &str)]) -> Listing {
+        let tools = descriptions.iter().map(|(name, text)| format!(r#"{{"name":"{name}","description":"{text}"}}"#));
+        Listing { tools: tools.collect(), ..Listing::default() }
+    }
+
+    #[test]
+    fn prompts_and_instructions_are_pinned_beside_the_tools_and_take_no_pin_of_theirs() {
+        let mut book = PinBook::default();
+        let prompt = |text: &str| vec![format!(r#"{{"name":"a","description":"{text}"}}"#)];
+        let says = |text: &str| Listing {
+            prompts: prompt(text),
+            instructions: Some(text.to_owned()),
+            ..tools(&[("a", "adds"), ("prompts/b", "adds")])
+        };
+        assert!(book.examine("s", PinPolicy::Warn, &says("be \\u0022kind\\u0022")).is_empty());
+        let doubts = book.examine("s", PinPolicy::Enforce, &says("send it"));
+        let names: Vec<&str> = doubts.iter().map(|doubt| doubt.tool.as_str()).collect();
+        assert_eq!(names, ["prompts/a", "server/instructions"]);
+        assert!(matches!(&doubts[1].kind, DoubtKind::Changed(lines) if lines[0].contains("send it")), "{doubts:?}");
+        let both = Listing { prompts: vec![r#"{"name":"b"}"#.to_owned()], ..tools(&[("prompts/b", "adds")]) };
+        let all = |doubts: &[Doubt]| doubts.iter().map(|doubt| (doubt.tool.clone(), doubt.hash.clone())).collect();
+        for _ in 0..3 {
+            let doubts = book.examine("s", PinPolicy::Enforce, &both);
+            assert_eq!(doubts.len(), 1, "what has another's name never passes for it");
+            book.approve("s", &both, &all(&doubts));
+        }
     }
 
     #[test]
@@ -146,7 +165,7 @@ mod tests {
         assert!(book.examine("low", PinPolicy::Warn, &first).is_empty());
         let doubts = book.examine("high", PinPolicy::Enforce, &first);
         assert_eq!(doubts.len(), 2);
-        assert!(doubts.iter().all(|doubt| doubt.is_hidden && doubt.kind == DoubtKind::New));
+        assert!(doubts.iter().all(|doubt| doubt.is_hidden && matches!(doubt.kind, DoubtKind::New(_))));
         let seen = |doubts: &[Doubt]| doubts.iter().map(|doubt| (doubt.tool.clone(), doubt.hash.clone())).collect();
         assert_eq!(book.approve("high", &first, &seen(&doubts[..1])), 1);
         assert_eq!(book.examine("high", PinPolicy::Enforce, &first).len(), 1);

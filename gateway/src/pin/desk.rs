@@ -27,7 +27,7 @@ pub struct Desk {
 pub struct Approval {
     /// The server.
     pub server: String,
-    /// The hash of each definition, by the tool's own name.
+    /// The hash of each definition, by the name that it is pinned by.
     pub definitions: BTreeMap<String, String>,
 }
 
@@ -37,24 +37,27 @@ pub struct Approval {
 pub struct DoubtNote {
     /// The server.
     pub server: String,
-    /// The tool's own name.
+    /// The name that it is pinned by.
     pub tool: String,
     /// The hash of the definition that it has now.
     pub hash: String,
     /// It is hidden until it is approved.
     pub is_hidden: bool,
-    /// What has changed, a line each; empty for a tool that is new.
+    /// It was not there when the others were approved.
+    #[serde(default)]
+    pub is_new: bool,
+    /// What has changed, or of what is new what it says, a line each.
     pub changes: Vec<String>,
 }
 
 impl From<&Doubt> for DoubtNote {
     fn from(doubt: &Doubt) -> Self {
-        let changes = match &doubt.kind {
-            DoubtKind::New => Vec::new(),
-            DoubtKind::Changed(lines) => lines.clone(),
+        let (is_new, lines) = match &doubt.kind {
+            DoubtKind::New(lines) => (true, lines),
+            DoubtKind::Changed(lines) => (false, lines),
         };
         let (server, tool, hash) = (doubt.server.clone(), doubt.tool.clone(), doubt.hash.clone());
-        Self { server, tool, hash, is_hidden: doubt.is_hidden, changes }
+        Self { server, tool, hash, is_hidden: doubt.is_hidden, is_new, changes: lines.clone() }
     }
 }
 

@@ -96,14 +96,14 @@ pub fn without_progress_token(params: &str) -> String {
 /// A result as the client's era has it.
 pub fn result(method: &str, result: String, direction: Direction) -> String {
     match (direction.from, direction.to) {
-        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => result,
-        (Era::Legacy, Era::Modern) => {
-            let Some(rest) = result.trim_start().strip_prefix('{') else { return result };
-            let is_empty = rest.trim_start().starts_with('}');
-            let cache = if method == "resources/read" { ",\"ttlMs\":0,\"cacheScope\":\"private\"" } else { "" };
-            let comma = if is_empty { "" } else { "," };
-            format!("{{\"resultType\":\"complete\"{cache}{comma}{rest}")
+        (Era::Legacy, Era::Legacy) => result,
+        // A modern server that is older than its version may not say that it is done. Who says nothing is, and clients refuse it all the
+        // same (<https://modelcontextprotocol.io/specification/2026-07-28/schema#result-resulttype>).
+        (Era::Modern, Era::Modern) if says_its_type(&result) => result,
+        (Era::Legacy, Era::Modern) if method == "resources/read" => {
+            with_fields(result, &format!("{COMPLETE},\"ttlMs\":0,\"cacheScope\":\"private\""))
         }
+        (Era::Legacy | Era::Modern, Era::Modern) => with_fields(result, COMPLETE),
         (Era::Modern, Era::Legacy) => {
             let Some(mut fields) = RawObject::parse(&result) else { return result };
             for field in ["resultType", "ttlMs", "cacheScope"] {
@@ -122,6 +122,22 @@ pub fn result(method: &str, result: String, direction: Direction) -> String {
             fields.to_json()
         }
     }
+}
+
+/// What a result says that leaves nothing open.
+const COMPLETE: &str = "\"resultType\":\"complete\"";
+
+/// Whether a result says of which type it is. Most say so first, and few have the word anywhere else: only what does is read whole.
+fn says_its_type(result: &str) -> bool {
+    result.starts_with("{\"resultType\":")
+        || result.contains("resultType") && RawObject::parse(result).is_some_and(|fields| fields.has("resultType"))
+}
+
+/// An object with these fields before its own; anything else as it is.
+fn with_fields(object: String, fields: &str) -> String {
+    let Some(rest) = object.trim_start().strip_prefix('{') else { return object };
+    let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+    format!("{{{fields}{comma}{rest}")
 }
 
 /// An error object as the client's era has it: 2026-07-28 knows -32002 and -32042 no more.
@@ -149,6 +165,7 @@ mod tests {
     use crate::wire::object::RawObject;
 
     const OLD_TO_NEW: Direction = Direction { from: Era::Legacy, to: Era::Modern };
+    const NEW_TO_NEW: Direction = Direction { from: Era::Modern, to: Era::Modern };
     const NEW_TO_OLD: Direction = Direction { from: Era::Modern, to: Era::Legacy };
 
     fn caller(level: Option<&str>) -> Caller {
@@ -178,6 +195,24 @@ mod tests {
             ),
             r#"{"content":[],"_meta":{"mine":1}}"#
         );
+    }
+
+    #[test]
+    fn a_modern_result_that_does_not_say_so_is_complete_and_any_other_stays_as_it_is() {
+        let nested = r#"{"structuredContent":{"resultType":"table"}}"#;
+        assert_eq!(
+            result("tools/call", nested.into(), NEW_TO_NEW),
+            r#"{"resultType":"complete","structuredContent":{"resultType":"table"}}"#
+        );
+        assert_eq!(result("tools/call", "{}".into(), NEW_TO_NEW), r#"{"resultType":"complete"}"#);
+        for text in [
+            r#"{"resultType":"input_required","inputRequests":{}}"#,
+            r#"{"content":[], "resultType" : "complete"}"#,
+            r#"{"content":["resultType"],"resultType":"task"}"#,
+            "[]",
+        ] {
+            assert_eq!(result("tools/call", text.into(), NEW_TO_NEW), text);
+        }
     }
 
     #[test]

@@ -199,6 +199,11 @@ impl InFlight {
         &self.handle.id
     }
 
+    /// The instance, for as long as it is reached the same way.
+    pub fn handle(&self) -> &Arc<InstanceHandle> {
+        &self.handle
+    }
+
     /// Has the instance reached anew, since it has forgotten the gateway's session.
     pub fn kick(&self) {
         self.handle.shared.kick.notify_one();

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::http_server::{Asked, Conduct, HttpServer, whole};
-use super::stage::{IN_TIME, Out, Stage, echo, server, tool};
+use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
+use super::stage::{IN_TIME, Out, Stage, echo, eventually, server, tool};
 use super::wire::{begin_session, call, legacy, request, send};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -91,6 +91,54 @@ async fn a_log_level_is_set_in_a_session_that_a_server_begins_later_too() {
     assert_eq!(set.len(), 1, "{asked:?}");
     assert_eq!(set[0].message["params"], json!({"level": "error"}));
     assert!(set[0].head.contains("mcp-session-id: theirs"), "{set:?}");
+}
+
+#[tokio::test]
+async fn a_session_with_an_instance_that_is_gone_is_ended_when_the_last_call_in_it_has() {
+    let hang =
+        |asked: &Asked| (asked.message["params"]["arguments"]["hang"] == true).then(|| Conduct::Stop(stream_head()));
+    let answer = |asked: &Asked| {
+        (asked.method() == "tools/call").then(|| {
+            let result = json!({"content": [{"type": "text", "text": "new"}]});
+            Conduct::Say(whole("", &json!({"jsonrpc": "2.0", "id": asked.message["id"], "result": result}).to_string()))
+        })
+    };
+    let (old, new) = (HttpServer::start(false, hang).await, HttpServer::start(false, answer).await);
+    let stage = Stage::begin().await;
+    stage.want_http("a", old.address);
+    stage.until_known(1).await;
+    let address = stage.address;
+    let session = begin_session(address, "", json!({})).await;
+    let ask = |id: u64, arguments: Value| {
+        let params = json!({"name": "a__t", "arguments": arguments});
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string();
+        let request = legacy(address, "", &session, &body);
+        async move { send(address, request).await }
+    };
+    let hanging = tokio::spawn(ask(1, json!({"hang": true})));
+    let is_ended = |server: &HttpServer| {
+        let ends = |asked: &Asked| asked.head.starts_with("delete") && asked.head.contains("mcp-session-id: theirs");
+        server.asked.lock().unwrap().iter().any(ends)
+    };
+    let hangs = |asked: &Asked| asked.message["params"]["arguments"]["hang"] == true;
+    eventually(|| old.asked.lock().unwrap().iter().any(hangs)).await;
+    // The same instance, somewhere else.
+    stage.want_http("a", new.address);
+    eventually(|| stage.hub.status().ready == 1).await;
+    let reply = ask(2, json!({})).await;
+    assert_eq!(reply.json()["result"]["content"][0]["text"], "new", "{reply:?}");
+    stage.hub.sessions.reap();
+    tokio::task::yield_now().await;
+    assert!(!is_ended(&old), "a call is under way in it");
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}).to_string();
+    assert_eq!(send(address, legacy(address, "", &session, &cancel)).await.status, 202);
+    eventually(|| {
+        stage.hub.sessions.reap();
+        is_ended(&old)
+    })
+    .await;
+    assert!(!is_ended(&new));
+    hanging.abort();
 }
 
 #[tokio::test]
@@ -228,7 +276,7 @@ async fn a_cancellation_of_somebody_else_cancels_nothing() {
     let params = json!({"name": "a__hold", "arguments": {}});
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).to_string();
     let asking = tokio::spawn(async move { send(address, legacy(address, "", &mine, &body)).await });
-    super::stage::eventually(|| !waiting.lock().unwrap().is_empty()).await;
+    eventually(|| !waiting.lock().unwrap().is_empty()).await;
     let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}).to_string();
     assert_eq!(send(address, legacy(address, "", &other, &cancel)).await.status, 202);
     let (message, out) = waiting.lock().unwrap().remove(0);

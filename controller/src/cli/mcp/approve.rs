@@ -1,4 +1,4 @@
-//! `evenkeel mcp approve`: what is not approved about tools, and the word that approves it.
+//! `evenkeel mcp approve`: which definitions are not approved, and the word that approves it.
 //!
 //! It goes by the data directory, which only the controller's own user can enter, and not by the gateway: no agent approves its own tools.
 
@@ -24,7 +24,7 @@ pub(in crate::cli) struct ApproveArgs {
     /// The server, as NAMESPACE/SERVER outside of `default`; without it, show what is not approved
     #[arg(value_name = "SERVER")]
     of_server: Option<String>,
-    /// One of its tools, by the server's own name for it; without it, all
+    /// One of its tools, by the server's own name for it, or `prompts/NAME`, or `server/instructions`; without it, all
     tool: Option<String>,
 }
 
@@ -102,7 +102,7 @@ fn show(waiting: &[Waiting], console: &mut Console) -> Result<ExitStatus, CliErr
     let headings = ["SERVER", "TOOL", "WHAT", "SHOWN"];
     let row = |(namespace, note): &(&str, &DoubtNote)| {
         let server = if *namespace == "default" { note.server.clone() } else { format!("{namespace}/{}", note.server) };
-        let what = if note.changes.is_empty() { "new" } else { "changed" };
+        let what = if note.is_new { "new" } else { "changed" };
         let shown = if note.is_hidden { "no" } else { "yes" };
         vec![server, note.tool.clone(), what.to_owned(), shown.to_owned()]
     };
@@ -111,7 +111,7 @@ fn show(waiting: &[Waiting], console: &mut Console) -> Result<ExitStatus, CliErr
     for (_, note) in notes.iter().filter(|(_, note)| !note.changes.is_empty()) {
         console.data(&format!("\n{}\n", describe(note)))?;
     }
-    console.talk("to approve: evenkeel mcp approve [NAMESPACE/]SERVER [TOOL]; `evenkeel mcp inspect TOOL` shows all that a tool says of itself");
+    console.talk("to approve: evenkeel mcp approve [NAMESPACE/]SERVER [TOOL]; `evenkeel mcp inspect TOOL` shows all that a tool which is not hidden says of itself");
     Ok(ExitStatus::Differences)
 }
 

@@ -295,10 +295,13 @@ fn lower_mount(mount: &Mount, namespace: &Name) -> MountSpec {
         MountSource::Volume(ObjectKey { kind: Kind::Volume, namespace: namespace.clone(), name: volume.clone() })
     } else if let Some(path) = &mount.host {
         MountSource::Host { path: path.clone(), create: mount.create }
+    } else if let Some(path) = &mount.secret_file {
+        MountSource::Host { path: path.clone(), create: false }
     } else {
         MountSource::Tmpfs(mount.tmpfs.map_or(0, |Bytes(bytes)| bytes))
     };
-    MountSpec { path: clean_path(&mount.path), source, read_only: mount.read_only }
+    let read_only = mount.read_only || mount.secret_file.is_some();
+    MountSpec { path: clean_path(&mount.path), source, read_only }
 }
 
 /// Without a trailing or a doubled slash, as the Engine reports paths back.

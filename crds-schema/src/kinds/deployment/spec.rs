@@ -186,7 +186,7 @@ pub struct NetworkOptions {
     pub ipv4: Option<Ipv4Addr>,
 }
 
-/// One mount: exactly one of `volume`, `host` and `tmpfs`, and a path.
+/// One mount: exactly one of `volume`, `host`, `secretFile` and `tmpfs`, and a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mount {
@@ -197,12 +197,16 @@ pub struct Mount {
     /// Example: `./config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// A file of the host that holds a secret, absolute or relative to the manifest file. It is mounted read-only; it must not be empty, and
+    /// nobody but its owner and group may read it, of whom one is the user that the container runs as. Example: `./github.token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<String>,
     /// Memory of this size. Example: `64MiB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmpfs: Option<Bytes>,
     /// The absolute path inside the container. Example: `/data`.
     pub path: String,
-    /// The container cannot write to it. Default: `false`.
+    /// The container cannot write to it. Default: `false`, and with `secretFile` always `true`.
     #[serde(default)]
     pub read_only: bool,
     /// Make the host directory when it is missing; only with `host`. Default: `false`.

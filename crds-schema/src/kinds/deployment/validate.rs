@@ -311,15 +311,16 @@ fn refuse_dependency_kind(written: &str) -> Diagnostic {
 }
 
 fn check_mount_source(path: &str, mount: &Mount, profile: SecurityProfile) -> Option<Diagnostic> {
-    let sources = [mount.volume.is_some(), mount.host.is_some(), mount.tmpfs.is_some()];
+    let sources = [mount.volume.is_some(), mount.host.is_some(), mount.secret_file.is_some(), mount.tmpfs.is_some()];
     match sources.iter().filter(|is_set| **is_set).count() {
         0 => {
             let fault = Diagnostic::error("E0216", "nothing is mounted").at(path);
-            return Some(fault.hint("add one of `volume`, `host` and `tmpfs`"));
+            return Some(fault.hint("add one of `volume`, `host`, `secretFile` and `tmpfs`"));
         }
         1 => {}
         _ => {
-            let fault = Diagnostic::error("E0216", "more than one of `volume`, `host` and `tmpfs` is given").at(path);
+            let message = "more than one of `volume`, `host`, `secretFile` and `tmpfs` is given";
+            let fault = Diagnostic::error("E0216", message).at(path);
             return Some(fault.hint("keep one, or write one mount for each"));
         }
     }
@@ -331,8 +332,12 @@ fn check_mount_source(path: &str, mount: &Mount, profile: SecurityProfile) -> Op
         let fault = Diagnostic::error("E0222", "a tmpfs needs a size").hint("write for example `64MiB`");
         return Some(fault.at(format!("{path}.tmpfs")));
     }
-    let host = mount.host.as_ref()?;
-    let path = format!("{path}.host");
+    let (host, field) = match (&mount.host, &mount.secret_file) {
+        (Some(host), _) => (host, "host"),
+        (None, Some(file)) => (file, "secretFile"),
+        (None, None) => return None,
+    };
+    let path = format!("{path}.{field}");
     if let Some(fault) = host_path_fault(host) {
         return Some(fault.at(path));
     }

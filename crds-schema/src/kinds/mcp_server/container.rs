@@ -111,6 +111,7 @@ fn tmp_mount() -> Mount {
     Mount {
         volume: None,
         host: None,
+        secret_file: None,
         tmpfs: Some(TMP_BYTES),
         path: TMP_DIRECTORY.to_owned(),
         read_only: false,

@@ -39,6 +39,8 @@ pub struct McpRoute {
     pub calls: CallLimits,
     /// How many instances it has.
     pub instances: InstanceBounds,
+    /// The files that its containers have their secrets from. Paths are absolute.
+    pub secret_files: Vec<String>,
 }
 
 /// How a server is spoken to.
@@ -117,6 +119,7 @@ impl McpServer {
             tools: self.tool_policy(),
             calls: self.call_limits(),
             instances: self.instance_bounds(),
+            secret_files: self.mounts.iter().filter_map(|mount| mount.secret_file.clone()).collect(),
         }
     }
 

@@ -37,6 +37,19 @@ async fn what_the_gateway_does_not_know_of_a_tool_is_listed_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_modern_result_without_its_type_is_a_complete_one_for_clients_of_either_era() {
+    let stage = Stage::begin(None).await;
+    let plain = |message: &Value, out: &super::stage::Out| out.answer(message, &json!({"content": []}));
+    stage.servers.run("a-1", server(true, &["plain"], plain));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__plain"]).await;
+    let modern = stage.modern("tools/call", json!({"name": "a__plain", "arguments": {}})).await;
+    assert_eq!(modern, Ok(json!({"resultType": "complete", "content": []})));
+    let client = stage.legacy(json!({})).await;
+    assert_eq!(client.call_tool("a__plain", json!({})).await, Ok(json!({"content": []})));
+}
+
+#[tokio::test]
 async fn an_unknown_tool_is_an_error_and_reaches_no_server() {
     let stage = Stage::begin(None).await;
     stage.servers.run("a-1", server(true, &["echo"], |message, _| panic!("asked {message}")));
