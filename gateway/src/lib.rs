@@ -25,6 +25,7 @@ pub mod upstream;
 // Clients.
 pub mod edge;
 pub mod session;
+pub mod sessions;
 
 // Clients that speak to a gateway by standard input and output.
 pub mod address;

@@ -1,12 +1,10 @@
-//! Sessions of legacy clients: bound to their principal, bounded, and reaped.
+//! One session of a legacy client: what it is, what is under way in it, and what servers hold for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -14,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use crate::lease::Leases;
 use crate::policy::Principal;
 use crate::server::instance::InstanceHandle;
+use crate::sessions::Beginning;
 use crate::upstream::exchange::Answer;
 use crate::upstream::http::{Dress, HttpLink, HttpSession};
 use crate::upstream::link::Link;
@@ -167,7 +166,7 @@ impl ClientSession {
     }
 
     /// Lets go of the sessions of instances that are gone, which they are not while a call is under way on them.
-    fn forget_gone_upstreams(&self) {
+    pub(crate) fn forget_gone_upstreams(&self) {
         Self::lock(&self.upstreams).retain(|(of, _)| of.strong_count() > 0);
     }
 
@@ -229,44 +228,10 @@ impl ClientSession {
     pub fn digest(&self) -> &str {
         &self.digest
     }
-}
 
-/// What a client says at the beginning of its session.
-#[derive(Debug)]
-pub struct Beginning {
-    /// Whose it is.
-    pub principal: Principal,
-    /// The version that was agreed on.
-    pub version: &'static str,
-    /// The one server that it is about.
-    pub scope: Option<String>,
-    /// The client's capabilities, as JSON text.
-    pub capabilities: String,
-    /// Who the client is, as JSON text.
-    pub client_info: String,
-}
-
-/// All sessions.
-#[derive(Debug)]
-pub struct Sessions {
-    by_id: Mutex<HashMap<String, Arc<ClientSession>>>,
-    limit: usize,
-    idle: Duration,
-}
-
-impl Sessions {
-    /// At most so many, each silent for at most so long.
-    pub fn new(limit: usize, idle: Duration) -> Self {
-        Self { by_id: Mutex::default(), limit, idle }
-    }
-
-    /// Begins a session. `None`: there are as many as there may be, and none of them is idle.
-    pub fn begin(&self, beginning: Beginning) -> Option<Arc<ClientSession>> {
-        if ClientSession::lock(&self.by_id).len() >= self.limit {
-            self.reap();
-        }
-        let id = new_id()?;
-        let session = Arc::new(ClientSession {
+    /// A session that begins now.
+    pub(crate) fn begin(id: String, beginning: Beginning) -> Self {
+        Self {
             digest: digest_of(&id),
             id,
             principal: beginning.principal,
@@ -285,74 +250,25 @@ impl Sessions {
             outbox: Mutex::default(),
             begun: Instant::now(),
             used: Mutex::new(Instant::now()),
-        });
-        let mut by_id = ClientSession::lock(&self.by_id);
-        if by_id.len() >= self.limit {
-            return None;
-        }
-        by_id.insert(session.id.clone(), Arc::clone(&session));
-        Some(session)
-    }
-
-    /// The session of this id, if it is this principal's: anybody else's is as if it were not there.
-    pub fn find(&self, id: &str, principal: &Principal, scope: Option<&str>) -> Option<Arc<ClientSession>> {
-        let session = ClientSession::lock(&self.by_id).get(id).cloned()?;
-        let is_his = session.principal == *principal && session.scope.as_deref() == scope;
-        is_his.then(|| {
-            session.touch();
-            session
-        })
-    }
-
-    /// Ends a session.
-    pub fn end(&self, id: &str) {
-        let ended = ClientSession::lock(&self.by_id).remove(id);
-        if let Some(session) = ended {
-            // Everything of it ends with it.
-            *ClientSession::lock(&session.outbox) = None;
-            ClientSession::lock(&session.asked).clear();
-            ClientSession::lock(&session.subscriptions).clear();
-            session.leases.clear();
-            let in_flight = std::mem::take(&mut *ClientSession::lock(&session.in_flight));
-            for cancel in in_flight.into_values() {
-                cancel.send(()).unwrap_or(());
-            }
         }
     }
 
-    /// Ends what has been silent for too long, and lets go of what the others have with instances that are gone.
-    pub fn reap(&self) {
-        let is_idle = |session: &Arc<ClientSession>| {
-            let is_listening = ClientSession::lock(&session.outbox).as_ref().is_some_and(|outbox| !outbox.is_closed());
-            session.busy.load(Ordering::Relaxed) == 0
-                && !is_listening
-                && ClientSession::lock(&session.used).elapsed() > self.idle
-        };
-        let idle: Vec<String> = {
-            let by_id = ClientSession::lock(&self.by_id);
-            by_id.values().filter(|session| is_idle(session)).map(|session| session.id.clone()).collect()
-        };
-        for id in idle {
-            self.end(&id);
+    /// Whether something is under way in it, or its client listens.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let is_listening = Self::lock(&self.outbox).as_ref().is_some_and(|outbox| !outbox.is_closed());
+        self.busy.load(Ordering::Relaxed) > 0 || is_listening
+    }
+
+    /// Everything of it ends.
+    pub(crate) fn end(&self) {
+        *Self::lock(&self.outbox) = None;
+        Self::lock(&self.asked).clear();
+        Self::lock(&self.subscriptions).clear();
+        self.leases.clear();
+        let in_flight = std::mem::take(&mut *Self::lock(&self.in_flight));
+        for cancel in in_flight.into_values() {
+            cancel.send(()).unwrap_or(());
         }
-        for session in self.all() {
-            session.forget_gone_upstreams();
-        }
-    }
-
-    /// All that there are.
-    pub fn all(&self) -> Vec<Arc<ClientSession>> {
-        ClientSession::lock(&self.by_id).values().cloned().collect()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        ClientSession::lock(&self.by_id).len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -361,60 +277,4 @@ fn digest_of(id: &str) -> String {
     let mut digest = format!("{:x}", Sha256::digest(id.as_bytes()));
     digest.truncate(16);
     digest
-}
-
-/// 256 bits that nobody guesses. `None` when the system has none to give.
-fn new_id() -> Option<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Beginning, Sessions};
-    use crate::policy::Principal;
-
-    fn beginning(name: &str) -> Beginning {
-        Beginning {
-            principal: Principal { name: name.to_owned(), roles: vec![] },
-            version: "2025-11-25",
-            scope: None,
-            capabilities: "{}".to_owned(),
-            client_info: "{}".to_owned(),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_session_is_its_principals_alone_and_the_idle_make_room() {
-        let sessions = Sessions::new(2, Duration::from_mins(1));
-        let first = sessions.begin(beginning("ann")).unwrap();
-        assert_eq!(first.id.len(), 43);
-        assert!(sessions.find(&first.id, &first.principal, None).is_some());
-        let bob = Principal { name: "bob".to_owned(), roles: vec![] };
-        assert!(sessions.find(&first.id, &bob, None).is_none());
-        assert!(sessions.find(&first.id, &first.principal, Some("time")).is_none());
-        sessions.begin(beginning("bob")).unwrap();
-        assert!(sessions.begin(beginning("eve")).is_none());
-        tokio::time::advance(Duration::from_secs(61)).await;
-        assert!(sessions.begin(beginning("eve")).is_some());
-        assert_eq!(sessions.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_second_stream_ends_the_first() {
-        let sessions = Sessions::new(2, Duration::from_mins(1));
-        let session = sessions.begin(beginning("ann")).unwrap();
-        session.tell("nobody hears this".to_owned());
-        let mut first = session.open_outbox();
-        session.tell("a".to_owned());
-        let mut second = session.open_outbox();
-        session.tell("b".to_owned());
-        assert_eq!((first.recv().await.as_deref(), first.recv().await), (Some("a"), None));
-        assert_eq!(second.recv().await.as_deref(), Some("b"));
-        sessions.end(&session.id);
-        assert_eq!(second.recv().await, None);
-    }
 }
