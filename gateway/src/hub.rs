@@ -336,7 +336,13 @@ impl Hub {
     pub fn gauges(&self) -> Gauges {
         let status = self.status();
         let instances = self.health.borrow().values().filter(|health| **health == InstanceHealth::Ready).count();
+        let demands = self.look_at_demands();
+        let sum = |count: fn(&Demand) -> usize| demands.values().map(count).sum();
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let ages = servers.iter().filter_map(|(name, server)| Some((name.to_string(), server.listed_ago()?.as_secs())));
         Gauges {
+            demand: (sum(|demand| demand.leased), sum(|demand| demand.waiting)),
+            catalogue_ages: ages.collect(),
             sessions: status.sessions,
             servers: (status.servers, status.ready),
             instances,

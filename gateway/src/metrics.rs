@@ -58,7 +58,7 @@ fn seconds(micros: u64) -> String {
 }
 
 /// What is so at this moment.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Gauges {
     /// Sessions of legacy clients.
     pub sessions: usize,
@@ -66,8 +66,12 @@ pub struct Gauges {
     pub servers: (usize, usize),
     /// Instances that are ready.
     pub instances: usize,
+    /// Instances that somebody has to himself, and requests that wait for one.
+    pub demand: (usize, usize),
     /// Tools that are listed.
     pub tools: usize,
+    /// By server, the seconds since it last said what it lists; none that never has since the start.
+    pub catalogue_ages: Vec<(String, u64)>,
     /// Records that the audit could not write.
     pub audit_failures: u64,
 }
@@ -91,16 +95,24 @@ impl Metrics {
         self.calls.write("evenkeel_mcp_call_seconds", "How long calls to servers took.", text)?;
         self.discovery.write("evenkeel_mcp_discovery_seconds", "How long lists took.", text)?;
         let (servers, ready) = gauges.servers;
-        let lines: [(&str, &str, u64); 6] = [
+        let (leased, waiting) = gauges.demand;
+        let lines: [(&str, &str, u64); 8] = [
             ("evenkeel_mcp_sessions", "Sessions of legacy clients.", gauges.sessions as u64),
             ("evenkeel_mcp_servers", "Servers behind the gateway.", servers as u64),
             ("evenkeel_mcp_servers_ready", "Servers that answer.", ready as u64),
             ("evenkeel_mcp_instances_ready", "Instances that answer.", gauges.instances as u64),
+            ("evenkeel_mcp_instances_leased", "Instances that one session or call has to itself.", leased as u64),
+            ("evenkeel_mcp_waiting", "Requests that wait for an instance.", waiting as u64),
             ("evenkeel_mcp_tools", "Tools that are listed.", gauges.tools as u64),
             ("evenkeel_mcp_audit_failures", "Audit records that could not be written.", gauges.audit_failures),
         ];
         for (name, help, value) in lines {
             writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")?;
+        }
+        let name = "evenkeel_mcp_catalogue_age_seconds";
+        writeln!(text, "# HELP {name} Since a server last said what it lists.\n# TYPE {name} gauge")?;
+        for (server, age) in &gauges.catalogue_ages {
+            writeln!(text, "{name}{{server=\"{server}\"}} {age}")?;
         }
         Ok(())
     }
@@ -118,7 +130,9 @@ mod tests {
         for micros in [50, 300, 300, 20_000_000] {
             metrics.calls.observe(Duration::from_micros(micros));
         }
-        let text = metrics.text(&Gauges::default());
+        let ages = vec![("time".to_owned(), 7)];
+        let text = metrics.text(&Gauges { catalogue_ages: ages, ..Gauges::default() });
+        assert!(text.contains("evenkeel_mcp_catalogue_age_seconds{server=\"time\"} 7\n"), "{text}");
         assert!(text.contains("evenkeel_mcp_call_seconds_bucket{le=\"0.000100\"} 1\n"), "{text}");
         assert!(text.contains("evenkeel_mcp_call_seconds_bucket{le=\"0.000500\"} 3\n"), "{text}");
         assert!(text.contains("evenkeel_mcp_call_seconds_bucket{le=\"+Inf\"} 4\n"), "{text}");

@@ -6,6 +6,7 @@ pub mod instance;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -148,6 +149,12 @@ impl Server {
             *listing = Some(now);
         }
         listing.clone()
+    }
+
+    /// How long ago one of its instances last said what it lists.
+    pub fn listed_ago(&self) -> Option<Duration> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.values().filter_map(|handle| handle.listed_ago()).min()
     }
 
     fn remember(&self, listing: &Listing) {

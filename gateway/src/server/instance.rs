@@ -1,7 +1,7 @@
 //! One instance of a server: reached, asked, watched, and reached again when it goes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -92,6 +92,8 @@ pub struct InstanceHandle {
 #[derive(Debug)]
 struct Shared {
     state: RwLock<State>,
+    /// When it last said what it lists.
+    listed: Mutex<Option<Instant>>,
     /// It is to be reached anew.
     kick: Notify,
 }
@@ -105,7 +107,11 @@ impl Drop for InstanceHandle {
 impl InstanceHandle {
     /// Begins to reach an instance.
     pub(super) fn begin(instance: &Instance, surroundings: Surroundings) -> Arc<Self> {
-        let shared = Arc::new(Shared { state: RwLock::new(State::Starting), kick: Notify::new() });
+        let shared = Arc::new(Shared {
+            state: RwLock::new(State::Starting),
+            listed: Mutex::default(),
+            kick: Notify::new(),
+        });
         let dirty = Arc::clone(&surroundings.dirty);
         let keeper = Keeper {
             id: instance.id.clone(),
@@ -155,6 +161,10 @@ impl InstanceHandle {
             State::Ready(_, listing) => Some(Arc::clone(listing)),
             State::Starting | State::Failed(_) => None,
         }
+    }
+
+    pub(super) fn listed_ago(&self) -> Option<Duration> {
+        self.shared.listed.lock().unwrap_or_else(PoisonError::into_inner).map(|listed| listed.elapsed())
     }
 
     pub(super) fn health(&self) -> InstanceHealth {
@@ -243,6 +253,10 @@ impl Shared {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn note_listed(&self) {
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     fn set(&self, state: State) {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
@@ -317,6 +331,7 @@ impl Keeper {
             Err(error) => return chain(&error),
         };
         let mut known = Arc::clone(&listing);
+        self.shared.note_listed();
         self.publish(State::Ready(Arc::clone(&connection), listing));
         let mut has_events = true;
         let mut listed = Instant::now();
@@ -362,8 +377,9 @@ impl Keeper {
             if is_news || listed.elapsed() >= RELIST_TIME {
                 listed = Instant::now();
                 match connection.list().await {
-                    Ok(listing) if listing == *known => {}
+                    Ok(listing) if listing == *known => self.shared.note_listed(),
                     Ok(listing) => {
+                        self.shared.note_listed();
                         known = Arc::new(listing);
                         self.publish(State::Ready(Arc::clone(&connection), Arc::clone(&known)));
                     }
