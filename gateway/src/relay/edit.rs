@@ -97,13 +97,18 @@ pub fn without_progress_token(params: &str) -> String {
 pub fn result(method: &str, result: String, direction: Direction) -> String {
     match (direction.from, direction.to) {
         (Era::Legacy, Era::Legacy) => result,
-        // A modern server that is older than its version may not say that it is done. Who says nothing is, and clients refuse it all the
-        // same (<https://modelcontextprotocol.io/specification/2026-07-28/schema#result-resulttype>).
-        (Era::Modern, Era::Modern) if says_its_type(&result) => result,
-        (Era::Legacy, Era::Modern) if method == "resources/read" => {
-            with_fields(result, &format!("{COMPLETE},\"ttlMs\":0,\"cacheScope\":\"private\""))
+        (from, Era::Modern) => {
+            let mut missing = Vec::new();
+            // A modern server may leave it out as well: that means the same, and some clients refuse it
+            // (<https://modelcontextprotocol.io/specification/2026-07-28/schema#result-resulttype>).
+            if !says_its_type(&result) {
+                missing.push("\"resultType\":\"complete\"");
+            }
+            if from == Era::Legacy && method == "resources/read" {
+                missing.push("\"ttlMs\":0,\"cacheScope\":\"private\"");
+            }
+            with_fields(result, &missing)
         }
-        (Era::Legacy | Era::Modern, Era::Modern) => with_fields(result, COMPLETE),
         (Era::Modern, Era::Legacy) => {
             let Some(mut fields) = RawObject::parse(&result) else { return result };
             for field in ["resultType", "ttlMs", "cacheScope"] {
@@ -124,9 +129,6 @@ pub fn result(method: &str, result: String, direction: Direction) -> String {
     }
 }
 
-/// What a result says that leaves nothing open.
-const COMPLETE: &str = "\"resultType\":\"complete\"";
-
 /// Whether a result says of which type it is. Most say so first, and few have the word anywhere else: only what does is read whole.
 fn says_its_type(result: &str) -> bool {
     result.starts_with("{\"resultType\":")
@@ -134,10 +136,11 @@ fn says_its_type(result: &str) -> bool {
 }
 
 /// An object with these fields before its own; anything else as it is.
-fn with_fields(object: String, fields: &str) -> String {
-    let Some(rest) = object.trim_start().strip_prefix('{') else { return object };
+fn with_fields(object: String, fields: &[&str]) -> String {
+    let rest = object.trim_start().strip_prefix('{').filter(|_| !fields.is_empty());
+    let Some(rest) = rest else { return object };
     let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
-    format!("{{{fields}{comma}{rest}")
+    format!("{{{}{comma}{rest}", fields.join(","))
 }
 
 /// An error object as the client's era has it: 2026-07-28 knows -32002 and -32042 no more.
@@ -205,6 +208,12 @@ mod tests {
             r#"{"resultType":"complete","structuredContent":{"resultType":"table"}}"#
         );
         assert_eq!(result("tools/call", "{}".into(), NEW_TO_NEW), r#"{"resultType":"complete"}"#);
+        // A server of both eras may say it in either, and nothing is said twice.
+        let both = r#"{"resultType":"complete","contents":[]}"#;
+        assert_eq!(
+            result("resources/read", both.into(), OLD_TO_NEW),
+            r#"{"ttlMs":0,"cacheScope":"private","resultType":"complete","contents":[]}"#
+        );
         for text in [
             r#"{"resultType":"input_required","inputRequests":{}}"#,
             r#"{"content":[], "resultType" : "complete"}"#,
