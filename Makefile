@@ -28,7 +28,7 @@ replay: ## The simulated run of SEED=, line by line
 soak-engine: ## A real Engine meddled with for an hour, or for MINUTES=, with SEED= of the meddler's; a table at the end
 	EVENKEEL_SOAK_MINUTES=$(or $(MINUTES),60) $(if $(SEED),EVENKEEL_SOAK_SEED=$(SEED)) cargo test --package evenkeel --test it soak:: -- --nocapture
 
-bench: ## The benchmarks, as ratios (some minutes; alone: bench-cold, -repair, -steady, -simulated, -start, -load, -plan, -hub)
+bench: ## The benchmarks, as ratios (some minutes; alone: bench-cold, -repair, -steady, -simulated, -start, -attach, -load, -plan, -hub)
 	@scripts/bench.sh
 
 bench-%:
