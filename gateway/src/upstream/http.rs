@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::client::{Clients, HttpClient, check_literal};
+use super::client::{Clients, HttpClient, RequestError, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::set_progress_token;
 use crate::era::MODERN_VERSION;
@@ -359,7 +359,7 @@ pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
-fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+fn gone(error: &RequestError) -> UpstreamError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let why = cause.unwrap_or_else(|| error.to_string());
     if error.is_connect() { UpstreamError::Unreached(why) } else { UpstreamError::Gone(why) }
