@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::body::{Body, empty, events, fault, json};
+use super::body::{Body, empty, events, fault, joined_json, json};
 use super::call::{self, Entry};
 use super::listen::RESOURCES_LIMIT;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
 use super::request::{Fault, record, refused};
-use crate::catalogue::ListKind;
+use crate::catalogue::{ListKind, View};
 use crate::connection::own_info;
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
 use crate::hub::Hub;
@@ -166,7 +166,6 @@ async fn answer_request(
         return refused(&hub, Some(&caller.principal), method, fault).await;
     };
     let fields = RawObject::of(params);
-    let begun = Instant::now();
     let answered = match method {
         "ping" => Ok("{}".to_owned()),
         "logging/setLevel" => match fields.get_str("level") {
@@ -203,14 +202,7 @@ async fn answer_request(
             return call::run(hub, caller, &view, id, method, params).await;
         }
         _ => match ListKind::of_method(method) {
-            Some(kind) => {
-                let cursor = fields.get_str("cursor");
-                let page =
-                    if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
-                hub.metrics.discovery.observe(begun.elapsed());
-                let fault = || RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
-                page.map(|page| format!("{{{page}}}")).ok_or_else(fault)
-            }
+            Some(kind) => return list(&hub, &caller, &view, &id, (method, kind), &fields).await,
             None => Err(RpcError::new(RpcError::METHOD_NOT_FOUND, "there is no such method")),
         },
     };
@@ -226,6 +218,29 @@ async fn answer_request(
             json(StatusCode::OK, error_reply(Some(&id), &error.to_json()))
         }
     }
+}
+
+async fn list(
+    hub: &Hub,
+    caller: &Caller,
+    view: &View,
+    id: &Id,
+    (method, kind): (&str, ListKind),
+    fields: &RawObject<'_>,
+) -> Response<Body> {
+    let begun = Instant::now();
+    let cursor = fields.get_str("cursor");
+    let page = if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
+    hub.metrics.discovery.observe(begun.elapsed());
+    let entry = Entry::begin(hub, caller, method, None);
+    let Some(page) = page else {
+        entry.end(hub, "refused", Some(RpcError::INVALID_PARAMS), 0).await;
+        let error = RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
+        return fault(StatusCode::OK, Some(id), &error);
+    };
+    let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{", id.as_json());
+    entry.end(hub, "ok", None, head.len() + page.len()).await;
+    joined_json(head, page)
 }
 
 /// Whether a session may subscribe to one more resource, or does already.

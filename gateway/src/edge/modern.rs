@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::body::{Body, empty, fault, json};
+use super::body::{Body, empty, fault, joined_json, json};
 use super::call::{self, Entry};
 use super::listen;
 use super::post::{Posted, VERSION_KEY};
@@ -135,12 +135,12 @@ async fn list(
     };
     let id = id.as_json();
     let info = own_info();
-    let text = format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\",{page},\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}}}}}"
+    let head = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\",\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}},"
     );
     hub.metrics.discovery.observe(begun.elapsed());
-    entry.end(hub, "ok", None, text.len()).await;
-    json(StatusCode::OK, text)
+    entry.end(hub, "ok", None, head.len() + page.len()).await;
+    joined_json(head, page)
 }
 
 /// What a modern request says of its client.
