@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+mod enduring;
 mod guard;
 mod legacy;
 mod listen;

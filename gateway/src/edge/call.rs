@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, events, json};
+use super::enduring::Enduring;
 use crate::audit::{AuditLog, AuditRecord, shape_of};
 use crate::catalogue::View;
 use crate::era::Era;
@@ -211,9 +212,9 @@ async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Respons
         return json(status, text);
     }
     session.busy.fetch_add(1, Ordering::Relaxed);
-    let (tell_first, first) = oneshot::channel();
+    let (tell_first, mut first) = oneshot::channel();
     let mut in_flight = InFlight { session: Arc::clone(session), id: Some(call.id.clone()) };
-    tokio::spawn(async move {
+    let mut driving = Enduring::new(async move {
         tokio::select! {
             () = drive(&mut call, &mut in_flight, tell_first) => {}
             // An error only says that it is not cancelled any more. Whoever cancelled it has taken its id out, and may have used it anew.
@@ -221,11 +222,18 @@ async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Respons
         }
         drop(call);
     });
-    match first.await {
-        Ok(First::Whole(text, status)) => json(status, text),
-        Ok(First::Stream(rx)) => events(rx),
+    let first = tokio::select! {
+        // Cancelled on purpose: a stream is written by a task of its own, and so is what nobody waits for any more. In this order, since what
+        // has ended has said its first.
+        biased;
+        () = &mut driving => first.try_recv().ok(),
+        told = &mut first => told.ok(),
+    };
+    match first {
+        Some(First::Whole(text, status)) => json(status, text),
+        Some(First::Stream(rx)) => events(rx),
         // It was cancelled, and what is cancelled has no answer.
-        Err(_) => events(mpsc::channel(1).1),
+        None => events(mpsc::channel(1).1),
     }
 }
 
