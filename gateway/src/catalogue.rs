@@ -100,8 +100,8 @@ pub struct Target {
     pub headers: HeaderParams,
 }
 
-/// Who looks, and at which server alone.
-type Viewer = (Principal, Option<String>);
+/// What has been looked at: by the one server, or by no name for all of them, and by who looks.
+type Views = HashMap<String, HashMap<Principal, Arc<View>>>;
 
 /// What all servers list together.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ pub struct Catalogue {
     pub servers: BTreeMap<Arc<str>, Contribution>,
     naming: Naming,
     rules: Arc<[Rule]>,
-    views: Mutex<HashMap<Viewer, Arc<View>>>,
+    views: Mutex<Views>,
 }
 
 /// What one principal sees, of all servers or of one.
@@ -146,9 +146,9 @@ impl Catalogue {
 
     /// What a principal sees: of all servers, or of one under its own names. `None`: there is no such server, or not for him.
     pub fn view(&self, principal: &Principal, scope: Option<&str>) -> Option<Arc<View>> {
-        let key = (principal.clone(), scope.map(str::to_owned));
+        let key = scope.unwrap_or_default();
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(view) = views.get(&key) {
+        if let Some(view) = views.get(key).and_then(|views| views.get(principal)) {
             return Some(Arc::clone(view));
         }
         if scope.is_some_and(|scope| !self.servers.contains_key(scope)) {
@@ -158,10 +158,11 @@ impl Catalogue {
         if scope.is_some() && view.servers.is_empty() {
             return None;
         }
-        if views.len() >= VIEWS_LIMIT {
+        // The order of the scopes does not matter to a sum.
+        if views.values().map(HashMap::len).sum::<usize>() >= VIEWS_LIMIT {
             views.clear();
         }
-        views.insert(key, Arc::clone(&view));
+        views.entry(key.to_owned()).or_default().insert(principal.clone(), Arc::clone(&view));
         Some(view)
     }
 

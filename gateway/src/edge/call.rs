@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -21,6 +20,7 @@ use crate::session::{Asked, ClientSession};
 use crate::upstream::exchange::{Answer, Exchange, Next, UpstreamError};
 use crate::wire::id::Id;
 use crate::wire::object::RawObject;
+use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, request, result_reply};
 use crate::wire::sse::{event_text, one_line};
 
@@ -41,9 +41,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// A request begins.
-    pub(super) fn begin(hub: &Hub, caller: &Caller, method: &str, params: Option<&RawValue>) -> Self {
-        let arguments = RawObject::of(params);
-        let arguments = arguments.get("arguments").unwrap_or("null");
+    pub(super) fn begin(hub: &Hub, caller: &Caller, method: &str, params: Option<&Params<'_>>) -> Self {
+        let arguments = params.and_then(|params| params.fields.get("arguments")).unwrap_or("null");
         let has_values = hub.config.audit.as_ref().is_some_and(|audit| audit.has_values);
         let arguments = if arguments == "null" || hub.config.audit.is_none() {
             serde_json::Value::Null
@@ -136,9 +135,9 @@ pub(super) async fn run(
     view: &View,
     id: Id,
     method: &str,
-    params: Option<&RawValue>,
+    params: &Params<'_>,
 ) -> Response<Body> {
-    let mut entry = Entry::begin(&hub, &caller, method, params);
+    let mut entry = Entry::begin(&hub, &caller, method, Some(params));
     let relay = match Relay::prepare(&hub, Arc::clone(&caller), view, method, params) {
         Ok(relay) => relay,
         Err(error) => {

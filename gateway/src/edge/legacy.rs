@@ -27,17 +27,18 @@ use crate::upstream::exchange::Answer;
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
+use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, result_reply};
 use crate::wire::sse::{event_text, one_line};
 
 const SESSION_HEADER: &str = "mcp-session-id";
 
 /// Answers a legacy message.
-pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Body> {
-    if let Message::Request { id, method, params } = &message
+pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params<'_>) -> Response<Body> {
+    if let Message::Request { id, method, .. } = &message
         && method == "initialize"
     {
-        return initialize(&posted, id, *params).await;
+        return initialize(&posted, id, &params.fields).await;
     }
     let (hub, principal) = (Arc::clone(&posted.hub), posted.principal.clone());
     let what = match &message {
@@ -55,9 +56,9 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
         return refused(&hub, Some(&principal), &what, fault).await;
     }
     match message {
-        Message::Request { id, method, params } => answer_request(posted, session, id, &method, params).await,
-        Message::Notification { method, params } => {
-            take_notification(&posted.hub, &session, &method, params).await;
+        Message::Request { id, method, .. } => answer_request(posted, session, id, &method, params).await,
+        Message::Notification { method, params: raw } => {
+            take_notification(&posted.hub, &session, &method, raw).await;
             empty(StatusCode::ACCEPTED)
         }
         Message::Response { id, outcome } => {
@@ -68,9 +69,8 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
     }
 }
 
-async fn initialize(posted: &Posted, id: &Id, params: Option<&RawValue>) -> Response<Body> {
+async fn initialize(posted: &Posted, id: &Id, fields: &RawObject<'_>) -> Response<Body> {
     let Posted { hub, principal, scope, .. } = posted;
-    let fields = RawObject::of(params);
     let caller = Caller {
         principal: principal.clone(),
         era: Era::Legacy,
@@ -142,7 +142,7 @@ async fn answer_request(
     session: Arc<ClientSession>,
     id: Id,
     method: &str,
-    params: Option<&RawValue>,
+    params: &Params<'_>,
 ) -> Response<Body> {
     let Posted { hub, principal, scope, .. } = posted;
     let level = ClientSession::lock(&session.level).clone();
@@ -165,7 +165,7 @@ async fn answer_request(
         let fault = Fault { status: StatusCode::NOT_FOUND, id: Some(&id), error };
         return refused(&hub, Some(&caller.principal), method, fault).await;
     };
-    let fields = RawObject::of(params);
+    let fields = &params.fields;
     let answered = match method {
         "ping" => Ok("{}".to_owned()),
         "logging/setLevel" => match fields.get_str("level") {
@@ -202,7 +202,7 @@ async fn answer_request(
             return call::run(hub, caller, &view, id, method, params).await;
         }
         _ => match ListKind::of_method(method) {
-            Some(kind) => return list(&hub, &caller, &view, &id, (method, kind), &fields).await,
+            Some(kind) => return list(&hub, &caller, &view, &id, (method, kind), fields).await,
             None => Err(RpcError::new(RpcError::METHOD_NOT_FOUND, "there is no such method")),
         },
     };
