@@ -85,7 +85,7 @@ impl Connections {
 
     /// Answers what comes over a connection. `place`: what it keeps for as long as it lasts.
     fn follow(&mut self, stream: TcpStream, place: impl Send + 'static) {
-        while self.tasks.try_join_next().is_some() {}
+        self.forget_ended();
         let (hub, mut end) = (Arc::clone(&self.hub), self.end.clone());
         self.tasks.spawn(async move {
             let _place = place;
@@ -106,6 +106,16 @@ impl Connections {
                 }
             }
         });
+    }
+
+    /// Whether there are any; those that have ended are forgotten.
+    fn are_any(&mut self) -> bool {
+        self.forget_ended();
+        !self.tasks.is_empty()
+    }
+
+    fn forget_ended(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
     }
 
     /// Waits for those that are being answered.

@@ -5,16 +5,21 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, available_parallelism};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::sleep;
 
 use super::Connections;
 use crate::hub::Hub;
 
 /// How many there are at most, however many cores the host has.
 const WORKER_LIMIT: usize = 8;
+/// How often each looks up while it has connections. The runtime wakes itself, by a call of the system, for each timer that is nearer than all
+/// others, as that of a connection's next request often is: one that is always nearer spares all of these.
+const TICK: Duration = Duration::from_secs(1);
 /// How many connections wait for a worker at most; more are not taken from the system meanwhile.
 const QUEUE_LENGTH: usize = 64;
 
@@ -113,7 +118,13 @@ impl Worker {
 /// Answers what it is handed until nothing more comes, and then what is under way, unless nobody waits for that.
 async fn work(hub: Arc<Hub>, mut handed: mpsc::Receiver<Handed>, mut end: watch::Receiver<bool>) {
     let mut connections = Connections::new(hub, end.clone());
-    while let Some(Handed { stream, seat }) = handed.recv().await {
+    loop {
+        let next = tokio::select! {
+            // Cancel-safe: a receiver, and a sleep that is begun anew.
+            next = handed.recv() => next,
+            () = sleep(TICK), if connections.are_any() => continue,
+        };
+        let Some(Handed { stream, seat }) = next else { break };
         if let Ok(stream) = TcpStream::from_std(stream) {
             connections.follow(stream, seat);
         }
