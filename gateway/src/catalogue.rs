@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 
 use crate::config::{Rule, ServerConfig};
 use crate::connection::Listing;
@@ -15,6 +16,8 @@ use crate::wire::object::{RawObject, quote};
 
 /// How many items a page has.
 const PAGE_ITEMS: usize = 1_000;
+/// What follows the fields of a page: the end of the result, and that of the message.
+const PAGE_END: &str = "}}";
 /// How long the joined instructions may be; clients read the first few hundred characters.
 const INSTRUCTIONS_LIMIT: usize = 8_000;
 /// How many views are kept; one for each principal and scope that asked since the last change.
@@ -98,8 +101,8 @@ pub struct Target {
     pub headers: HeaderParams,
 }
 
-/// Who looks, and at which server alone.
-type Viewer = (Principal, Option<String>);
+/// What has been looked at: by the one server, or by no name for all of them, and by who looks.
+type Views = HashMap<String, HashMap<Principal, Arc<View>>>;
 
 /// What all servers list together.
 #[derive(Debug, Default)]
@@ -108,7 +111,7 @@ pub struct Catalogue {
     pub servers: BTreeMap<Arc<str>, Contribution>,
     naming: Naming,
     rules: Arc<[Rule]>,
-    views: Mutex<HashMap<Viewer, Arc<View>>>,
+    views: Mutex<Views>,
 }
 
 /// What one principal sees, of all servers or of one.
@@ -130,8 +133,8 @@ pub struct View {
 
 #[derive(Debug)]
 struct Page {
-    /// `"tools":[…]`, and the cursor where there is more.
-    json: String,
+    /// `"tools":[…]`, the cursor where there is more, and the ends of the result and of the message that they are the last fields of.
+    json: Bytes,
     /// The key of the last item.
     last: String,
 }
@@ -144,9 +147,9 @@ impl Catalogue {
 
     /// What a principal sees: of all servers, or of one under its own names. `None`: there is no such server, or not for him.
     pub fn view(&self, principal: &Principal, scope: Option<&str>) -> Option<Arc<View>> {
-        let key = (principal.clone(), scope.map(str::to_owned));
+        let key = scope.unwrap_or_default();
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(view) = views.get(&key) {
+        if let Some(view) = views.get(key).and_then(|views| views.get(principal)) {
             return Some(Arc::clone(view));
         }
         if scope.is_some_and(|scope| !self.servers.contains_key(scope)) {
@@ -156,10 +159,11 @@ impl Catalogue {
         if scope.is_some() && view.servers.is_empty() {
             return None;
         }
-        if views.len() >= VIEWS_LIMIT {
+        // The order of the scopes does not matter to a sum.
+        if views.values().map(HashMap::len).sum::<usize>() >= VIEWS_LIMIT {
             views.clear();
         }
-        views.insert(key, Arc::clone(&view));
+        views.entry(key.to_owned()).or_default().insert(principal.clone(), Arc::clone(&view));
         Some(view)
     }
 
@@ -263,19 +267,20 @@ impl View {
         self.instructions.extend(text.chars().take(room));
     }
 
-    /// A page of a list as fields of a result: `"tools":[…]`, with `nextCursor` where there is more. `None`: the cursor is none of ours.
-    pub fn page(&self, kind: ListKind, cursor: Option<&str>) -> Option<&str> {
+    /// A page of a list as the end of an answer: `"tools":[…]`, with `nextCursor` where there is more, and what closes result and message. It
+    /// is sent as it is, and not copied. `None`: the cursor is none of ours.
+    pub fn page(&self, kind: ListKind, cursor: Option<&str>) -> Option<Bytes> {
         let pages = match kind {
             ListKind::Tools => &self.lists[0],
             ListKind::Prompts => &self.lists[1],
             ListKind::Resources => &self.lists[2],
             ListKind::Templates => &self.lists[3],
         };
-        let Some(cursor) = cursor else { return pages.first().map(|page| page.json.as_str()) };
+        let Some(cursor) = cursor else { return pages.first().map(|page| page.json.clone()) };
         let after = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor.strip_prefix("k.")?).ok()?).ok()?;
         // The list may have changed since: what comes after the item is given, wherever pages begin now.
         let page = pages.iter().position(|page| page.last > after).or_else(|| pages.len().checked_sub(1))?;
-        pages.get(page).map(|page| page.json.as_str())
+        pages.get(page).map(|page| page.json.clone())
     }
 
     /// Where a tool's call goes.
@@ -310,7 +315,7 @@ impl View {
 fn paginate(kind: ListKind, list: BTreeMap<String, String>) -> Vec<Page> {
     let items: Vec<(String, String)> = list.into_iter().collect();
     if items.is_empty() {
-        return vec![Page { json: format!("\"{}\":[]", kind.field()), last: String::new() }];
+        return vec![Page { json: format!("\"{}\":[]{PAGE_END}", kind.field()).into(), last: String::new() }];
     }
     let count = items.chunks(PAGE_ITEMS).count();
     let to_page = |(number, chunk): (usize, &[(String, String)])| {
@@ -322,7 +327,8 @@ fn paginate(kind: ListKind, list: BTreeMap<String, String>) -> Vec<Page> {
             URL_SAFE_NO_PAD.encode_string(&end, &mut json);
             json.push('"');
         }
-        Page { json, last: end }
+        json.push_str(PAGE_END);
+        Page { json: json.into(), last: end }
     };
     items.chunks(PAGE_ITEMS).enumerate().map(to_page).collect()
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+mod enduring;
 mod guard;
 mod legacy;
 mod listen;
@@ -10,6 +11,7 @@ mod patience;
 mod post;
 mod request;
 mod sessions;
+mod worker;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::hub::Hub;
 use patience::Patient;
+use worker::Workers;
 
 /// How long a client has for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(15);
@@ -34,11 +38,13 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How many connections at once; more wait in the system's queue.
 const CONNECTION_LIMIT: usize = 4_096;
 
-/// Answers clients until told to stop, and then until those that are being answered are, at most ten seconds.
+/// Answers clients until told to stop, and then until those that are being answered are, at most ten seconds. Where the runtime has
+/// several threads, connections go to threads of their own; a runtime of one thread, and whoever stops its clock, has them all.
 pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTION_LIMIT));
-    let (tell_end, end) = tokio::sync::watch::channel(false);
-    let mut connections = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(CONNECTION_LIMIT));
+    let (tell_end, end) = watch::channel(false);
+    let mut workers = Workers::start(&hub, &end);
+    let mut connections = Connections::new(hub, end);
     tokio::pin!(stop);
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
@@ -47,7 +53,6 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        while connections.try_join_next().is_some() {}
         let Ok((stream, _)) = accepted else {
             // Descriptors may be out: those that end give some back.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -55,9 +60,35 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
         };
         // A stream that cannot be told so is slower, and works.
         drop(stream.set_nodelay(true));
-        let (hub, mut end) = (Arc::clone(&hub), end.clone());
-        connections.spawn(async move {
-            let _permit = permit;
+        if let Some((stream, permit)) = workers.take(stream, permit).await {
+            connections.follow(stream, permit);
+        }
+    }
+    drop(listener);
+    // Nobody may be left to hear it.
+    tell_end.send_replace(true);
+    tokio::join!(workers.drain(), connections.drain());
+}
+
+/// The connections that one runtime has.
+struct Connections {
+    hub: Arc<Hub>,
+    /// Says that the gateway ends; closed where it already has.
+    end: watch::Receiver<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    fn new(hub: Arc<Hub>, end: watch::Receiver<bool>) -> Self {
+        Self { hub, end, tasks: JoinSet::new() }
+    }
+
+    /// Answers what comes over a connection. `place`: what it keeps for as long as it lasts.
+    fn follow(&mut self, stream: TcpStream, place: impl Send + 'static) {
+        self.forget_ended();
+        let (hub, mut end) = (Arc::clone(&self.hub), self.end.clone());
+        self.tasks.spawn(async move {
+            let _place = place;
             let service = service_fn(move |request| {
                 let hub = Arc::clone(&hub);
                 async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
@@ -69,15 +100,26 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
             tokio::select! {
                 // Whoever hung up wants nothing more.
                 ended = connection.as_mut() => drop(ended),
-                _ = end.changed() => {
+                told = end.changed() => if told.is_ok() {
                     connection.as_mut().graceful_shutdown();
                     drop(connection.await);
                 }
             }
         });
     }
-    drop(listener);
-    // Nobody may be left to hear it.
-    tell_end.send_replace(true);
-    drop(timeout(DRAIN_TIME, async { while connections.join_next().await.is_some() {} }).await);
+
+    /// Whether there are any; those that have ended are forgotten.
+    fn are_any(&mut self) -> bool {
+        self.forget_ended();
+        !self.tasks.is_empty()
+    }
+
+    fn forget_ended(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Waits for those that are being answered.
+    async fn drain(mut self) {
+        drop(timeout(DRAIN_TIME, async { while self.tasks.join_next().await.is_some() {} }).await);
+    }
 }

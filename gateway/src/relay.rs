@@ -4,7 +4,6 @@ pub mod edit;
 
 use std::sync::{Arc, OnceLock};
 
-use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Duration, Instant, timeout};
 
@@ -22,6 +21,7 @@ use crate::upstream::http::Dress;
 use crate::upstream::link::Link;
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
+use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, notification, request};
 use edit::{Direction, MetaOf};
 
@@ -61,7 +61,9 @@ pub struct Relay {
     server: Arc<Server>,
     caller: Arc<Caller>,
     method: String,
-    params: String,
+    params: RawObject<'static>,
+    /// The fields of the `_meta` among them.
+    meta: RawObject<'static>,
     /// The client's own token of progress, as JSON text.
     progress_token: Option<String>,
     result_limit: usize,
@@ -81,19 +83,18 @@ impl Relay {
         caller: Arc<Caller>,
         view: &View,
         method: &str,
-        params: Option<&RawValue>,
+        params: &Params<'_>,
     ) -> Result<Self, RpcError> {
-        let fields = RawObject::of(params);
-        let target = find_target(view, method, &fields, caller.era)?;
+        let target = find_target(view, method, &params.fields, caller.era)?;
         let unavailable = |why: &str| RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{}` {why}", target.server));
         let server = hub.server(&target.server).ok_or_else(|| unavailable("is not there any more"))?;
         let config = server.config();
         let secrets = hub.secrets();
-        if params.is_some_and(|params| secrets.is_in(params.get())) {
+        if secrets.is_in(params.text) {
             let message = "the arguments hold a secret of the gateway's, which no server may be told";
             return Err(RpcError::new(RpcError::INVALID_PARAMS, message));
         }
-        let size = params.map_or(0, |params| params.get().len());
+        let size = params.text.len();
         if size > config.calls.request_bytes {
             let limit = config.calls.request_bytes;
             let message = format!("the request has {size} bytes, and `{}` takes {limit}", target.server);
@@ -104,10 +105,6 @@ impl Relay {
             RpcError::new(RpcError::OVERLOADED, message)
         })?;
         let first = server.pick_now().map_err(|error| no_instance(&target.server, error))?;
-        let progress_token = fields
-            .get("_meta")
-            .and_then(RawObject::parse)
-            .and_then(|meta| meta.get("progressToken").map(str::to_owned));
         Ok(Self {
             target,
             deadline: Instant::now() + config.calls.timeout,
@@ -117,8 +114,9 @@ impl Relay {
             server,
             caller,
             method: method.to_owned(),
-            params: params.map_or_else(|| "{}".to_owned(), |params| params.get().to_owned()),
-            progress_token,
+            params: params.fields.clone().into_owned(),
+            meta: params.meta.clone().into_owned(),
+            progress_token: params.meta.get("progressToken").map(str::to_owned),
             result_limit: config.calls.result_bytes,
             timeout: config.calls.timeout,
             secrets,
@@ -176,10 +174,10 @@ impl Relay {
 
     async fn send_once(&self, instance: &InFlight, answers: Option<(&str, Option<&str>)>) -> Exchange {
         let connection = &instance.connection;
-        let mut fields = RawObject::parse(&self.params).unwrap_or_default();
+        let mut fields = self.params.borrow();
         edit::set_name(&self.method, &mut fields, &self.target.original);
         let meta = MetaOf { era: connection.era, caller: &self.caller };
-        edit::set_meta(&mut fields, &meta);
+        edit::set_meta(&mut fields, self.meta.borrow(), &meta);
         if let Some((responses, state)) = answers {
             fields.set("inputResponses", responses.to_owned());
             match state {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Catalogue, Contribution, ListKind, template_fits};
+use super::{Catalogue, Contribution, ListKind, View, template_fits};
 use crate::config::{Action, Rule, ServerConfig};
 use crate::connection::Listing;
 use crate::name::Naming;
@@ -41,11 +41,17 @@ fn catalogue(rules: Vec<Rule>) -> Catalogue {
     Catalogue::new(Naming::Prefixed, rules, servers)
 }
 
+/// The fields of a page's result.
+fn page(view: &View, cursor: Option<&str>) -> Option<String> {
+    let text = String::from_utf8(view.page(ListKind::Tools, cursor)?.to_vec()).unwrap();
+    Some(text.strip_suffix("}}").unwrap().to_owned())
+}
+
 #[test]
 fn tools_are_sorted_named_and_otherwise_as_they_were() {
     let view = catalogue(vec![]).view(&Principal::anonymous(), None).unwrap();
     assert_eq!(
-        view.page(ListKind::Tools, None).unwrap(),
+        page(&view, None).unwrap(),
         r#""tools":[{"name":"git__status","x-vendor":{"a":1},"inputSchema":{"type":"object"}},{"name":"time__new","x-vendor":{"a":1},"inputSchema":{"type":"object"}},{"name":"time__now","x-vendor":{"a":1},"inputSchema":{"type":"object"}}]"#
     );
     let target = view.tool("time__new").unwrap();
@@ -98,15 +104,15 @@ fn pages_follow_each_other_and_a_foreign_cursor_is_refused() {
     let view = Catalogue::new(Naming::Prefixed, vec![], servers).view(&Principal::anonymous(), None).unwrap();
     let (mut cursor, mut seen) = (None::<String>, 0);
     loop {
-        let page = format!("{{{}}}", view.page(ListKind::Tools, cursor.as_deref()).unwrap());
-        let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+        let text = format!("{{{}}}", page(&view, cursor.as_deref()).unwrap());
+        let page: serde_json::Value = serde_json::from_str(&text).unwrap();
         seen += page["tools"].as_array().unwrap().len();
         let Some(next) = page["nextCursor"].as_str() else { break };
         cursor = Some(next.to_owned());
     }
     assert_eq!(seen, 2_500);
-    assert!(view.page(ListKind::Tools, Some("nonsense")).is_none());
-    assert!(view.page(ListKind::Tools, Some("")).is_none());
+    assert!(page(&view, Some("nonsense")).is_none());
+    assert!(page(&view, Some("")).is_none());
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Answers of HTTP: JSON, streams of events, and neither.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use tokio::sync::mpsc;
@@ -28,6 +30,34 @@ pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// JSON of two pieces, the second of which is not copied.
+pub(super) fn joined_json(head: String, tail: Bytes) -> Response<Body> {
+    let mut response = json(StatusCode::OK, Bytes::new());
+    *response.body_mut() = Pieces([Some(head.into()), Some(tail)]).boxed_unsync();
+    response
+}
+
+/// A body of pieces, each sent once.
+struct Pieces([Option<Bytes>; 2]);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.iter_mut().find_map(Option::take).map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length: usize = self.0.iter().flatten().map(Bytes::len).sum();
+        SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+    }
 }
 
 /// Text with a status and a content type.

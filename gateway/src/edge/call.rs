@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, events, json};
+use super::enduring::Enduring;
 use crate::audit::{AuditLog, AuditRecord, shape_of};
 use crate::catalogue::View;
 use crate::era::Era;
@@ -20,6 +20,7 @@ use crate::session::{Asked, ClientSession};
 use crate::upstream::exchange::{Answer, Exchange, Next, UpstreamError};
 use crate::wire::id::Id;
 use crate::wire::object::RawObject;
+use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, request, result_reply};
 use crate::wire::sse::{event_text, one_line};
 
@@ -40,9 +41,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// A request begins.
-    pub(super) fn begin(hub: &Hub, caller: &Caller, method: &str, params: Option<&RawValue>) -> Self {
-        let arguments = RawObject::of(params);
-        let arguments = arguments.get("arguments").unwrap_or("null");
+    pub(super) fn begin(hub: &Hub, caller: &Caller, method: &str, params: Option<&Params<'_>>) -> Self {
+        let arguments = params.and_then(|params| params.fields.get("arguments")).unwrap_or("null");
         let has_values = hub.config.audit.as_ref().is_some_and(|audit| audit.has_values);
         let arguments = if arguments == "null" || hub.config.audit.is_none() {
             serde_json::Value::Null
@@ -135,9 +135,9 @@ pub(super) async fn run(
     view: &View,
     id: Id,
     method: &str,
-    params: Option<&RawValue>,
+    params: &Params<'_>,
 ) -> Response<Body> {
-    let mut entry = Entry::begin(&hub, &caller, method, params);
+    let mut entry = Entry::begin(&hub, &caller, method, Some(params));
     let relay = match Relay::prepare(&hub, Arc::clone(&caller), view, method, params) {
         Ok(relay) => relay,
         Err(error) => {
@@ -211,9 +211,9 @@ async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Respons
         return json(status, text);
     }
     session.busy.fetch_add(1, Ordering::Relaxed);
-    let (tell_first, first) = oneshot::channel();
+    let (tell_first, mut first) = oneshot::channel();
     let mut in_flight = InFlight { session: Arc::clone(session), id: Some(call.id.clone()) };
-    tokio::spawn(async move {
+    let mut driving = Enduring::new(async move {
         tokio::select! {
             () = drive(&mut call, &mut in_flight, tell_first) => {}
             // An error only says that it is not cancelled any more. Whoever cancelled it has taken its id out, and may have used it anew.
@@ -221,11 +221,18 @@ async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Respons
         }
         drop(call);
     });
-    match first.await {
-        Ok(First::Whole(text, status)) => json(status, text),
-        Ok(First::Stream(rx)) => events(rx),
+    let first = tokio::select! {
+        // Cancelled on purpose: a stream is written by a task of its own, and so is what nobody waits for any more. In this order, since what
+        // has ended has said its first.
+        biased;
+        () = &mut driving => first.try_recv().ok(),
+        told = &mut first => told.ok(),
+    };
+    match first {
+        Some(First::Whole(text, status)) => json(status, text),
+        Some(First::Stream(rx)) => events(rx),
         // It was cancelled, and what is cancelled has no answer.
-        Err(_) => events(mpsc::channel(1).1),
+        None => events(mpsc::channel(1).1),
     }
 }
 

@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::body::{Body, empty, events, fault, json};
+use super::body::{Body, empty, events, fault, joined_json, json};
 use super::call::{self, Entry};
 use super::listen::RESOURCES_LIMIT;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
 use super::request::{Fault, record, refused};
-use crate::catalogue::ListKind;
+use crate::catalogue::{ListKind, View};
 use crate::connection::own_info;
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
 use crate::hub::Hub;
@@ -28,17 +28,18 @@ use crate::upstream::exchange::Answer;
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
+use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, result_reply};
 use crate::wire::sse::{event_text, one_line};
 
 const SESSION_HEADER: &str = "mcp-session-id";
 
 /// Answers a legacy message.
-pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Body> {
-    if let Message::Request { id, method, params } = &message
+pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params<'_>) -> Response<Body> {
+    if let Message::Request { id, method, .. } = &message
         && method == "initialize"
     {
-        return initialize(&posted, id, *params).await;
+        return initialize(&posted, id, &params.fields).await;
     }
     let (hub, principal) = (Arc::clone(&posted.hub), posted.principal.clone());
     let what = match &message {
@@ -56,9 +57,9 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
         return refused(&hub, Some(&principal), &what, fault).await;
     }
     match message {
-        Message::Request { id, method, params } => answer_request(posted, session, id, &method, params).await,
-        Message::Notification { method, params } => {
-            take_notification(&posted.hub, &session, &method, params).await;
+        Message::Request { id, method, .. } => answer_request(posted, session, id, &method, params).await,
+        Message::Notification { method, params: raw } => {
+            take_notification(&posted.hub, &session, &method, raw).await;
             empty(StatusCode::ACCEPTED)
         }
         Message::Response { id, outcome } => {
@@ -69,9 +70,8 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
     }
 }
 
-async fn initialize(posted: &Posted, id: &Id, params: Option<&RawValue>) -> Response<Body> {
+async fn initialize(posted: &Posted, id: &Id, fields: &RawObject<'_>) -> Response<Body> {
     let Posted { hub, principal, scope, .. } = posted;
-    let fields = RawObject::of(params);
     let caller = Caller {
         principal: principal.clone(),
         era: Era::Legacy,
@@ -143,7 +143,7 @@ async fn answer_request(
     session: Arc<ClientSession>,
     id: Id,
     method: &str,
-    params: Option<&RawValue>,
+    params: &Params<'_>,
 ) -> Response<Body> {
     let Posted { hub, principal, scope, .. } = posted;
     let level = ClientSession::lock(&session.level).clone();
@@ -166,8 +166,7 @@ async fn answer_request(
         let fault = Fault { status: StatusCode::NOT_FOUND, id: Some(&id), error };
         return refused(&hub, Some(&caller.principal), method, fault).await;
     };
-    let fields = RawObject::of(params);
-    let begun = Instant::now();
+    let fields = &params.fields;
     let answered = match method {
         "ping" => Ok("{}".to_owned()),
         "logging/setLevel" => match fields.get_str("level") {
@@ -204,14 +203,7 @@ async fn answer_request(
             return call::run(hub, caller, &view, id, method, params).await;
         }
         _ => match ListKind::of_method(method) {
-            Some(kind) => {
-                let cursor = fields.get_str("cursor");
-                let page =
-                    if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
-                hub.metrics.discovery.observe(begun.elapsed());
-                let fault = || RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
-                page.map(|page| format!("{{{page}}}")).ok_or_else(fault)
-            }
+            Some(kind) => return list(&hub, &caller, &view, &id, (method, kind), fields).await,
             None => Err(RpcError::new(RpcError::METHOD_NOT_FOUND, "there is no such method")),
         },
     };
@@ -227,6 +219,29 @@ async fn answer_request(
             json(StatusCode::OK, error_reply(Some(&id), &error.to_json()))
         }
     }
+}
+
+async fn list(
+    hub: &Hub,
+    caller: &Caller,
+    view: &View,
+    id: &Id,
+    (method, kind): (&str, ListKind),
+    fields: &RawObject<'_>,
+) -> Response<Body> {
+    let begun = Instant::now();
+    let cursor = fields.get_str("cursor");
+    let page = if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
+    hub.metrics.discovery.observe(begun.elapsed());
+    let entry = Entry::begin(hub, caller, method, None);
+    let Some(page) = page else {
+        entry.end(hub, "refused", Some(RpcError::INVALID_PARAMS), 0).await;
+        let error = RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
+        return fault(StatusCode::OK, Some(id), &error);
+    };
+    let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{", id.as_json());
+    entry.end(hub, "ok", None, head.len() + page.len()).await;
+    joined_json(head, page)
 }
 
 /// Whether a session may subscribe to one more resource, or does already.

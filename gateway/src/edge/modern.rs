@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use hyper::header::{ALLOW, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::body::{Body, empty, fault, json};
+use super::body::{Body, empty, fault, joined_json, json};
 use super::call::{self, Entry};
 use super::listen;
 use super::post::{Posted, VERSION_KEY};
@@ -22,6 +21,7 @@ use crate::relay::Caller;
 use crate::wire::envelope::Message;
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
+use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, result_reply};
 
 /// How long a client may believe a list, in milliseconds: changes are told, this is for those who do not listen.
@@ -31,9 +31,9 @@ const LIST_TTL_MS: u32 = 5_000;
 pub(super) const CAPABILITIES: &str = "{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},\"resources\":{\"listChanged\":true,\"subscribe\":true},\"completions\":{},\"logging\":{}}";
 
 /// Answers a modern message.
-pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Body> {
+pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params<'_>) -> Response<Body> {
     match message {
-        Message::Request { id, method, params } => answer_request(posted, id, &method, params).await,
+        Message::Request { id, method, .. } => answer_request(posted, id, &method, params).await,
         // Over HTTP nothing can be cancelled so: who hangs up cancels.
         Message::Notification { method, .. } => {
             record(&posted.hub, Some(&posted.principal), &method, "ok", None).await;
@@ -47,10 +47,10 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>) -> Response<Bod
     }
 }
 
-async fn answer_request(posted: Posted, id: Id, method: &str, params: Option<&RawValue>) -> Response<Body> {
+async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_>) -> Response<Body> {
     let Posted { hub, principal, scope, headers } = posted;
-    let fields = RawObject::of(params);
-    let caller = match check(&headers, method, &fields) {
+    let fields = &params.fields;
+    let caller = match check(&headers, method, params) {
         Ok(meta) => Arc::new(Caller {
             principal: principal.clone(),
             era: Era::Modern,
@@ -79,11 +79,11 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: Option<&Ra
         return refused(&hub, Some(&caller.principal), method, fault).await;
     }
     if let Some(kind) = ListKind::of_method(method) {
-        return list(&hub, &caller, &view, &id, (method, kind), &fields).await;
+        return list(&hub, &caller, &view, &id, (method, kind), fields).await;
     }
     match method {
         "server/discover" => {
-            let entry = Entry::begin(&hub, &caller, method, params);
+            let entry = Entry::begin(&hub, &caller, method, Some(params));
             let text = result_reply(&id, &discovery(&view));
             entry.end(&hub, "ok", None, text.len()).await;
             json(StatusCode::OK, text)
@@ -92,11 +92,11 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: Option<&Ra
             call::run(hub, caller, &view, id, method, params).await
         }
         "subscriptions/listen" => {
-            let entry = Entry::begin(&hub, &caller, method, params);
-            listen::subscribe(&hub, &caller, scope, &view, &id, &fields, entry)
+            let entry = Entry::begin(&hub, &caller, method, Some(params));
+            listen::subscribe(&hub, &caller, scope, &view, &id, fields, entry)
         }
         _ => {
-            let entry = Entry::begin(&hub, &caller, method, params);
+            let entry = Entry::begin(&hub, &caller, method, Some(params));
             entry.end(&hub, "refused", Some(RpcError::METHOD_NOT_FOUND), 0).await;
             let error = RpcError::new(RpcError::METHOD_NOT_FOUND, "there is no such method");
             fault(StatusCode::NOT_FOUND, Some(&id), &error)
@@ -135,12 +135,12 @@ async fn list(
     };
     let id = id.as_json();
     let info = own_info();
-    let text = format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\",{page},\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}}}}}"
+    let head = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\",\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}},"
     );
     hub.metrics.discovery.observe(begun.elapsed());
-    entry.end(hub, "ok", None, text.len()).await;
-    json(StatusCode::OK, text)
+    entry.end(hub, "ok", None, head.len() + page.len()).await;
+    joined_json(head, page)
 }
 
 /// What a modern request says of its client.
@@ -151,7 +151,8 @@ struct ClientMeta {
 }
 
 /// Whether headers and body agree, in the order that the specification gives.
-fn check(headers: &HeaderMap, method: &str, fields: &RawObject<'_>) -> Result<ClientMeta, RpcError> {
+fn check(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<ClientMeta, RpcError> {
+    let Params { fields, meta, .. } = params;
     let mismatch = |text: String| RpcError::new(RpcError::HEADER_MISMATCH, text);
     for name in ["mcp-protocol-version", "mcp-method", "mcp-name"] {
         if headers.get_all(name).iter().count() > 1 {
@@ -159,9 +160,7 @@ fn check(headers: &HeaderMap, method: &str, fields: &RawObject<'_>) -> Result<Cl
         }
     }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let meta = fields.get("_meta").and_then(RawObject::parse);
     let missing = |key: &str| RpcError::new(RpcError::INVALID_PARAMS, format!("`_meta` has no `{key}`"));
-    let meta = meta.ok_or_else(|| missing(VERSION_KEY))?;
     let version = meta.get_str(VERSION_KEY).ok_or_else(|| missing(VERSION_KEY))?;
     let capabilities_key = "io.modelcontextprotocol/clientCapabilities";
     let capabilities = meta.get(capabilities_key).filter(|text| text.starts_with('{'));

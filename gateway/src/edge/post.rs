@@ -17,7 +17,7 @@ use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::wire::depth::{NESTING_LIMIT, is_too_deep};
 use crate::wire::envelope::{EnvelopeError, Message};
-use crate::wire::object::RawObject;
+use crate::wire::params::Params;
 use crate::wire::reply::RpcError;
 
 /// The key of `_meta` that only a modern request has.
@@ -97,51 +97,46 @@ pub(super) async fn answer(
         return refuse(StatusCode::BAD_REQUEST, RpcError::INVALID_REQUEST, message).await;
     }
     let posted = Posted { hub, principal, scope, headers: head.headers };
-    if is_modern(&posted.headers, &message) {
-        modern::answer(posted, message).await
+    let params = match &message {
+        Message::Request { params, .. } | Message::Notification { params, .. } => Params::read(*params),
+        Message::Response { .. } => Params::default(),
+    };
+    if is_modern(&posted.headers, &message, &params) {
+        modern::answer(posted, message, &params).await
     } else {
-        legacy::answer(posted, message).await
+        legacy::answer(posted, message, &params).await
     }
 }
 
 /// A request is modern by what it says itself, in its header or in its body; one that says a version that nobody knows gets the modern
 /// answer to that.
-fn is_modern(headers: &HeaderMap, message: &Message<'_>) -> bool {
+fn is_modern(headers: &HeaderMap, message: &Message<'_>, params: &Params<'_>) -> bool {
     let header = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
     if header == Some(MODERN_VERSION) {
         return true;
     }
-    let has_meta = |params: Option<&serde_json::value::RawValue>| {
-        // Most params have no such key anywhere, which is found quicker than it is read.
-        params.is_some_and(|params| {
-            params.get().contains(VERSION_KEY)
-                && RawObject::parse(params.get())
-                    .and_then(|fields| fields.get("_meta").and_then(RawObject::parse).map(|meta| meta.has(VERSION_KEY)))
-                    .unwrap_or(false)
-        })
-    };
     match message {
-        Message::Request { params, .. } | Message::Notification { params, .. } => {
-            has_meta(*params) || header.is_some_and(|header| header > MODERN_VERSION)
+        Message::Request { .. } | Message::Notification { .. } => {
+            params.meta.has(VERSION_KEY) || header.is_some_and(|header| header > MODERN_VERSION)
         }
         Message::Response { .. } => false,
     }
 }
 
 fn accepts_both(headers: &HeaderMap) -> bool {
-    let mut kinds = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-    if kinds.peek().is_none() {
-        return true;
-    }
-    let kinds: Vec<String> =
-        kinds.flat_map(|value| value.split(',')).map(|kind| kind.trim().to_ascii_lowercase()).collect();
-    let allows = |wanted: &str| {
-        kinds.iter().any(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind == wanted || kind == "*/*" || (kind.ends_with("/*") && wanted.starts_with(kind.trim_end_matches('*')))
-        })
-    };
-    allows("application/json") && allows("text/event-stream")
+    let values = || headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let allows = |wanted: &str| values().flat_map(|value| value.split(',')).any(|kind| is_allowed_by(kind, wanted));
+    values().next().is_none() || (allows("application/json") && allows("text/event-stream"))
+}
+
+/// Whether a part of `Accept` allows a kind of content.
+fn is_allowed_by(part: &str, wanted: &str) -> bool {
+    let kind = part.split(';').next().unwrap_or_default().trim();
+    let is_of_family =
+        |family: &str| wanted.get(..family.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(family));
+    kind.eq_ignore_ascii_case(wanted)
+        || kind == "*/*"
+        || (kind.ends_with("/*") && is_of_family(kind.trim_end_matches('*')))
 }
 
 /// Whether the body is packed: what it would be unpacked is not known before it is.

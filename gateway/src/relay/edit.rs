@@ -45,10 +45,8 @@ pub fn set_name(method: &str, fields: &mut RawObject<'_>, original: &str) {
     }
 }
 
-/// Makes `_meta` for the server: what belongs to this hop is the gateway's, everything else the client's.
-pub fn set_meta(fields: &mut RawObject<'_>, of: &MetaOf<'_>) {
-    let theirs = fields.get("_meta").unwrap_or("{}").to_owned();
-    let mut meta = RawObject::parse(&theirs).unwrap_or_default();
+/// Makes `_meta` for the server of the client's: what belongs to this hop is the gateway's, everything else stays.
+pub fn set_meta(fields: &mut RawObject<'_>, mut meta: RawObject<'_>, of: &MetaOf<'_>) {
     meta.retain(|key| !key.starts_with(HOP_KEYS) && key != "progressToken");
     if of.era == Era::Modern {
         meta.set("io.modelcontextprotocol/protocolVersion", format!("\"{MODERN_VERSION}\""));
@@ -166,6 +164,7 @@ mod tests {
     use crate::policy::Principal;
     use crate::relay::Caller;
     use crate::wire::object::RawObject;
+    use crate::wire::params::Params;
 
     const OLD_TO_NEW: Direction = Direction { from: Era::Legacy, to: Era::Modern };
     const NEW_TO_NEW: Direction = Direction { from: Era::Modern, to: Era::Modern };
@@ -235,15 +234,16 @@ mod tests {
     fn what_belongs_to_a_hop_is_made_anew_and_the_rest_is_kept() {
         let text = r#"{"name":"a","_meta":{"io.modelcontextprotocol/clientInfo":{"name":"forged","version":"1"},"progressToken":7,"traceparent":"00-1"}}"#;
         let caller = caller(Some("debug"));
-        let mut fields = RawObject::parse(text).unwrap();
-        set_meta(&mut fields, &MetaOf { era: Era::Modern, caller: &caller });
+        let theirs = Params::read(Some(serde_json::from_str(text).unwrap()));
+        let mut fields = theirs.fields.borrow();
+        set_meta(&mut fields, theirs.meta.borrow(), &MetaOf { era: Era::Modern, caller: &caller });
         let meta = fields.get("_meta").unwrap();
         assert!(
             meta.contains("\"traceparent\":\"00-1\"") && meta.contains("\"name\":\"c\"") && !meta.contains("forged")
         );
         assert!(meta.contains("logLevel\":\"debug\"") && !meta.contains("progressToken"));
-        let mut fields = RawObject::parse(text).unwrap();
-        set_meta(&mut fields, &MetaOf { era: Era::Legacy, caller: &caller });
+        let mut fields = theirs.fields.borrow();
+        set_meta(&mut fields, theirs.meta.borrow(), &MetaOf { era: Era::Legacy, caller: &caller });
         assert_eq!(fields.get("_meta"), Some(r#"{"traceparent":"00-1"}"#));
     }
 

@@ -107,11 +107,8 @@ impl Drop for InstanceHandle {
 impl InstanceHandle {
     /// Begins to reach an instance.
     pub(super) fn begin(instance: &Instance, surroundings: Surroundings) -> Arc<Self> {
-        let shared = Arc::new(Shared {
-            state: RwLock::new(State::Starting),
-            listed: Mutex::default(),
-            kick: Notify::new(),
-        });
+        let shared =
+            Arc::new(Shared { state: RwLock::new(State::Starting), listed: Mutex::default(), kick: Notify::new() });
         let dirty = Arc::clone(&surroundings.dirty);
         let keeper = Keeper {
             id: instance.id.clone(),

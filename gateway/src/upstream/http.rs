@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::client::{Clients, HttpClient, check_literal};
+use super::client::{Clients, HttpClient, RequestError, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::set_progress_token;
 use crate::era::MODERN_VERSION;
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
 use crate::wire::object::RawObject;
-use crate::wire::reply::{notification, request};
+use crate::wire::reply::{notification, request_with};
 use crate::wire::sse::SseReader;
 
 /// How much of an answer that is no JSON-RPC is told.
@@ -133,7 +133,7 @@ impl HttpLink {
         if wants_progress {
             set_progress_token(&mut params, number);
         }
-        let body = request(&Id::number(number), method, Some(&params.to_json()));
+        let body = request_with(number, method, &params);
         match self.post(dress, method, body).await {
             Ok(response) => {
                 let session = if let Dress::Session(session) = dress { Some(session) } else { None };
@@ -149,7 +149,7 @@ impl HttpLink {
     /// When there is no answer.
     pub async fn initialize(&self, params: RawObject<'_>) -> Result<(Answer, Option<String>), UpstreamError> {
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let body = request(&Id::number(number), "initialize", Some(&params.to_json()));
+        let body = request_with(number, "initialize", &params);
         let response = self.post(Dress::Bare, "initialize", body).await?;
         let session = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let answer = self.read(response, number, None).await.answer().await?;
@@ -359,7 +359,7 @@ pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
-fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+fn gone(error: &RequestError) -> UpstreamError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let why = cause.unwrap_or_else(|| error.to_string());
     if error.is_connect() { UpstreamError::Unreached(why) } else { UpstreamError::Gone(why) }

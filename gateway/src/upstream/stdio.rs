@@ -12,9 +12,8 @@ use tokio::task::AbortHandle;
 use super::exchange::{Answer, CancelGuard, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::lines::{Line, read_line};
 use crate::wire::envelope::{Message, Outcome};
-use crate::wire::id::Id;
 use crate::wire::object::{RawObject, read_str};
-use crate::wire::reply::{RpcError, error_reply, notification, request, result_reply};
+use crate::wire::reply::{RpcError, error_reply, notification, request_with, result_reply};
 use crate::wire::sse::one_line;
 
 /// How many lines to a server wait at most.
@@ -145,7 +144,7 @@ impl StdioLink {
         }
         let shared = Arc::clone(&self.shared);
         let guard = CancelGuard::new(move || shared.cancel(number));
-        let line = request(&Id::number(number), method, Some(&params.to_json()));
+        let line = request_with(number, method, &params);
         if self.shared.tx.send(line).await.is_err() {
             return Exchange::Done(Err(UpstreamError::Unreached("its standard input is closed".to_owned())));
         }

@@ -4,6 +4,7 @@ pub mod depth;
 pub mod envelope;
 pub mod id;
 pub mod object;
+pub mod params;
 pub mod reply;
 pub mod sse;
 pub mod strict;

@@ -28,6 +28,26 @@ impl<'text> RawObject<'text> {
         self.fields.iter().rev().find(|(name, _)| name == key).map(|(_, value)| &**value)
     }
 
+    /// The same where it is a part of the text that was read.
+    pub(super) fn borrowed(&self, key: &str) -> Option<&'text str> {
+        match self.fields.iter().rev().find(|(name, _)| name == key) {
+            Some((_, Cow::Borrowed(value))) => Some(value),
+            Some((_, Cow::Owned(_))) | None => None,
+        }
+    }
+
+    /// The same fields, borrowed from these.
+    pub fn borrow(&self) -> RawObject<'_> {
+        RawObject { fields: self.iter().map(|(name, value)| (name.into(), value.into())).collect() }
+    }
+
+    /// The same fields for as long as they are needed.
+    pub fn into_owned(self) -> RawObject<'static> {
+        let own =
+            |(name, value): (Cow<'text, str>, Cow<'text, str>)| (name.into_owned().into(), value.into_owned().into());
+        RawObject { fields: self.fields.into_iter().map(own).collect() }
+    }
+
     /// The value of a field that is a string.
     pub fn get_str(&self, key: &str) -> Option<Cow<'_, str>> {
         read_str(self.get(key)?)
@@ -84,29 +104,44 @@ impl<'text> RawObject<'text> {
 
     /// The JSON text of the whole.
     pub fn to_json(&self) -> String {
+        let mut json = String::new();
+        self.push_json(&mut json);
+        json
+    }
+
+    /// Writes the JSON text of the whole behind another text.
+    pub fn push_json(&self, json: &mut String) {
         let length: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        let mut json = String::with_capacity(length + 2);
+        json.reserve(length + 2);
         json.push('{');
-        for (name, value) in &self.fields {
-            if json.len() > 1 {
+        for (place, (name, value)) in self.fields.iter().enumerate() {
+            if place > 0 {
                 json.push(',');
             }
-            json.push_str(&quote(name));
+            push_quoted(json, name);
             json.push(':');
             json.push_str(value);
         }
         json.push('}');
-        json
     }
 }
 
 /// A string as JSON text.
 pub fn quote(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    push_quoted(&mut json, text);
+    json
+}
+
+fn push_quoted(json: &mut String, text: &str) {
     let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {
-        return format!("\"{text}\"");
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        json.push_str(&serde_json::Value::from(text).to_string());
     }
-    serde_json::Value::from(text).to_string()
 }
 
 /// The string that a JSON text is, if it is one.

@@ -1,7 +1,7 @@
 //! What is said in answer: results and errors as JSON-RPC text.
 
 use super::id::Id;
-use super::object::quote;
+use super::object::{RawObject, quote};
 
 /// An error of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,14 @@ pub fn request(id: &Id, method: &str, params: Option<&str>) -> String {
     }
 }
 
+/// A request of ours with these params.
+pub fn request_with(number: u64, method: &str, params: &RawObject<'_>) -> String {
+    let mut json = format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":{},\"params\":", quote(method));
+    params.push_json(&mut json);
+    json.push('}');
+    json
+}
+
 /// A notification of ours.
 pub fn notification(method: &str, params: Option<&str>) -> String {
     let method = quote(method);
@@ -104,8 +112,9 @@ pub fn notification(method: &str, params: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{RpcError, error_reply, notification, request, result_reply};
+    use super::{RpcError, error_reply, notification, request, request_with, result_reply};
     use crate::wire::id::Id;
+    use crate::wire::object::RawObject;
 
     #[test]
     fn replies_are_valid_json_with_the_id_that_was_asked_with() {
@@ -117,6 +126,7 @@ mod tests {
             error_reply(None, &error),
             request(&id, "a/b", Some("{}")),
             request(&id, "a/b", None),
+            request_with(7, "a/b", &RawObject::default()),
             notification("n", Some("{}")),
         ] {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
