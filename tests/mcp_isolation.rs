@@ -17,12 +17,17 @@ const TOOL: &str = "pipe__test_simple_text";
 /// A gateway with the server `pipe` of the era with sessions, over standard streams; `spec` is more of its spec.
 fn begin(bed: &mut TestBed, spec: &str) -> Door {
     let address = free_address();
-    let pipe = server("pipe", &format!("args: [stdio, --era, legacy, --name, pipe]\n{spec}"));
-    bed.write("mcp.yaml", &(pipe + &gateway(address)));
+    bed.write("gateway.yaml", &gateway(address));
+    bed.write("pipe.yaml", &pipe("pipe", spec));
     bed.start();
     let token = token_of(bed);
     await_tools_of(address, &token, &["pipe"]);
     Door { address, token }
+}
+
+/// The server under a name of its own.
+fn pipe(name: &str, spec: &str) -> String {
+    server("pipe", &format!("args: [stdio, --era, legacy, --name, {name}]\n{spec}"))
 }
 
 fn token_of(bed: &TestBed) -> String {
@@ -73,6 +78,31 @@ fn each_session_has_a_container_to_itself_that_goes_with_it() {
     let _next = runtime.block_on(caller(&door));
     assert!(bed.await_running("pipe", 2).contains(&spare[0]));
     assert_eq!(bed.messages("InternalError"), NOTHING);
+}
+
+#[test]
+fn a_session_goes_on_with_another_container_when_its_own_is_updated_or_dies() {
+    let Some(mut bed) = mcp_scene("mcp-per-session-update") else { return };
+    let spec = "isolation: PerSession\ninstances: { max: 4 }";
+    let door = begin(&mut bed, spec);
+    let runtime = Runtime::new().unwrap();
+    let mut client = runtime.block_on(caller(&door));
+    let before = bed.await_running("pipe", 2);
+    bed.write("pipe.yaml", &pipe("better", spec));
+    let after = eventually("both are replaced", PATIENCE, || {
+        let ids = bed.ids(Which::Running, "pipe");
+        (ids.len() == 2 && !ids.iter().any(|id| before.contains(id))).then_some(ids)
+    });
+    assert_eq!(runtime.block_on(client.call(TOOL, &json!({}))), Ended::Well);
+    let killed = bed.engine().docker(&["kill", after[0].as_str(), after[1].as_str()]);
+    assert!(killed.status.success());
+    eventually("the session has another one", PATIENCE, || {
+        (runtime.block_on(client.call(TOOL, &json!({}))) == Ended::Well).then_some(())
+    });
+    assert_eq!(runtime.block_on(client.end()), Ended::Well);
+    eventually("only one that nobody had is left", PATIENCE, || {
+        (bed.ids(Which::All, "pipe").len() == 1).then_some(())
+    });
 }
 
 #[test]
