@@ -18,7 +18,9 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -37,7 +39,7 @@ const CONNECTION_LIMIT: usize = 4_096;
 /// Answers clients until told to stop, and then until those that are being answered are, at most ten seconds.
 pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Output = ()>) {
     let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTION_LIMIT));
-    let (tell_end, end) = tokio::sync::watch::channel(false);
+    let (tell_end, end) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
     loop {
@@ -55,29 +57,38 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
         };
         // A stream that cannot be told so is slower, and works.
         drop(stream.set_nodelay(true));
-        let (hub, mut end) = (Arc::clone(&hub), end.clone());
+        let (hub, end) = (Arc::clone(&hub), end.clone());
         connections.spawn(async move {
             let _permit = permit;
-            let service = service_fn(move |request| {
-                let hub = Arc::clone(&hub);
-                async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
-            });
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-            let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
-            tokio::pin!(connection);
-            tokio::select! {
-                // Whoever hung up wants nothing more.
-                ended = connection.as_mut() => drop(ended),
-                _ = end.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    drop(connection.await);
-                }
-            }
+            serve_stream(hub, stream, end).await;
         });
     }
     drop(listener);
     // Nobody may be left to hear it.
     tell_end.send_replace(true);
     drop(timeout(DRAIN_TIME, async { while connections.join_next().await.is_some() {} }).await);
+}
+
+/// Answers one client until it hangs up, or until what it has asked is answered once `end` changes.
+pub(crate) async fn serve_stream<S>(hub: Arc<Hub>, stream: S, mut end: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(move |request| {
+        let hub = Arc::clone(&hub);
+        async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        // Whoever hung up wants nothing more. The order is fixed so that a run can be repeated.
+        biased;
+        ended = connection.as_mut() => drop(ended),
+        _ = end.changed() => {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
+        }
+    }
 }
