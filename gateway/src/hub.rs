@@ -174,7 +174,9 @@ impl Hub {
                 // Only what is not approved can be.
                 let is_awaited = has_desk && !doubts.borrow_and_update().is_empty();
                 let task = tokio::select! {
-                    // Cancel-safe: a notify that keeps its permit, two receivers, and a sleep.
+                    // Cancel-safe: a notify that keeps its permit, two receivers, and a sleep. The order is fixed so that a run can be
+                    // repeated; a rebuild says everything, and what servers tell of may wait for it.
+                    biased;
                     () = dirty.notified() => Task::Rebuild,
                     change = updates.recv() => match change {
                         Ok(Change::Resource(uri)) => Task::TellUpdated(uri),

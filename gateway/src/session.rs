@@ -57,6 +57,8 @@ pub struct ClientSession {
     /// Instances that it has to itself, by server.
     pub leases: Leases,
     digest: String,
+    /// How many began before it.
+    place: u64,
     asked: Mutex<BTreeMap<u64, Asked>>,
     next_asked: AtomicU64,
     outbox: Mutex<Option<mpsc::Sender<String>>>,
@@ -250,6 +252,7 @@ pub struct Beginning {
 #[derive(Debug)]
 pub struct Sessions {
     by_id: Mutex<HashMap<String, Arc<ClientSession>>>,
+    begun: AtomicU64,
     limit: usize,
     idle: Duration,
 }
@@ -257,7 +260,7 @@ pub struct Sessions {
 impl Sessions {
     /// At most so many, each silent for at most so long.
     pub fn new(limit: usize, idle: Duration) -> Self {
-        Self { by_id: Mutex::default(), limit, idle }
+        Self { by_id: Mutex::default(), begun: AtomicU64::new(0), limit, idle }
     }
 
     /// Begins a session. `None`: there are as many as there may be, and none of them is idle.
@@ -280,6 +283,7 @@ impl Sessions {
             busy: AtomicUsize::new(0),
             upstreams: Mutex::default(),
             leases: Leases::default(),
+            place: self.begun.fetch_add(1, Ordering::Relaxed),
             asked: Mutex::default(),
             next_asked: AtomicU64::new(1),
             outbox: Mutex::default(),
@@ -328,21 +332,19 @@ impl Sessions {
                 && !is_listening
                 && ClientSession::lock(&session.used).elapsed() > self.idle
         };
-        let idle: Vec<String> = {
-            let by_id = ClientSession::lock(&self.by_id);
-            by_id.values().filter(|session| is_idle(session)).map(|session| session.id.clone()).collect()
-        };
-        for id in idle {
-            self.end(&id);
+        for session in self.all().iter().filter(|session| is_idle(session)) {
+            self.end(&session.id);
         }
         for session in self.all() {
             session.forget_gone_upstreams();
         }
     }
 
-    /// All that there are.
+    /// All that there are, the oldest first: their ids have no order that could be repeated.
     pub fn all(&self) -> Vec<Arc<ClientSession>> {
-        ClientSession::lock(&self.by_id).values().cloned().collect()
+        let mut all: Vec<_> = ClientSession::lock(&self.by_id).values().cloned().collect();
+        all.sort_unstable_by_key(|session| session.place);
+        all
     }
 
     /// How many there are.

@@ -324,17 +324,19 @@ impl Keeper {
         loop {
             let mut is_news = false;
             tokio::select! {
-                // Cancel-safe: a receiver, a notify that keeps its permit, and a sleep.
+                // Cancel-safe: a notify that keeps its permit, a receiver, and a sleep. The order is fixed so that a run can be
+                // repeated; one that talks without an end does not keep itself from being reached anew.
+                biased;
+                () = self.shared.kick.notified() => return match &*self.shared.read() {
+                    State::Failed(why) => why.clone(),
+                    State::Starting | State::Ready(..) => "it has forgotten the session".to_owned(),
+                },
                 event = events.recv(), if has_events => match event {
                     Some(ServerEvent::Closed(why)) => return why,
                     Some(ServerEvent::ListChanged(_)) => is_news = true,
                     // Nobody may listen.
                     Some(ServerEvent::ResourceUpdated(uri)) => drop(self.surroundings.changes.send(Change::Resource(uri))),
                     None => has_events = false,
-                },
-                () = self.shared.kick.notified() => return match &*self.shared.read() {
-                    State::Failed(why) => why.clone(),
-                    State::Starting | State::Ready(..) => "it has forgotten the session".to_owned(),
                 },
                 () = sleep(PING_TIME) => match connection.ping().await {
                     Ok(()) => lost = 0,
@@ -393,7 +395,8 @@ fn merge(
     tokio::spawn(async move {
         loop {
             let event = tokio::select! {
-                // Cancel-safe: both are receivers.
+                // Cancel-safe: both are receivers. The order is fixed so that a run can be repeated.
+                biased;
                 event = first.recv() => event,
                 Some(event) = second.recv() => Some(event),
             };
@@ -437,6 +440,8 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
                         // Ends with the subscription, or when nobody listens any more.
                         loop {
                             tokio::select! {
+                                // Cancel-safe: both only look. The order is fixed so that a run can be repeated.
+                                biased;
                                 next = open.next() => match next {
                                     Next::Note(note) => if tx.send(note).await.is_err() { return },
                                     Next::Answer(_) => return,
