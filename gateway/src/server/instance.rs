@@ -17,7 +17,7 @@ use crate::upstream::client::Clients;
 use crate::upstream::exchange::{Exchange, Next, Note};
 use crate::upstream::http::HttpLink;
 use crate::upstream::link::Link;
-use crate::upstream::stdio::{ServerEvent, StdioLink};
+use crate::upstream::stdio::{ServerEvent, StdioLink, UsedBy};
 use crate::wire::id::Id;
 use crate::wire::object::RawObject;
 use crate::wire::reply::{RpcError, error_reply, result_reply};
@@ -83,6 +83,8 @@ pub struct InstanceHandle {
     run_ms: Option<i64>,
     is_current: AtomicBool,
     in_flight: AtomicUsize,
+    /// Whoever has used it, also before it was begun anew.
+    pub(super) used_by: UsedBy,
     /// Told when it is lost, and when an old one has nothing under way any more.
     dirty: Arc<Notify>,
     shared: Arc<Shared>,
@@ -104,7 +106,7 @@ impl Drop for InstanceHandle {
 
 impl InstanceHandle {
     /// Begins to reach an instance.
-    pub(super) fn begin(instance: &Instance, surroundings: Surroundings) -> Arc<Self> {
+    pub(super) fn begin(instance: &Instance, surroundings: Surroundings, used_by: UsedBy) -> Arc<Self> {
         let shared = Arc::new(Shared { state: RwLock::new(State::Starting), kick: Notify::new() });
         let dirty = Arc::clone(&surroundings.dirty);
         let keeper = Keeper {
@@ -112,6 +114,7 @@ impl InstanceHandle {
             endpoint: instance.endpoint.clone(),
             surroundings,
             shared: Arc::clone(&shared),
+            used_by: used_by.clone(),
         };
         let task = tokio::spawn(async move { keeper.run().await }).abort_handle();
         Arc::new(Self {
@@ -120,6 +123,7 @@ impl InstanceHandle {
             run_ms: instance.run_ms,
             is_current: AtomicBool::new(instance.is_current),
             in_flight: AtomicUsize::new(0),
+            used_by,
             dirty,
             shared,
             task,
@@ -254,6 +258,7 @@ struct Keeper {
     endpoint: Endpoint,
     surroundings: Surroundings,
     shared: Arc<Shared>,
+    used_by: UsedBy,
 }
 
 impl Keeper {
@@ -287,7 +292,7 @@ impl Keeper {
             Endpoint::Stdio => {
                 let attached = surroundings.attach.attach(&self.id).await;
                 let attached = attached.map_err(|error| format!("cannot attach to it: {error}"))?;
-                let (link, events) = StdioLink::open(&surroundings.server, attached);
+                let (link, events) = StdioLink::open(&surroundings.server, attached, self.used_by.clone());
                 (Link::Stdio(link), Some(events))
             }
             Endpoint::Http { address, path, host, headers } => {
