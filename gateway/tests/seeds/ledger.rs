@@ -46,7 +46,8 @@ struct Call {
     ready: BTreeSet<String>,
     /// Where it arrived.
     at: Vec<String>,
-    answered: bool,
+    /// When its server first answered it.
+    answered: Option<Instant>,
     /// What it was under way on went away.
     is_cut: bool,
     /// Nobody waits for it any more, or its session ended.
@@ -54,6 +55,13 @@ struct Call {
     /// Its id was under way when it was sent.
     reuses_id: bool,
     ends: u32,
+}
+
+impl Call {
+    /// Whether it was answered before its time was over, and not in that moment.
+    fn was_in_time(&self) -> bool {
+        self.answered.is_some_and(|answered| answered - self.begun + SLACK < self.kind.timeout)
+    }
 }
 
 /// How a call ended for its client.
@@ -131,7 +139,7 @@ impl Ledger {
             begun: Instant::now(),
             ready,
             at: Vec::new(),
-            answered: false,
+            answered: None,
             is_cut: false,
             is_given_up: false,
             reuses_id,
@@ -200,7 +208,7 @@ impl Ledger {
         self.trace.say(&format!("n{number} is answered"));
         let mut state = self.lock();
         let call = &mut state.calls[index(number)];
-        call.answered = true;
+        call.answered.get_or_insert_with(Instant::now);
         let server = call.kind.name.clone();
         if state.is_hurt.remove(&server) {
             self.trace.count("recovery: served after an instance went away");
@@ -260,11 +268,11 @@ impl Ledger {
         }
         match outcome {
             Outcome::Result(text) if *text != format!("n{number}") => Some("it is of another call".to_owned()),
-            Outcome::Result(_) if !call.answered => Some("no server said so".to_owned()),
+            Outcome::Result(_) if call.answered.is_none() => Some("no server said so".to_owned()),
             Outcome::Result(_) => None,
             Outcome::Nothing => (!call.is_given_up).then(|| "nobody gave it up".to_owned()),
             Outcome::NoSession => (!state.ended.contains(&call.owner)).then(|| "it has one".to_owned()),
-            Outcome::Error(_) if call.answered && !call.is_cut => Some("it was answered".to_owned()),
+            Outcome::Error(_) if call.was_in_time() && !call.is_cut => Some("it was answered".to_owned()),
             Outcome::Error(error) => {
                 let cuts = state.cuts.iter().filter(|(server, at)| *server == call.kind.name && *at >= call.begun);
                 judge_error(&self.trace, call, error, cuts.count() > 0, still_ready)
