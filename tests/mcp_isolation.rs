@@ -100,9 +100,7 @@ fn a_session_goes_on_with_another_container_when_its_own_is_updated_or_dies() {
         (runtime.block_on(client.call(TOOL, &json!({}))) == Ended::Well).then_some(())
     });
     assert_eq!(runtime.block_on(client.end()), Ended::Well);
-    eventually("only one that nobody had is left", PATIENCE, || {
-        (bed.ids(Which::All, "pipe").len() == 1).then_some(())
-    });
+    eventually("only one that nobody had is left", PATIENCE, || (bed.ids(Which::All, "pipe").len() == 1).then_some(()));
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -86,25 +87,10 @@ impl Connections {
     /// Answers what comes over a connection. `place`: what it keeps for as long as it lasts.
     fn follow(&mut self, stream: TcpStream, place: impl Send + 'static) {
         self.forget_ended();
-        let (hub, mut end) = (Arc::clone(&self.hub), self.end.clone());
+        let (hub, end) = (Arc::clone(&self.hub), self.end.clone());
         self.tasks.spawn(async move {
             let _place = place;
-            let service = service_fn(move |request| {
-                let hub = Arc::clone(&hub);
-                async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
-            });
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-            let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
-            tokio::pin!(connection);
-            tokio::select! {
-                // Whoever hung up wants nothing more.
-                ended = connection.as_mut() => drop(ended),
-                told = end.changed() => if told.is_ok() {
-                    connection.as_mut().graceful_shutdown();
-                    drop(connection.await);
-                }
-            }
+            serve_stream(hub, stream, end).await;
         });
     }
 
@@ -121,5 +107,29 @@ impl Connections {
     /// Waits for those that are being answered.
     async fn drain(mut self) {
         drop(timeout(DRAIN_TIME, async { while self.tasks.join_next().await.is_some() {} }).await);
+    }
+}
+
+/// Answers one client until it hangs up, or until what it has asked is answered once `end` changes.
+pub(crate) async fn serve_stream<S>(hub: Arc<Hub>, stream: S, mut end: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(move |request| {
+        let hub = Arc::clone(&hub);
+        async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        // Whoever hung up wants nothing more. The order is fixed so that a run can be repeated.
+        biased;
+        ended = connection.as_mut() => drop(ended),
+        told = end.changed() => if told.is_ok() {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
@@ -174,7 +175,9 @@ impl Hub {
                 // Only what is not approved can be.
                 let is_awaited = has_desk && !doubts.borrow_and_update().is_empty();
                 let task = tokio::select! {
-                    // Cancel-safe: a notify that keeps its permit, two receivers, and a sleep.
+                    // Cancel-safe: a notify that keeps its permit, two receivers, and a sleep. The order is fixed so that a run can be
+                    // repeated; a rebuild says everything, and what servers tell of may wait for it.
+                    biased;
                     () = dirty.notified() => Task::Rebuild,
                     change = updates.recv() => match change {
                         Ok(Change::Resource(uri)) => Task::TellUpdated(uri),
@@ -253,8 +256,8 @@ impl Hub {
         servers.iter().map(|(name, server)| (Arc::clone(name), server.demand())).collect()
     }
 
-    /// Ends what has been silent for too long, and gives back what nobody uses.
-    fn reap(&self) {
+    /// Ends what has been silent for too long, and gives back what nobody uses. [`Self::serve`] does it every few seconds.
+    pub fn reap(&self) {
         self.sessions.reap();
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner).clone();
         for session in self.sessions.all() {
@@ -363,6 +366,15 @@ impl Hub {
         });
         crate::edge::serve(Arc::clone(self), listener, stop).await;
         reaper.abort();
+    }
+
+    /// Answers one client over a stream that is no socket, until it hangs up.
+    pub async fn serve_stream<S>(self: &Arc<Self>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (_never, end) = watch::channel(false);
+        crate::edge::serve_stream(Arc::clone(self), stream, end).await;
     }
 
     /// Says which definitions are not approved: in the log, and on the desk.

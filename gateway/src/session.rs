@@ -56,6 +56,8 @@ pub struct ClientSession {
     /// Instances that it has to itself, by server.
     pub leases: Leases,
     digest: String,
+    /// How many began before it.
+    pub(crate) place: u64,
     asked: Mutex<BTreeMap<u64, Asked>>,
     next_asked: AtomicU64,
     outbox: Mutex<Option<mpsc::Sender<String>>>,
@@ -229,9 +231,10 @@ impl ClientSession {
         &self.digest
     }
 
-    /// A session that begins now.
-    pub(crate) fn begin(id: String, beginning: Beginning) -> Self {
+    /// A session that begins now. `place`: how many began before it.
+    pub(crate) fn begin(id: String, place: u64, beginning: Beginning) -> Self {
         Self {
+            place,
             digest: digest_of(&id),
             id,
             principal: beginning.principal,

@@ -1,7 +1,8 @@
 //! All sessions of legacy clients: bound to their principals, bounded, shared fairly, and reaped.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub struct Beginning {
 #[derive(Debug)]
 pub struct Sessions {
     by_id: Mutex<BTreeMap<String, Arc<ClientSession>>>,
+    begun: AtomicU64,
     limit: usize,
     idle: Duration,
 }
@@ -37,7 +39,7 @@ pub struct Sessions {
 impl Sessions {
     /// At most so many, each silent for at most so long.
     pub fn new(limit: usize, idle: Duration) -> Self {
-        Self { by_id: Mutex::default(), limit, idle }
+        Self { by_id: Mutex::default(), begun: AtomicU64::new(0), limit, idle }
     }
 
     /// Begins a session. `None`: there are as many as there may be, none of them is idle, and nobody has more than his share.
@@ -51,7 +53,8 @@ impl Sessions {
             self.end(&id);
         }
         let id = new_id()?;
-        let session = Arc::new(ClientSession::begin(id, beginning));
+        let place = self.begun.fetch_add(1, Ordering::Relaxed);
+        let session = Arc::new(ClientSession::begin(id, place, beginning));
         let mut by_id = ClientSession::lock(&self.by_id);
         if by_id.len() >= self.limit {
             return None;
@@ -93,27 +96,25 @@ impl Sessions {
         }
         let of_greediest = by_id.values().filter(|session| session.principal.name == *greediest);
         let waiting = of_greediest.filter(|session| session.busy.load(Ordering::Relaxed) == 0);
-        waiting.max_by_key(|session| session.idle()).map(|session| session.id.clone())
+        waiting.max_by_key(|session| (session.idle(), Reverse(session.place))).map(|session| session.id.clone())
     }
 
     /// Ends what has been silent for too long, and lets go of what the others have with instances that are gone.
     pub fn reap(&self) {
         let is_idle = |session: &Arc<ClientSession>| !session.is_in_use() && session.idle() > self.idle;
-        let idle: Vec<String> = {
-            let by_id = ClientSession::lock(&self.by_id);
-            by_id.values().filter(|session| is_idle(session)).map(|session| session.id.clone()).collect()
-        };
-        for id in idle {
-            self.end(&id);
+        for session in self.all().iter().filter(|session| is_idle(session)) {
+            self.end(&session.id);
         }
         for session in self.all() {
             session.forget_gone_upstreams();
         }
     }
 
-    /// All that there are.
+    /// All that there are, the oldest first: their ids have no order that could be repeated.
     pub fn all(&self) -> Vec<Arc<ClientSession>> {
-        ClientSession::lock(&self.by_id).values().cloned().collect()
+        let mut all: Vec<_> = ClientSession::lock(&self.by_id).values().cloned().collect();
+        all.sort_unstable_by_key(|session| session.place);
+        all
     }
 
     /// How many there are.

@@ -169,7 +169,8 @@ async fn run_alone(mut call: Call) -> Response<Body> {
                 return;
             }
             let step = tokio::select! {
-                // Cancelled on purpose: nobody waits for the answer any more.
+                // Cancelled on purpose: nobody waits for the answer any more. The order is fixed so that a run can be repeated.
+                biased;
                 step = call.next() => step,
                 () = tx.closed() => return,
             };
@@ -215,9 +216,11 @@ async fn run_in_session(mut call: Call, session: &Arc<ClientSession>) -> Respons
     let mut in_flight = InFlight { session: Arc::clone(session), id: Some(call.id.clone()) };
     let mut driving = Enduring::new(async move {
         tokio::select! {
-            () = drive(&mut call, &mut in_flight, tell_first) => {}
+            // The order is fixed so that what is cancelled has no answer, whatever came with it.
+            biased;
             // An error only says that it is not cancelled any more. Whoever cancelled it has taken its id out, and may have used it anew.
             Ok(()) = cancelled => drop(in_flight.id.take()),
+            () = drive(&mut call, &mut in_flight, tell_first) => {}
         }
         drop(call);
     });

@@ -334,7 +334,8 @@ pub(super) async fn open_stream(
     tokio::spawn(async move {
         loop {
             let message = tokio::select! {
-                // Cancel-safe: a receiver, and a look whether anybody reads.
+                // Cancel-safe: a receiver, and a look whether anybody reads. The order is fixed so that a run can be repeated.
+                biased;
                 message = outbox.recv() => message,
                 () = tx.closed() => return,
             };

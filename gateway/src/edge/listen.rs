@@ -106,7 +106,8 @@ pub(super) fn subscribe(
         }
         loop {
             let change = tokio::select! {
-                // Cancel-safe: a receiver, and a look whether anybody reads.
+                // Cancel-safe: a receiver, and a look whether anybody reads. The order is fixed so that a run can be repeated.
+                biased;
                 change = changes.recv() => change,
                 () = tx.closed() => break,
             };

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// How long a client may leave unread what was written to it.
@@ -15,14 +14,14 @@ const UNREAD_TIME: Duration = Duration::from_secs(30);
 /// A stream whose writes fail once nothing has been taken of them for too long: what waits for them, such as a call that its server
 /// has a place for, is not held for as long as somebody likes.
 #[derive(Debug)]
-pub(super) struct Patient {
-    stream: TcpStream,
+pub(super) struct Patient<S> {
+    stream: S,
     /// Runs while the other side takes nothing.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    pub(super) const fn new(stream: TcpStream) -> Self {
+impl<S> Patient<S> {
+    pub(super) const fn new(stream: S) -> Self {
         Self { stream, patience: None }
     }
 
@@ -40,13 +39,13 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.wait(written, cx)

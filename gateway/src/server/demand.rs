@@ -1,10 +1,11 @@
 //! Which instance a request gets where it may have to wait for one, and how many are needed for those who wait.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Server;
@@ -55,8 +56,8 @@ pub(super) struct Users {
     /// What principals have to themselves whose clients have no sessions.
     by_principal: Leases,
     lender: Lender,
-    /// Told when an instance answers otherwise than before.
-    news: watch::Sender<()>,
+    /// Told when an instance answers otherwise than before. Whoever has waited longest looks first.
+    news: Notify,
     waiting: AtomicUsize,
     picked: AtomicUsize,
     /// How often it had been used when that was last looked at, and when it was last seen to be in use.
@@ -69,7 +70,7 @@ impl Users {
         Self {
             by_principal: Leases::default(),
             lender: Lender { lent: Arc::default(), told },
-            news: watch::Sender::new(()),
+            news: Notify::new(),
             waiting: AtomicUsize::new(0),
             picked: AtomicUsize::new(0),
             seen: Mutex::new((0, Instant::now())),
@@ -185,9 +186,11 @@ impl Server {
 
     /// Looks until there is something, each time that there is news of an instance.
     async fn wait_for<T>(&self, mut look: impl FnMut() -> Result<Option<T>, NoInstance>) -> Result<T, NoInstance> {
-        let mut news = self.users.news.subscribe();
         let mut waiting = None;
         loop {
+            let mut news = pin!(self.users.news.notified());
+            // What comes while it looks is news as well.
+            news.as_mut().enable();
             if let Some(found) = look()? {
                 return Ok(found);
             }
@@ -195,15 +198,13 @@ impl Server {
                 return Err(not_ready());
             }
             waiting.get_or_insert_with(|| Waiting::begin(&self.users));
-            if news.changed().await.is_err() {
-                return Err(not_ready());
-            }
+            news.await;
         }
     }
 
     /// Those who wait for an instance look again.
     pub(crate) fn tell_news(&self) {
-        self.users.news.send_replace(());
+        self.users.news.notify_waiters();
     }
 
     /// Gives back what principals have not used for too long.

@@ -17,7 +17,7 @@ use crate::upstream::client::Clients;
 use crate::upstream::exchange::{Exchange, Next, Note};
 use crate::upstream::http::HttpLink;
 use crate::upstream::link::Link;
-use crate::upstream::stdio::{ServerEvent, StdioLink};
+use crate::upstream::stdio::{ServerEvent, StdioLink, UsedBy};
 use crate::wire::id::Id;
 use crate::wire::object::RawObject;
 use crate::wire::reply::{RpcError, error_reply, result_reply};
@@ -83,6 +83,8 @@ pub struct InstanceHandle {
     run_ms: Option<i64>,
     is_current: AtomicBool,
     in_flight: AtomicUsize,
+    /// Whoever has used it, also before it was begun anew.
+    pub(super) used_by: UsedBy,
     /// Told when it is lost, and when an old one has nothing under way any more.
     dirty: Arc<Notify>,
     shared: Arc<Shared>,
@@ -106,7 +108,7 @@ impl Drop for InstanceHandle {
 
 impl InstanceHandle {
     /// Begins to reach an instance.
-    pub(super) fn begin(instance: &Instance, surroundings: Surroundings) -> Arc<Self> {
+    pub(super) fn begin(instance: &Instance, surroundings: Surroundings, used_by: UsedBy) -> Arc<Self> {
         let shared =
             Arc::new(Shared { state: RwLock::new(State::Starting), listed: Mutex::default(), kick: Notify::new() });
         let dirty = Arc::clone(&surroundings.dirty);
@@ -115,6 +117,7 @@ impl InstanceHandle {
             endpoint: instance.endpoint.clone(),
             surroundings,
             shared: Arc::clone(&shared),
+            used_by: used_by.clone(),
         };
         let task = tokio::spawn(async move { keeper.run().await }).abort_handle();
         Arc::new(Self {
@@ -123,6 +126,7 @@ impl InstanceHandle {
             run_ms: instance.run_ms,
             is_current: AtomicBool::new(instance.is_current),
             in_flight: AtomicUsize::new(0),
+            used_by,
             dirty,
             shared,
             task,
@@ -265,6 +269,7 @@ struct Keeper {
     endpoint: Endpoint,
     surroundings: Surroundings,
     shared: Arc<Shared>,
+    used_by: UsedBy,
 }
 
 impl Keeper {
@@ -298,7 +303,7 @@ impl Keeper {
             Endpoint::Stdio => {
                 let attached = surroundings.attach.attach(&self.id).await;
                 let attached = attached.map_err(|error| format!("cannot attach to it: {error}"))?;
-                let (link, events) = StdioLink::open(&surroundings.server, attached);
+                let (link, events) = StdioLink::open(&surroundings.server, attached, self.used_by.clone());
                 (Link::Stdio(link), Some(events))
             }
             Endpoint::Http { address, path, host, headers } => {
@@ -336,17 +341,19 @@ impl Keeper {
         loop {
             let mut is_news = false;
             tokio::select! {
-                // Cancel-safe: a receiver, a notify that keeps its permit, and a sleep.
+                // Cancel-safe: a notify that keeps its permit, a receiver, and a sleep. The order is fixed so that a run can be
+                // repeated; one that talks without an end does not keep itself from being reached anew.
+                biased;
+                () = self.shared.kick.notified() => return match &*self.shared.read() {
+                    State::Failed(why) => why.clone(),
+                    State::Starting | State::Ready(..) => "it has forgotten the session".to_owned(),
+                },
                 event = events.recv(), if has_events => match event {
                     Some(ServerEvent::Closed(why)) => return why,
                     Some(ServerEvent::ListChanged(_)) => is_news = true,
                     // Nobody may listen.
                     Some(ServerEvent::ResourceUpdated(uri)) => drop(self.surroundings.changes.send(Change::Resource(uri))),
                     None => has_events = false,
-                },
-                () = self.shared.kick.notified() => return match &*self.shared.read() {
-                    State::Failed(why) => why.clone(),
-                    State::Starting | State::Ready(..) => "it has forgotten the session".to_owned(),
                 },
                 () = sleep(PING_TIME) => match connection.ping().await {
                     Ok(()) => lost = 0,
@@ -406,7 +413,8 @@ fn merge(
     tokio::spawn(async move {
         loop {
             let event = tokio::select! {
-                // Cancel-safe: both are receivers.
+                // Cancel-safe: both are receivers. The order is fixed so that a run can be repeated.
+                biased;
                 event = first.recv() => event,
                 Some(event) = second.recv() => Some(event),
             };
@@ -450,6 +458,8 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
                         // Ends with the subscription, or when nobody listens any more.
                         loop {
                             tokio::select! {
+                                // Cancel-safe: both only look. The order is fixed so that a run can be repeated.
+                                biased;
                                 next = open.next() => match next {
                                     Next::Note(note) => if tx.send(note).await.is_err() { return },
                                     Next::Answer(_) => return,

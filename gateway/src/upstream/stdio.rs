@@ -28,6 +28,25 @@ const NOBODY: u64 = 0;
 /// More than one client has used a server, or one that has no name.
 const SEVERAL: u64 = u64::MAX;
 
+/// Who has used an instance, over all attachments to it: what it says may be about what was asked over an earlier one.
+#[derive(Debug, Clone, Default)]
+pub struct UsedBy(Arc<AtomicU64>);
+
+impl UsedBy {
+    fn claim(&self, session: Option<u64>) {
+        let user = session.map_or(SEVERAL, |number| number.clamp(NOBODY + 1, SEVERAL - 1));
+        let claimed = self.0.compare_exchange(NOBODY, user, Ordering::Relaxed, Ordering::Relaxed);
+        if claimed.is_err_and(|known| known != user) {
+            self.0.store(SEVERAL, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one client alone has.
+    fn is_one(&self) -> bool {
+        ![NOBODY, SEVERAL].contains(&self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// The two streams of a server.
 pub struct Attached {
     /// Its standard input.
@@ -65,8 +84,7 @@ struct Shared {
     tx: mpsc::Sender<String>,
     pending: Mutex<Pending>,
     next_id: AtomicU64,
-    /// The one client that has used it, [`NOBODY`] or [`SEVERAL`].
-    user: AtomicU64,
+    used_by: UsedBy,
     /// It is one client's alone, which may be asked by the server.
     is_leased: AtomicBool,
     /// The reader, which waits for as long as the server is silent.
@@ -97,7 +115,7 @@ struct Waiter {
 
 impl StdioLink {
     /// Speaks over these streams until they end or the link is dropped. `name` is for logs.
-    pub fn open(name: &str, attached: Attached) -> (Self, mpsc::Receiver<ServerEvent>) {
+    pub fn open(name: &str, attached: Attached, used_by: UsedBy) -> (Self, mpsc::Receiver<ServerEvent>) {
         let (tx, rx) = mpsc::channel(QUEUE_LENGTH);
         let (events_tx, events) = mpsc::channel(EVENTS_LENGTH);
         let shared = Arc::new(Shared {
@@ -106,7 +124,7 @@ impl StdioLink {
             pending: Mutex::default(),
             // An instance that was attached to before may still answer what was asked then: its ids must not be met again.
             next_id: AtomicU64::new(fastrand::u64(1..1 << 40)),
-            user: AtomicU64::new(NOBODY),
+            used_by,
             is_leased: AtomicBool::new(false),
             reader: Mutex::default(),
         });
@@ -154,11 +172,7 @@ impl StdioLink {
     /// A client uses it: its session's number, none for one without a session. What the server says to nobody in particular goes to the
     /// only one that ever has: of several it could be anybody's.
     pub fn used_by(&self, session: Option<u64>) {
-        let user = session.map_or(SEVERAL, |number| number.clamp(NOBODY + 1, SEVERAL - 1));
-        let claimed = self.shared.user.compare_exchange(NOBODY, user, Ordering::Relaxed, Ordering::Relaxed);
-        if claimed.is_err_and(|known| known != user) {
-            self.shared.user.store(SEVERAL, Ordering::Relaxed);
-        }
+        self.shared.used_by.claim(session);
     }
 
     /// From now on it is one client's alone: what the server asks is put to that one.
@@ -275,9 +289,7 @@ impl Shared {
             "notifications/message" => {
                 let data = fields.get("data").unwrap_or_default();
                 tracing::debug!(server = %self.name, data = %data, "said by the server");
-                if self.is_leased.load(Ordering::Relaxed)
-                    || ![NOBODY, SEVERAL].contains(&self.user.load(Ordering::Relaxed))
-                {
+                if self.is_leased.load(Ordering::Relaxed) || self.used_by.is_one() {
                     self.note_first(Note::Notification {
                         method: method.to_owned(),
                         params: params.map(str::to_owned),

@@ -1,12 +1,14 @@
 //! Sessions: each client hears what is its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stage::{Stage, nothing_more, server};
-use crate::upstream::exchange::UpstreamError;
+use super::stage::{LegacyClient, Stage, nothing_more, server};
+use crate::hub::InstanceHealth;
+use crate::upstream::exchange::{Exchange, UpstreamError};
 use crate::upstream::http::{Dress, HttpSession};
 use crate::wire::object::RawObject;
 
@@ -111,6 +113,14 @@ async fn an_id_that_is_under_way_is_not_taken_twice() {
     }
 }
 
+/// Whether a client is told more than the answer to its call.
+async fn hears_talk(client: &LegacyClient) -> bool {
+    let params = json!({"name": "a__talk", "arguments": {}}).to_string();
+    let dress = Dress::Session(&client.session);
+    let exchange = client.link.call(dress, "tools/call", RawObject::parse(&params).unwrap(), false).await;
+    matches!(exchange, Exchange::Open(_))
+}
+
 #[tokio::test]
 async fn what_a_server_says_to_nobody_goes_to_the_only_session_that_ever_used_it() {
     let stage = Stage::begin(None).await;
@@ -123,14 +133,35 @@ async fn what_a_server_says_to_nobody_goes_to_the_only_session_that_ever_used_it
     stage.want(&[("a", &["a-1"], &[])]);
     stage.until_listed(&["a__talk"]).await;
     let first = stage.legacy(json!({})).await;
-    let notes = async |client: &super::stage::LegacyClient| {
-        let params = json!({"name": "a__talk", "arguments": {}}).to_string();
-        let dress = Dress::Session(&client.session);
-        let exchange = client.link.call(dress, "tools/call", RawObject::parse(&params).unwrap(), false).await;
-        matches!(exchange, crate::upstream::exchange::Exchange::Open(_))
-    };
-    assert!(notes(&first).await, "it is the only one");
+    assert!(hears_talk(&first).await, "it is the only one");
     let second = stage.legacy(json!({})).await;
-    assert!(!notes(&second).await, "it could be the first one's");
-    assert!(!notes(&first).await);
+    assert!(!hears_talk(&second).await, "it could be the first one's");
+    assert!(!hears_talk(&first).await);
+}
+
+#[tokio::test]
+async fn what_a_server_says_after_it_was_attached_to_anew_is_not_for_whoever_comes_first_then() {
+    let stage = Stage::begin(None).await;
+    let talk = |message: &Value, out: &super::stage::Out| {
+        // It is still about what the first session asked.
+        let params = json!({"level": "info", "data": "private"});
+        out.say(&json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params}));
+        nothing_more(message, out);
+    };
+    stage.servers.run("a-1", server(false, &["talk"], talk));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__talk"]).await;
+    let (first, second) = (stage.legacy(json!({})).await, stage.legacy(json!({})).await);
+    assert!(hears_talk(&first).await, "it is the only one");
+    let attach_anew = async || {
+        let mut health = stage.hub.health();
+        let is_ready = |health: &BTreeMap<String, InstanceHealth>| health.get("a-1") == Some(&InstanceHealth::Ready);
+        stage.servers.kill("a-1");
+        health.wait_for(|health| !is_ready(health)).await.unwrap();
+        health.wait_for(|health| is_ready(health)).await.unwrap();
+    };
+    attach_anew().await;
+    assert!(hears_talk(&first).await, "it still is");
+    attach_anew().await;
+    assert!(!hears_talk(&second).await, "it is the first one's");
 }
