@@ -7,5 +7,6 @@ mod writer;
 
 pub use chain::{ChainFault, verify};
 pub use record::AuditRecord;
+pub(crate) use record::beginning_of;
 pub use shape::shape_of;
 pub use writer::{AuditError, AuditLog};

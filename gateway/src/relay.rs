@@ -1,6 +1,7 @@
 //! One request on its way to a server: whose it is, where it goes, and what is edited on the way there and back.
 
 pub mod edit;
+mod outgoing;
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +24,8 @@ use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
 use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, notification, request};
-use edit::{Direction, MetaOf};
+use edit::Direction;
+use outgoing::{Edits, Outgoing};
 
 /// How long the first call of a session waits for its server to open the stream of what belongs to no call.
 const LISTEN_TIME: Duration = Duration::from_secs(1);
@@ -61,9 +63,10 @@ pub struct Relay {
     server: Arc<Server>,
     caller: Arc<Caller>,
     method: String,
-    params: RawObject<'static>,
-    /// The fields of the `_meta` among them.
-    meta: RawObject<'static>,
+    /// The client's params, as JSON text; empty where there are none.
+    params: String,
+    /// What the instance is sent that it goes to first.
+    outgoing: Outgoing,
     /// The client's own token of progress, as JSON text.
     progress_token: Option<String>,
     result_limit: usize,
@@ -105,6 +108,10 @@ impl Relay {
             RpcError::new(RpcError::OVERLOADED, message)
         })?;
         let first = server.pick_now().map_err(|error| no_instance(&target.server, error))?;
+        let edits = Edits { method, original: &target.original, headers: &target.headers, answers: None };
+        // Where it is not known yet whom it goes to, it is written anew if need be.
+        let era = first.as_ref().map_or(caller.era, |instance| instance.connection.era);
+        let outgoing = Outgoing::write(params, era, &caller, edits);
         Ok(Self {
             target,
             deadline: Instant::now() + config.calls.timeout,
@@ -114,8 +121,8 @@ impl Relay {
             server,
             caller,
             method: method.to_owned(),
-            params: params.fields.clone().into_owned(),
-            meta: params.meta.clone().into_owned(),
+            params: params.text.to_owned(),
+            outgoing,
             progress_token: params.meta.get("progressToken").map(str::to_owned),
             result_limit: config.calls.result_bytes,
             timeout: config.calls.timeout,
@@ -174,34 +181,20 @@ impl Relay {
 
     async fn send_once(&self, instance: &InFlight, answers: Option<(&str, Option<&str>)>) -> Exchange {
         let connection = &instance.connection;
-        let mut fields = self.params.borrow();
-        edit::set_name(&self.method, &mut fields, &self.target.original);
-        let meta = MetaOf { era: connection.era, caller: &self.caller };
-        edit::set_meta(&mut fields, self.meta.borrow(), &meta);
-        if let Some((responses, state)) = answers {
-            fields.set("inputResponses", responses.to_owned());
-            match state {
-                Some(state) => fields.set("requestState", state.to_owned()),
-                None => fields.remove("requestState"),
-            }
-        }
-        let wants_progress = self.progress_token.is_some();
+        let anew = (answers.is_some() || connection.era != self.outgoing.era).then(|| self.write(answers));
+        let outgoing = anew.as_ref().unwrap_or(&self.outgoing);
         if let Link::Stdio(link) = &connection.link {
             link.used_by(self.caller.session.as_ref().map(|session| session.number()));
         }
         match (&connection.link, connection.era, &self.caller.session) {
             (link, Era::Modern, _) => {
-                let headers = edit::header_params(&self.target.headers, fields.get("arguments"));
                 let has_name = matches!(self.method.as_str(), "tools/call" | "prompts/get" | "resources/read");
-                let original = Arc::clone(&self.target.original);
-                let dress = Dress::Modern { name: has_name.then_some(&*original), params: &headers };
-                link.call(dress, &self.method, fields, wants_progress).await
+                let name = has_name.then_some(&*self.target.original);
+                self.call(link, Dress::Modern { name, params: &outgoing.headers }, outgoing).await
             }
-            (Link::Http(_), Era::Legacy, Some(session)) => {
-                self.send_in_session(session, instance, fields, wants_progress).await
-            }
+            (Link::Http(_), Era::Legacy, Some(session)) => self.send_in_session(session, instance, outgoing).await,
             (link, Era::Legacy, _) => {
-                let exchange = link.call(connection.dress(None), &self.method, fields, wants_progress).await;
+                let exchange = self.call(link, connection.dress(None), outgoing).await;
                 if matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                     instance.kick();
                 }
@@ -210,14 +203,24 @@ impl Relay {
         }
     }
 
+    async fn call(&self, link: &Link, dress: Dress<'_>, outgoing: &Outgoing) -> Exchange {
+        link.call_with(dress, &self.method, &outgoing.params, self.progress_token.is_some()).await
+    }
+
+    /// What the instance that it goes to now is sent.
+    fn write(&self, answers: Option<(&str, Option<&str>)>) -> Outgoing {
+        let (method, target) = (&self.method, &self.target);
+        let edits = Edits { method, original: &target.original, headers: &target.headers, answers };
+        Outgoing::write(&Params::read_text(&self.params), self.server_era(), &self.caller, edits)
+    }
+
     /// Sends it in the session that the server has for this client's session, which is begun where there is none, and begun anew where
     /// the server has forgotten it: then it was not carried out.
     async fn send_in_session(
         &self,
         session: &Arc<ClientSession>,
         instance: &InFlight,
-        fields: RawObject<'_>,
-        wants_progress: bool,
+        outgoing: &Outgoing,
     ) -> Exchange {
         for is_last in [false, true] {
             let upstream = match self.upstream_of(session, instance).await {
@@ -225,7 +228,8 @@ impl Relay {
                 Err(error) => return Exchange::Done(Err(error)),
             };
             let dress = Dress::Session(&upstream.session);
-            let exchange = upstream.link.call(dress, &self.method, fields.clone(), wants_progress).await;
+            let wants_progress = self.progress_token.is_some();
+            let exchange = upstream.link.call_with(dress, &self.method, &outgoing.params, wants_progress).await;
             if is_last || !matches!(exchange, Exchange::Done(Err(UpstreamError::SessionLost))) {
                 return exchange;
             }

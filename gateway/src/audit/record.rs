@@ -41,3 +41,9 @@ pub struct AuditRecord {
     /// How large the answer was, in bytes.
     pub answer_bytes: u64,
 }
+
+/// The first characters of a text: a line must not grow with what somebody sends.
+pub(crate) fn beginning_of(text: &str, count: usize) -> String {
+    let end = if text.len() <= count { None } else { text.char_indices().nth(count).map(|(end, _)| end) };
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default().to_owned()
+}

@@ -2,12 +2,17 @@
 
 use serde_json::Value;
 
+use super::record::beginning_of;
+
 /// How deep a shape is told.
 const DEPTH_LIMIT: usize = 4;
 /// How many fields of one object are told.
 const FIELD_LIMIT: usize = 32;
 /// How many fields of all objects together are told: a line of the audit must not grow with what somebody sends.
 const TOTAL_LIMIT: usize = 200;
+
+/// How many characters of a field's name are told.
+const NAME_CHARS: usize = 64;
 
 /// The shape of a JSON text, as JSON: `{"path":"string(12)","lines":"array(3)"}`; `?` for what is no JSON.
 pub fn shape_of(json: &str) -> Value {
@@ -29,7 +34,7 @@ fn shape(value: &Value, depth: usize, budget: &mut usize) -> Value {
             let mut shapes: serde_json::Map<String, Value> = fields
                 .iter()
                 .take(FIELD_LIMIT)
-                .map(|(name, value)| (name.chars().take(64).collect(), shape(value, depth + 1, budget)))
+                .map(|(name, value)| (beginning_of(name, NAME_CHARS), shape(value, depth + 1, budget)))
                 .collect();
             if fields.len() > FIELD_LIMIT {
                 shapes.insert("…".to_owned(), (fields.len() - FIELD_LIMIT).into());

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, events, json};
 use super::enduring::Enduring;
-use crate::audit::{AuditLog, AuditRecord, shape_of};
+use crate::audit::{AuditLog, AuditRecord, beginning_of, shape_of};
 use crate::catalogue::View;
 use crate::era::Era;
 use crate::hub::{Hub, now_ms};
@@ -56,7 +56,7 @@ impl Entry {
             principal: caller.principal.name.clone(),
             session: caller.session.as_ref().map(|session| session.digest().to_owned()),
             era: Some(caller.era.as_str().to_owned()),
-            method: method.chars().take(100).collect(),
+            method: beginning_of(method, 100),
             arguments,
             ..AuditRecord::default()
         };
@@ -65,8 +65,8 @@ impl Entry {
 
     fn goes_to(&mut self, relay: &Relay) {
         self.record.server = Some(relay.target.server.to_string());
-        self.record.name = Some(relay.target.original.chars().take(200).collect());
-        self.record.instance = relay.instance().map(|instance| instance.id().chars().take(12).collect());
+        self.record.name = Some(beginning_of(&relay.target.original, 200));
+        self.record.instance = relay.instance().map(|instance| beginning_of(instance.id(), 12));
     }
 
     /// The request has ended.

@@ -124,6 +124,10 @@ fn is_modern(headers: &HeaderMap, message: &Message<'_>, params: &Params<'_>) ->
 }
 
 fn accepts_both(headers: &HeaderMap) -> bool {
+    // What most clients send, and send once.
+    if headers.get(ACCEPT).is_some_and(|value| value == "application/json, text/event-stream") {
+        return true;
+    }
     let values = || headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let allows = |wanted: &str| values().flat_map(|value| value.split(',')).any(|kind| is_allowed_by(kind, wanted));
     values().next().is_none() || (allows("application/json") && allows("text/event-stream"))

@@ -1,14 +1,19 @@
 //! The edits of a relayed message. Everything that is not named here stays as it came.
 
-use crate::era::{Era, MODERN_VERSION};
+use crate::era::Era;
 use crate::header::encode;
 use crate::header_param::value_of;
 use crate::relay::Caller;
-use crate::wire::object::{RawObject, quote};
+use crate::wire::object::{RawObject, Writer, quote};
 use crate::wire::reply::RpcError;
 
 /// The keys of `_meta` that belong to each hop, and are made anew.
 const HOP_KEYS: &str = "io.modelcontextprotocol/";
+
+/// How much room most `_meta` need.
+const META_BYTES: usize = 512;
+/// The version that a modern server is spoken to in, as JSON text.
+const MODERN_VERSION_JSON: &str = "\"2026-07-28\"";
 
 /// From which era to which.
 #[derive(Debug, Clone, Copy)]
@@ -46,21 +51,22 @@ pub fn set_name(method: &str, fields: &mut RawObject<'_>, original: &str) {
 }
 
 /// Makes `_meta` for the server of the client's: what belongs to this hop is the gateway's, everything else stays.
-pub fn set_meta(fields: &mut RawObject<'_>, mut meta: RawObject<'_>, of: &MetaOf<'_>) {
-    meta.retain(|key| !key.starts_with(HOP_KEYS) && key != "progressToken");
+pub fn set_meta(fields: &mut RawObject<'_>, theirs: &RawObject<'_>, of: &MetaOf<'_>) {
+    let mut meta = Writer::with_capacity(META_BYTES);
+    for (key, value) in theirs.iter().filter(|(key, _)| !key.starts_with(HOP_KEYS) && *key != "progressToken") {
+        meta.field(key, value);
+    }
     if of.era == Era::Modern {
-        meta.set("io.modelcontextprotocol/protocolVersion", format!("\"{MODERN_VERSION}\""));
-        meta.set("io.modelcontextprotocol/clientInfo", of.caller.client_info.clone());
-        meta.set("io.modelcontextprotocol/clientCapabilities", of.caller.capabilities.clone());
+        meta.own_field("io.modelcontextprotocol/protocolVersion", MODERN_VERSION_JSON);
+        meta.own_field("io.modelcontextprotocol/clientInfo", &of.caller.client_info);
+        meta.own_field("io.modelcontextprotocol/clientCapabilities", &of.caller.capabilities);
         if let Some(level) = &of.caller.log_level {
-            meta.set("io.modelcontextprotocol/logLevel", quote(level));
+            meta.own_field("io.modelcontextprotocol/logLevel", &quote(level));
         }
     }
-    if meta.is_empty() {
-        fields.remove("_meta");
-    } else {
-        let json = meta.to_json();
-        fields.set("_meta", json);
+    match meta.finish() {
+        Some(json) => fields.set("_meta", json),
+        None => fields.remove("_meta"),
     }
 }
 
@@ -159,11 +165,11 @@ pub fn error(error: String, to: Era) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Direction, MetaOf, error, result, set_meta, set_name, without_progress_token};
-    use crate::era::Era;
+    use super::{Direction, MODERN_VERSION_JSON, MetaOf, error, result, set_meta, set_name, without_progress_token};
+    use crate::era::{Era, MODERN_VERSION};
     use crate::policy::Principal;
     use crate::relay::Caller;
-    use crate::wire::object::RawObject;
+    use crate::wire::object::{RawObject, quote};
     use crate::wire::params::Params;
 
     const OLD_TO_NEW: Direction = Direction { from: Era::Legacy, to: Era::Modern };
@@ -179,6 +185,11 @@ mod tests {
             client_info: "{\"name\":\"c\",\"version\":\"1\"}".to_owned(),
             log_level: level.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn the_version_is_the_one_that_is_spoken() {
+        assert_eq!(MODERN_VERSION_JSON, quote(MODERN_VERSION));
     }
 
     #[test]
@@ -235,15 +246,15 @@ mod tests {
         let text = r#"{"name":"a","_meta":{"io.modelcontextprotocol/clientInfo":{"name":"forged","version":"1"},"progressToken":7,"traceparent":"00-1"}}"#;
         let caller = caller(Some("debug"));
         let theirs = Params::read(Some(serde_json::from_str(text).unwrap()));
-        let mut fields = theirs.fields.borrow();
-        set_meta(&mut fields, theirs.meta.borrow(), &MetaOf { era: Era::Modern, caller: &caller });
+        let mut fields = theirs.fields.clone();
+        set_meta(&mut fields, &theirs.meta, &MetaOf { era: Era::Modern, caller: &caller });
         let meta = fields.get("_meta").unwrap();
         assert!(
             meta.contains("\"traceparent\":\"00-1\"") && meta.contains("\"name\":\"c\"") && !meta.contains("forged")
         );
         assert!(meta.contains("logLevel\":\"debug\"") && !meta.contains("progressToken"));
-        let mut fields = theirs.fields.borrow();
-        set_meta(&mut fields, theirs.meta.borrow(), &MetaOf { era: Era::Legacy, caller: &caller });
+        let mut fields = theirs.fields.clone();
+        set_meta(&mut fields, &theirs.meta, &MetaOf { era: Era::Legacy, caller: &caller });
         assert_eq!(fields.get("_meta"), Some(r#"{"traceparent":"00-1"}"#));
     }
 

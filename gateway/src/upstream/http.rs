@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::client::{Clients, HttpClient, RequestError, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
-use super::stdio::set_progress_token;
+use super::stdio::with_progress_token;
 use crate::era::MODERN_VERSION;
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
@@ -24,6 +24,8 @@ use crate::wire::object::RawObject;
 use crate::wire::reply::{notification, request_with};
 use crate::wire::sse::SseReader;
 
+/// How the content type of a stream of events begins.
+const EVENT_STREAM: &str = "text/event-stream";
 /// How much of an answer that is no JSON-RPC is told.
 pub(crate) const REFUSAL_LIMIT: usize = 300;
 /// How long a server has to take what needs no answer of its own: a notification, an answer, or the end of a session.
@@ -32,6 +34,13 @@ const SEND_TIME: Duration = Duration::from_secs(20);
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 /// How long it is left alone at least: one that names no time at all must not keep us busy.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+static VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+static SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+static METHOD: HeaderName = HeaderName::from_static("mcp-method");
+static NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// How many headers most requests are dressed with.
+const DRESS_LENGTH: usize = 3;
 
 /// The way to a server by HTTP.
 #[derive(Debug, Clone)]
@@ -122,18 +131,15 @@ impl HttpLink {
     }
 
     /// Sends a request.
-    pub async fn call(
-        &self,
-        dress: Dress<'_>,
-        method: &str,
-        mut params: RawObject<'_>,
-        wants_progress: bool,
-    ) -> Exchange {
+    pub async fn call(&self, dress: Dress<'_>, method: &str, params: RawObject<'_>, wants_progress: bool) -> Exchange {
+        self.call_with(dress, method, &params.to_json(), wants_progress).await
+    }
+
+    /// The same with params that are written already.
+    pub async fn call_with(&self, dress: Dress<'_>, method: &str, params: &str, wants_progress: bool) -> Exchange {
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-        if wants_progress {
-            set_progress_token(&mut params, number);
-        }
-        let body = request_with(number, method, &params);
+        let token = wants_progress.then_some(number);
+        let body = request_with(number, method, &with_progress_token(params, token));
         match self.post(dress, method, body).await {
             Ok(response) => {
                 let session = if let Dress::Session(session) = dress { Some(session) } else { None };
@@ -149,7 +155,7 @@ impl HttpLink {
     /// When there is no answer.
     pub async fn initialize(&self, params: RawObject<'_>) -> Result<(Answer, Option<String>), UpstreamError> {
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let body = request_with(number, "initialize", &params);
+        let body = request_with(number, "initialize", &params.to_json());
         let response = self.post(Dress::Bare, "initialize", body).await?;
         let session = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let answer = self.read(response, number, None).await.answer().await?;
@@ -257,25 +263,26 @@ impl HttpLink {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
-        let mut headers = self.headers.clone();
-        let mut set = |name: &'static str, value: &str| -> Result<(), UpstreamError> {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + DRESS_LENGTH);
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let mut set = |name: &HeaderName, value: &str| -> Result<(), UpstreamError> {
             let value = value.parse().map_err(|_| UpstreamError::NotMcp(format!("`{name}` cannot be sent")))?;
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
             Ok(())
         };
         match dress {
             Dress::Bare => {}
             Dress::Session(session) => {
-                set("mcp-protocol-version", &session.version)?;
+                set(&VERSION, &session.version)?;
                 if let Some(id) = &session.id {
-                    set("mcp-session-id", id)?;
+                    set(&SESSION, id)?;
                 }
             }
             Dress::Modern { name, params } => {
-                set("mcp-protocol-version", MODERN_VERSION)?;
-                set("mcp-method", mcp_method)?;
+                set(&VERSION, MODERN_VERSION)?;
+                set(&METHOD, mcp_method)?;
                 if let Some(name) = name {
-                    set("mcp-name", &crate::header::encode(name))?;
+                    set(&NAME, &crate::header::encode(name))?;
                 }
                 for (name, value) in params {
                     let fault = |()| UpstreamError::NotMcp("a header of an argument cannot be sent".to_owned());
@@ -356,7 +363,8 @@ fn fault(what: &str) -> UpstreamError {
 
 pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+    let begin = kind.and_then(|kind| kind.trim_start().get(..EVENT_STREAM.len()));
+    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 fn gone(error: &RequestError) -> UpstreamError {

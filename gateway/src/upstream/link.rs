@@ -23,6 +23,14 @@ impl Link {
         }
     }
 
+    /// The same with params that are written already.
+    pub async fn call_with(&self, dress: Dress<'_>, method: &str, params: &str, wants_progress: bool) -> Exchange {
+        match self {
+            Self::Stdio(link) => link.call_with(method, params, wants_progress).await,
+            Self::Http(link) => link.call_with(dress, method, params, wants_progress).await,
+        }
+    }
+
     /// Begins a session of a legacy server.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Connections of plain HTTP, kept while nothing is asked over them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{CONNECT_TIME, IDLE_CONNECTIONS, IDLE_TIME, RequestError, Unconnected};
 
-/// What connections are kept under. One is driven by the runtime that opened it, and used by no other: each message would have to wake that.
-type Key = (Id, Authority);
+/// Idle connections by the host and port that they go to.
+type ByAuthority = BTreeMap<String, Vec<Idle>>;
 
 /// The connections that are kept.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +27,8 @@ pub struct Pool(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    idle: HashMap<Key, Vec<Idle>>,
+    /// By the runtime that opened them: it drives them, and no other uses them, since each message would have to wake it.
+    idle: HashMap<Id, ByAuthority>,
     /// The runtimes in which it is looked for those that have been idle for too long.
     reaped: HashSet<Id>,
 }
@@ -46,11 +47,11 @@ impl Pool {
     /// When it does not get there, or is not answered.
     pub(super) async fn request(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, RequestError> {
         let authority = to_origin_form(&mut request).map_err(Unconnected)?;
-        let key = (Handle::current().id(), authority);
-        while let Some(mut sender) = self.take(&key) {
+        let runtime = Handle::current().id();
+        while let Some(mut sender) = self.take(runtime, &authority) {
             match sender.try_send_request(request).await {
                 Ok(response) => {
-                    self.give_back(key, sender);
+                    self.give_back(runtime, authority, sender);
                     return Ok(response);
                 }
                 Err(mut error) => match error.take_message() {
@@ -60,9 +61,9 @@ impl Pool {
                 },
             }
         }
-        let mut sender = connect(&key.1).await?;
+        let mut sender = connect(&authority).await?;
         let response = sender.send_request(request).await.map_err(RequestError::Broken)?;
-        self.give_back(key, sender);
+        self.give_back(runtime, authority, sender);
         Ok(response)
     }
 
@@ -71,9 +72,9 @@ impl Pool {
     }
 
     /// The connection that was used last.
-    fn take(&self, key: &Key) -> Option<SendRequest<Full<Bytes>>> {
+    fn take(&self, runtime: Id, authority: &Authority) -> Option<SendRequest<Full<Bytes>>> {
         let mut kept = self.lock();
-        let idle = kept.idle.get_mut(key)?;
+        let idle = kept.idle.get_mut(&runtime)?.get_mut(authority.as_str())?;
         while let Some(Idle { sender, since }) = idle.pop() {
             if sender.is_ready() && since.elapsed() < IDLE_TIME {
                 return Some(sender);
@@ -83,9 +84,9 @@ impl Pool {
     }
 
     /// Keeps a connection, as soon as its answer has been read.
-    fn give_back(&self, key: Key, mut sender: SendRequest<Full<Bytes>>) {
+    fn give_back(&self, runtime: Id, authority: Authority, mut sender: SendRequest<Full<Bytes>>) {
         if sender.is_ready() {
-            self.keep(key, sender);
+            self.keep(runtime, &authority, sender);
             return;
         }
         let pool = Arc::downgrade(&self.0);
@@ -94,17 +95,19 @@ impl Pool {
             if sender.ready().await.is_ok()
                 && let Some(pool) = pool.upgrade()
             {
-                Self(pool).keep(key, sender);
+                Self(pool).keep(runtime, &authority, sender);
             }
         });
     }
 
-    fn keep(&self, key: Key, sender: SendRequest<Full<Bytes>>) {
+    fn keep(&self, runtime: Id, authority: &Authority, sender: SendRequest<Full<Bytes>>) {
         let mut kept = self.lock();
-        let runtime = key.0;
-        let idle = kept.idle.entry(key).or_default();
-        if idle.len() < IDLE_CONNECTIONS {
-            idle.push(Idle { sender, since: Instant::now() });
+        let by_authority = kept.idle.entry(runtime).or_default();
+        let new = Idle { sender, since: Instant::now() };
+        match by_authority.get_mut(authority.as_str()) {
+            Some(idle) if idle.len() >= IDLE_CONNECTIONS => {}
+            Some(idle) => idle.push(new),
+            None => drop(by_authority.insert(authority.to_string(), vec![new])),
         }
         if kept.reaped.insert(runtime) {
             tokio::spawn(reap(Arc::downgrade(&self.0), runtime));
@@ -118,11 +121,15 @@ async fn reap(pool: Weak<Mutex<Kept>>, runtime: Id) {
         sleep(IDLE_TIME).await;
         let Some(pool) = pool.upgrade().map(Pool) else { return };
         let mut kept = pool.lock();
-        kept.idle.retain(|(of, _), idle| {
-            idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < IDLE_TIME);
-            !idle.is_empty() || *of != runtime
+        // Those of a runtime that has ended are closed, and nobody else looks for them.
+        kept.idle.retain(|_, by_authority| {
+            by_authority.retain(|_, idle| {
+                idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < IDLE_TIME);
+                !idle.is_empty()
+            });
+            !by_authority.is_empty()
         });
-        if !kept.idle.keys().any(|(of, _)| *of == runtime) {
+        if !kept.idle.contains_key(&runtime) {
             kept.reaped.remove(&runtime);
             return;
         }

@@ -1,5 +1,6 @@
 //! A server by its standard input and output: many requests at once over one pair of streams.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use super::exchange::{Answer, CancelGuard, Exchange, NOTES_LENGTH, Note, OpenExc
 use super::lines::{Line, read_line};
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::object::{RawObject, read_str};
+use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, notification, request_with, result_reply};
 use crate::wire::sse::one_line;
 
@@ -145,11 +147,14 @@ impl StdioLink {
     }
 
     /// Sends a request. With `wants_progress` its token becomes ours.
-    pub async fn call(&self, method: &str, mut params: RawObject<'_>, wants_progress: bool) -> Exchange {
+    pub async fn call(&self, method: &str, params: RawObject<'_>, wants_progress: bool) -> Exchange {
+        self.call_with(method, &params.to_json(), wants_progress).await
+    }
+
+    /// The same with params that are written already.
+    pub async fn call_with(&self, method: &str, params: &str, wants_progress: bool) -> Exchange {
         let number = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        if wants_progress {
-            set_progress_token(&mut params, number);
-        }
+        let token = wants_progress.then_some(number);
         let (notes_tx, notes) = mpsc::channel(NOTES_LENGTH);
         let (answer_tx, answer) = oneshot::channel();
         {
@@ -162,7 +167,7 @@ impl StdioLink {
         }
         let shared = Arc::clone(&self.shared);
         let guard = CancelGuard::new(move || shared.cancel(number));
-        let line = request_with(number, method, &params);
+        let line = request_with(number, method, &with_progress_token(params, token));
         if self.shared.tx.send(line).await.is_err() {
             return Exchange::Done(Err(UpstreamError::Unreached("its standard input is closed".to_owned())));
         }
@@ -346,11 +351,12 @@ async fn read_lines<R: AsyncBufRead + Unpin>(
     }
 }
 
-/// Sets `_meta.progressToken`.
-pub(super) fn set_progress_token(params: &mut RawObject<'_>, token: u64) {
-    let meta = params.get("_meta").unwrap_or("{}").to_owned();
-    let Some(mut meta) = RawObject::parse(&meta) else { return };
+/// Params with this `_meta.progressToken`, where there is to be one.
+pub(super) fn with_progress_token(params: &str, token: Option<u64>) -> Cow<'_, str> {
+    let Some(token) = token else { return params.into() };
+    let Params { mut fields, mut meta, .. } = Params::read_text(params);
     meta.set("progressToken", token.to_string());
     let json = meta.to_json();
-    params.set("_meta", json);
+    fields.set("_meta", json);
+    fields.to_json().into()
 }

@@ -36,18 +36,6 @@ impl<'text> RawObject<'text> {
         }
     }
 
-    /// The same fields, borrowed from these.
-    pub fn borrow(&self) -> RawObject<'_> {
-        RawObject { fields: self.iter().map(|(name, value)| (name.into(), value.into())).collect() }
-    }
-
-    /// The same fields for as long as they are needed.
-    pub fn into_owned(self) -> RawObject<'static> {
-        let own =
-            |(name, value): (Cow<'text, str>, Cow<'text, str>)| (name.into_owned().into(), value.into_owned().into());
-        RawObject { fields: self.fields.into_iter().map(own).collect() }
-    }
-
     /// The value of a field that is a string.
     pub fn get_str(&self, key: &str) -> Option<Cow<'_, str>> {
         read_str(self.get(key)?)
@@ -104,25 +92,51 @@ impl<'text> RawObject<'text> {
 
     /// The JSON text of the whole.
     pub fn to_json(&self) -> String {
-        let mut json = String::new();
-        self.push_json(&mut json);
-        json
+        let length: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let mut writer = Writer::with_capacity(length + 2);
+        for (name, value) in &self.fields {
+            writer.field(name, value);
+        }
+        writer.finish().unwrap_or_else(|| "{}".to_owned())
+    }
+}
+
+/// Writes an object a field at a time.
+#[derive(Debug)]
+pub struct Writer {
+    json: String,
+}
+
+impl Writer {
+    /// With room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { json: String::with_capacity(bytes) }
     }
 
-    /// Writes the JSON text of the whole behind another text.
-    pub fn push_json(&self, json: &mut String) {
-        let length: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        json.reserve(length + 2);
-        json.push('{');
-        for (place, (name, value)) in self.fields.iter().enumerate() {
-            if place > 0 {
-                json.push(',');
-            }
-            push_quoted(json, name);
-            json.push(':');
-            json.push_str(value);
+    /// Writes a field, whose value is a JSON text.
+    pub fn field(&mut self, name: &str, value: &str) {
+        self.json.push(if self.json.is_empty() { '{' } else { ',' });
+        push_quoted(&mut self.json, name);
+        self.json.push(':');
+        self.json.push_str(value);
+    }
+
+    /// Writes a field whose name is ours, and plain.
+    pub fn own_field(&mut self, name: &'static str, value: &str) {
+        debug_assert!(is_plain(name), "a name of ours needs no escapes");
+        self.json.push_str(if self.json.is_empty() { "{\"" } else { ",\"" });
+        self.json.push_str(name);
+        self.json.push_str("\":");
+        self.json.push_str(value);
+    }
+
+    /// The JSON text of the whole; `None` where it has no fields.
+    pub fn finish(mut self) -> Option<String> {
+        if self.json.is_empty() {
+            return None;
         }
-        json.push('}');
+        self.json.push('}');
+        Some(self.json)
     }
 }
 
@@ -133,9 +147,13 @@ pub fn quote(text: &str) -> String {
     json
 }
 
+/// Whether a text stands in JSON as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+}
+
 fn push_quoted(json: &mut String, text: &str) {
-    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
+    if is_plain(text) {
         json.push('"');
         json.push_str(text);
         json.push('"');

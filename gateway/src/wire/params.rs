@@ -22,21 +22,23 @@ impl<'text> Params<'text> {
         let meta = fields.borrowed("_meta").and_then(RawObject::parse).unwrap_or_default();
         Self { text: params.map_or("", RawValue::get), fields, meta }
     }
+
+    /// Reads them from their text.
+    pub fn read_text(text: &'text str) -> Self {
+        Self::read(serde_json::from_str(text).ok())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::Params;
 
     #[test]
     fn params_and_meta_are_read_and_what_is_missing_is_empty() {
-        let read = |text: &'static str| Params::read(Some(serde_json::from_str::<&RawValue>(text).unwrap()));
-        let params = read(r#"{"name":"a","_meta":{"k":[1]}}"#);
+        let params = Params::read_text(r#"{"name":"a","_meta":{"k":[1]}}"#);
         assert_eq!((params.fields.get("name"), params.meta.get("k")), (Some("\"a\""), Some("[1]")));
         assert_eq!(params.text.len(), 30);
-        assert!(read(r#"{"_meta":7}"#).meta.is_empty() && read("{}").fields.is_empty());
-        assert!(Params::read(None).fields.is_empty());
+        assert!(Params::read_text(r#"{"_meta":7}"#).meta.is_empty() && Params::read_text("{}").fields.is_empty());
+        assert!(Params::read(None).fields.is_empty() && Params::read_text("").text.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! What is said in answer: results and errors as JSON-RPC text.
 
 use super::id::Id;
-use super::object::{RawObject, quote};
+use super::object::quote;
 
 /// An error of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,10 +93,15 @@ pub fn request(id: &Id, method: &str, params: Option<&str>) -> String {
     }
 }
 
-/// A request of ours with these params.
-pub fn request_with(number: u64, method: &str, params: &RawObject<'_>) -> String {
-    let mut json = format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":{},\"params\":", quote(method));
-    params.push_json(&mut json);
+/// A numbered request of ours with these params, as JSON text.
+pub fn request_with(number: u64, method: &str, params: &str) -> String {
+    let mut json = String::with_capacity(params.len() + method.len() + 80);
+    json.push_str("{\"jsonrpc\":\"2.0\",\"id\":");
+    json.push_str(&number.to_string());
+    json.push_str(",\"method\":");
+    json.push_str(&quote(method));
+    json.push_str(",\"params\":");
+    json.push_str(params);
     json.push('}');
     json
 }
@@ -114,7 +119,6 @@ pub fn notification(method: &str, params: Option<&str>) -> String {
 mod tests {
     use super::{RpcError, error_reply, notification, request, request_with, result_reply};
     use crate::wire::id::Id;
-    use crate::wire::object::RawObject;
 
     #[test]
     fn replies_are_valid_json_with_the_id_that_was_asked_with() {
@@ -126,7 +130,7 @@ mod tests {
             error_reply(None, &error),
             request(&id, "a/b", Some("{}")),
             request(&id, "a/b", None),
-            request_with(7, "a/b", &RawObject::default()),
+            request_with(7, "a/b", "{}"),
             notification("n", Some("{}")),
         ] {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
