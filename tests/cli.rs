@@ -62,6 +62,7 @@ fn help_lists_every_command_and_every_exit_code() {
           doctor      Check the configuration, the engine and the host
           prune       Show what prune holds back, or let it go on
           mcp         Use an MCP gateway: what its servers offer, calls, and a bridge for clients
+          gateway     Be an MCP gateway that is a process of its own, as the controller says
           audit       Look after the audits of MCP gateways
           config      Show the configuration
           completion  Print a shell's completion script

@@ -33,6 +33,8 @@ mod lifecycle;
 // Servers of MCP, and the gateway that agents reach them by.
 mod mcp;
 mod mcp_isolation;
+// Gateways that are processes of their own.
+mod mcp_process;
 mod mcp_remote;
 mod mcp_secrets;
 // Calls without a pause while servers are updated and killed and the gateway is restarted: each is counted.

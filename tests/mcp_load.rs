@@ -4,7 +4,7 @@
 
 mod audit;
 mod bridge;
-mod load;
+pub(crate) mod load;
 mod sessions;
 
 use std::collections::BTreeMap;

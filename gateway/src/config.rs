@@ -1,14 +1,16 @@
-//! What the gateway is told: itself, and the servers behind it. Plain data, made by whoever runs it.
+//! What the gateway is told: itself, and the servers behind it. Plain data, made by whoever runs it, who may be another process.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::name::Naming;
 
 /// How a gateway is set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GatewayConfig {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -45,7 +47,7 @@ impl GatewayConfig {
 }
 
 /// A token, and who comes with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenConfig {
     /// The principal's name.
     pub principal: String,
@@ -56,7 +58,7 @@ pub struct TokenConfig {
 }
 
 /// Who may do what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Names or roles of principals; `*` for everybody.
     pub principals: Vec<String>,
@@ -69,7 +71,7 @@ pub struct Rule {
 }
 
 /// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// It may be seen and called.
     Allow,
@@ -78,7 +80,7 @@ pub enum Action {
 }
 
 /// How much at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Sessions of legacy clients.
     pub sessions: usize,
@@ -97,7 +99,7 @@ impl Default for Limits {
 }
 
 /// How requests are written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditConfig {
     /// The file; lines of JSON are added to it.
     pub path: PathBuf,
@@ -106,7 +108,7 @@ pub struct AuditConfig {
 }
 
 /// A server behind the gateway.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerConfig {
     /// Its name, an RFC 1123 label.
     pub name: String,
@@ -146,7 +148,7 @@ impl ServerConfig {
 }
 
 /// Who shares the instances of a server, and how many there may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sharing {
     /// Who shares one.
     pub isolation: Isolation,
@@ -165,7 +167,7 @@ impl Default for Sharing {
 }
 
 /// Who shares an instance.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Isolation {
     /// Everybody.
     #[default]
@@ -177,7 +179,7 @@ pub enum Isolation {
 }
 
 /// One place where a server runs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Instance {
     /// What tells it from others, such as the container's full id.
     pub id: String,
@@ -191,7 +193,7 @@ pub struct Instance {
 }
 
 /// How an instance is reached.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Endpoint {
     /// By its standard input and output.
     Stdio,
@@ -216,7 +218,7 @@ pub enum Endpoint {
 }
 
 /// What a tool whose definition is new or changed leads to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PinPolicy {
     /// It is hidden until it is approved.
     Enforce,
@@ -228,7 +230,7 @@ pub enum PinPolicy {
 }
 
 /// How calls of a server are bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallLimits {
     /// How long one may take.
     pub timeout: Duration,

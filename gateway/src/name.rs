@@ -1,5 +1,6 @@
 //! The names that clients see: a pure function of server and tool, whoever else is there.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The longest name that the strictest client takes (`[A-Za-z0-9_-]{1,64}`).
@@ -10,7 +11,7 @@ const SEPARATOR: &str = "__";
 const HASH_DIGITS: usize = 10;
 
 /// How names are made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Naming {
     /// `SERVER__TOOL`.
     #[default]

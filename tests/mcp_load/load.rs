@@ -12,33 +12,33 @@ use crate::support::mcp_client::{Door, Ended, Era, McpClient};
 
 /// One thing that a client calls.
 #[derive(Debug, Clone)]
-pub(super) struct Work {
-    pub(super) tool: String,
-    pub(super) arguments: Value,
+pub(crate) struct Work {
+    pub(crate) tool: String,
+    pub(crate) arguments: Value,
 }
 
 /// A call without a result.
 #[derive(Debug)]
 #[expect(dead_code, reason = "some of it is only printed, when a call is lost")]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     /// Whose it was.
-    pub(super) client: usize,
-    pub(super) era: Era,
-    pub(super) tool: String,
-    pub(super) begun_ms: i64,
-    pub(super) ended_ms: i64,
-    pub(super) ended: Ended,
+    pub(crate) client: usize,
+    pub(crate) era: Era,
+    pub(crate) tool: String,
+    pub(crate) begun_ms: i64,
+    pub(crate) ended_ms: i64,
+    pub(crate) ended: Ended,
 }
 
 /// What clients counted.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) calls: u64,
-    pub(super) failed: Vec<Failed>,
+pub(crate) struct Tally {
+    pub(crate) calls: u64,
+    pub(crate) failed: Vec<Failed>,
 }
 
 /// Clients at work.
-pub(super) struct Load {
+pub(crate) struct Load {
     runtime: Runtime,
     is_over: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Tally>>,
@@ -46,7 +46,7 @@ pub(super) struct Load {
 
 impl Load {
     /// Begins with a client of each era for each of these, which it calls one after the other, over and over.
-    pub(super) fn begin(door: &Door, works: &[Vec<Work>]) -> Self {
+    pub(crate) fn begin(door: &Door, works: &[Vec<Work>]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
         let mut clients = Vec::new();
@@ -60,7 +60,7 @@ impl Load {
     }
 
     /// Lets each client finish what it began. Fails where one gave up by itself.
-    pub(super) fn stop(self) -> Tally {
+    pub(crate) fn stop(self) -> Tally {
         self.is_over.store(true, Ordering::Relaxed);
         let mut all = Tally::default();
         for client in self.clients {
@@ -94,7 +94,7 @@ async fn call_on(
 }
 
 /// Now, in milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(now.as_millis()).unwrap()
 }

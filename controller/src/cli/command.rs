@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::global::GlobalArgs;
 use super::{
     audit, completion, config_show, demo, demo_mcp, describe, diagnostics, doctor, events, explain, get, logs, mcp,
-    plan, prune, run, schema, validate,
+    mcp_gateway, plan, prune, run, schema, validate,
 };
 
 /// Keeps a Docker host as its manifests say.
@@ -53,6 +53,8 @@ enum Command {
     /// Use an MCP gateway: what its servers offer, calls, and a bridge for clients
     #[command(subcommand)]
     Mcp(mcp::McpCommand),
+    /// Be an MCP gateway that is a process of its own, as the controller says
+    Gateway(mcp_gateway::GatewayArgs),
     /// Look after the audits of MCP gateways
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -126,6 +128,7 @@ fn run_command(cli: &Cli, console: &mut Console) -> Result<ExitStatus, CliError>
         Command::Prune(args) => block_on(prune::run(args, global, console)),
         Command::Mcp(mcp::McpCommand::Bridge(args)) => mcp::run_bridge(args, global),
         Command::Mcp(command) => block_on(mcp::run(command, global, console)),
+        Command::Gateway(args) => mcp_gateway::run(args, global, console),
         Command::Audit(command) => audit::run(command, console),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(args, global, console),
         Command::Completion(args) => completion::run(args, console),

@@ -21,6 +21,7 @@ mod get;
 pub mod global;
 mod logs;
 mod mcp;
+mod mcp_gateway;
 pub mod offline;
 pub mod output;
 mod plan;

@@ -1,9 +1,7 @@
 //! The keeper of hubs: one for each gateway of the board, one for the servers of a namespace that none offers, and what they tell.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +9,19 @@ use crds_schema::kinds::mcp_server::McpRoute;
 use crds_schema::{Kind, Name, ObjectKey};
 use futures_util::future::join_all;
 use gateway::config::{GatewayConfig, ServerConfig};
-use gateway::hub::{Attach, InstanceHealth};
+use gateway::hub::InstanceHealth;
 use gateway::lease::LeaseBook;
 use gateway::pin::Desk;
 use planner::inventory::ProbeOutcome;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::attach::{EngineAttach, SampleAttach};
 use super::demand::{add, held, wanted};
+use super::directory::ensure_dir;
+use super::gateway_hub::{Common, GatewayHub};
 use super::object::{McpObjects, WantedGateway};
-use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
+use super::report::{GatewayState, HealthMap, Offer, merge, outcome_of, report_gateway, report_server};
 use super::running::RunningHub;
 use super::secret::read_secrets;
 use super::server::WantedServer;
@@ -55,7 +55,7 @@ pub(crate) async fn run(core: Arc<Core>, dir: PathBuf, mut stop: watch::Receiver
             // Without whoever says so, it is over as well.
             _ = stop.wait_for(|is_told| *is_told) => break,
             changed = board.changed() => if changed.is_err() { break },
-            () = keeper.changed.notified() => {}
+            () = keeper.common.changed.notified() => {}
             () = sleep_for(next_look) => {}
         }
         sleep(GATHER_TIME).await;
@@ -75,28 +75,29 @@ struct Keeper {
     dir: PathBuf,
     /// No container is real, and none has a port that could be reached.
     is_simulated: bool,
-    attach: Arc<dyn Attach>,
+    common: Common,
     /// The hubs of gateways.
-    gateways: BTreeMap<ObjectKey, RunningHub>,
+    gateways: BTreeMap<ObjectKey, GatewayHub>,
     /// By namespace, the hubs that only ask.
     probers: BTreeMap<Name, RunningHub>,
-    /// Which containers somebody has to himself.
-    leases: Arc<LeaseBook>,
     /// The containers of servers that were there at the last look.
     seen: BTreeSet<String>,
-    /// Told when an instance answers otherwise than before.
-    changed: Arc<Notify>,
 }
 
 impl Keeper {
     fn new(core: Arc<Core>, dir: PathBuf) -> Self {
         let is_simulated = core.board.controller().is_simulated;
-        let attach: Arc<dyn Attach> =
-            if is_simulated { Arc::new(SampleAttach) } else { Arc::new(EngineAttach(Arc::clone(&core.engine))) };
+        let common = Common {
+            attach: if is_simulated {
+                Arc::new(SampleAttach)
+            } else {
+                Arc::new(EngineAttach(Arc::clone(&core.engine)))
+            },
+            leases: Arc::new(LeaseBook::open(dir.join(LEASES_FILE))),
+            changed: Arc::default(),
+        };
         let (gateways, probers) = (BTreeMap::new(), BTreeMap::new());
-        let leases = Arc::new(LeaseBook::open(dir.join(LEASES_FILE)));
-        let (changed, seen) = (Arc::new(Notify::new()), BTreeSet::new());
-        Self { core, dir, is_simulated, attach, gateways, probers, leases, seen, changed }
+        Self { core, dir, is_simulated, common, gateways, probers, seen: BTreeSet::new() }
     }
 
     /// Looks at the board and the world once and acts. Returns when to look again without any news.
@@ -128,8 +129,8 @@ impl Keeper {
         for wanted in &gateways {
             states.insert(wanted.settings.key.clone(), self.keep_gateway(wanted).await);
         }
-        let is_offered = self.distribute(&servers, &gateways);
-        self.tell(&servers, &is_offered, &states);
+        let offers = self.distribute(&servers, &gateways);
+        self.tell(&servers, &offers, &gateways, &states);
         let has_failed = states.values().any(|state| matches!(state, GatewayState::Failed(..)));
         match (has_failed, states.is_empty()) {
             (true, _) => Some(RETRY_TIME),
@@ -169,22 +170,22 @@ impl Keeper {
                     return GatewayState::Failed("TokenFault", fault);
                 }
             };
-            if self.gateways.get(key).is_some_and(|hub| *hub.config() != config) {
+            let runs = wanted.settings.runs;
+            if self.gateways.get_mut(key).is_some_and(|hub| !hub.adapt(runs, &config)) {
                 self.close_gateway(key).await;
             }
-            if !self.gateways.contains_key(key)
-                && let Err(fault) = self.open_gateway(key, config)
-            {
-                return GatewayState::Failed("AuditFault", fault);
+            if !self.gateways.contains_key(key) {
+                let listen = config.listen;
+                match GatewayHub::open(runs, config, &self.dir.join(file_stem(key)), self.common.clone()) {
+                    Ok(hub) => drop(self.gateways.insert(key.clone(), hub)),
+                    Err(state) => return state,
+                }
+                tracing::info!(gateway = %key, listen = %listen, runs = ?runs, "a gateway is opened");
             }
         }
-        let Some(hub) = self.gateways.get_mut(key) else { return GatewayState::Suspended };
-        match hub.listen().await {
-            Ok(address) => GatewayState::Serving(address),
-            Err(error) => {
-                let message = format!("cannot listen on {}: {error}", wanted.settings.listen);
-                GatewayState::Failed("ListenFailed", message)
-            }
+        match self.gateways.get_mut(key) {
+            Some(hub) => hub.serve().await,
+            None => GatewayState::Suspended,
         }
     }
 
@@ -193,7 +194,7 @@ impl Keeper {
         let settings = wanted.settings.clone();
         let dir = self.dir.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            make_dir(&dir).map_err(|error| format!("cannot make the directory `{}`: {error}", dir.display()))?;
+            ensure_dir(&dir)?;
             let file = |end: &str| dir.join(format!("{}{end}", file_stem(&settings.key)));
             let tokens = load_tokens(&settings.tokens, &file(".token")).map_err(|error| with_causes(&error))?;
             Ok(gateway_config(&settings, tokens, file(".audit.jsonl")))
@@ -201,53 +202,40 @@ impl Keeper {
         reading.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    fn open_gateway(&mut self, key: &ObjectKey, config: GatewayConfig) -> Result<(), String> {
-        let state_dir = self.dir.join(file_stem(key));
-        let made = make_dir(&state_dir);
-        made.map_err(|error| format!("cannot make the directory `{}`: {error}", state_dir.display()))?;
-        let listen = config.listen;
-        let (attach, changed) = (Arc::clone(&self.attach), Arc::clone(&self.changed));
-        let hub = RunningHub::open(config, attach, Some(state_dir), Arc::clone(&self.leases), changed)
-            .map_err(|error| with_causes(&error))?;
-        tracing::info!(gateway = %key, listen = %listen, "a gateway is opened");
-        self.gateways.insert(key.clone(), hub);
-        Ok(())
-    }
-
     /// Gives each hub its servers. Returns, for each server, whether a gateway offers it; what none does a hub of its namespace asks.
-    fn distribute(&mut self, servers: &[WantedServer], gateways: &[WantedGateway]) -> Vec<bool> {
-        let mut is_offered = vec![false; servers.len()];
+    fn distribute(&mut self, servers: &[WantedServer], gateways: &[WantedGateway]) -> Vec<Offer> {
+        let mut offers = vec![Offer::NotSelected; servers.len()];
         for wanted in gateways {
             let Some(hub) = self.gateways.get_mut(&wanted.settings.key) else { continue };
             let mut configs = Vec::new();
-            for (server, is_offered) in servers.iter().zip(&mut is_offered) {
+            for (server, best) in servers.iter().zip(&mut offers) {
                 if wanted.settings.selects(&server.route) {
-                    *is_offered = true;
-                    configs.push(server.config.clone());
+                    let offer = hub.offer(&server.config);
+                    *best = offer.max(*best);
+                    if offer != Offer::NotLent {
+                        configs.push(server.config.clone());
+                    }
                 }
             }
             hub.set_servers(configs);
         }
         let mut left: BTreeMap<Name, Vec<ServerConfig>> = BTreeMap::new();
-        for (server, _) in servers.iter().zip(&is_offered).filter(|(_, is_offered)| !**is_offered) {
+        for (server, _) in servers.iter().zip(&offers).filter(|(_, offer)| **offer < Offer::Awaited) {
             left.entry(server.route.key.namespace.clone()).or_default().push(server.config.clone());
         }
         self.probers.retain(|namespace, _| left.contains_key(namespace));
         for (namespace, configs) in left {
             if !self.probers.contains_key(&namespace) {
-                let (attach, changed) = (Arc::clone(&self.attach), Arc::clone(&self.changed));
+                let Common { attach, leases, changed } = self.common.clone();
                 // It has no audit, and only that can fail.
-                let Ok(hub) = RunningHub::open(probing_config(), attach, None, Arc::clone(&self.leases), changed)
-                else {
-                    continue;
-                };
+                let Ok(hub) = RunningHub::open(probing_config(), attach, None, leases, changed) else { continue };
                 self.probers.insert(namespace.clone(), hub);
             }
             if let Some(hub) = self.probers.get_mut(&namespace) {
                 hub.set_servers(configs);
             }
         }
-        is_offered
+        offers
     }
 
     /// Tells the world which containers servers are to have, and wakes those for whom that is news.
@@ -255,13 +243,14 @@ impl Keeper {
         let needed = |route: &McpRoute| {
             let selecting = gateways.iter().filter(|wanted| wanted.settings.selects(route));
             let hubs = selecting.filter_map(|wanted| self.gateways.get(&wanted.settings.key));
-            let demands = hubs.chain(self.probers.get(&route.key.namespace)).map(RunningHub::demands);
+            let probers = self.probers.get(&route.key.namespace).map(RunningHub::demands);
+            let demands = hubs.map(GatewayHub::demands).chain(probers);
             demands.filter_map(|demands| demands.get(route.key.name.as_str()).copied()).reduce(add)
         };
         let mut woken = Vec::new();
         let mut ids = BTreeSet::new();
         for route in routes {
-            let held = held(route, &self.core.world(), &self.leases);
+            let held = held(route, &self.core.world(), &self.common.leases);
             ids.extend(held.iter().map(|held| held.id.clone()));
             // As long as no hub has it, nobody knows.
             let Some(needed) = needed(route) else { continue };
@@ -270,7 +259,7 @@ impl Keeper {
             }
         }
         // What was not there yet may only not have been seen yet.
-        self.leases.keep_only(|id| !self.seen.contains(id) || ids.contains(id));
+        self.common.leases.keep_only(|id| !self.seen.contains(id) || ids.contains(id));
         self.seen = ids;
         for key in woken {
             self.core.wake_with_dependents(&key);
@@ -278,20 +267,36 @@ impl Keeper {
     }
 
     /// Tells the world what hubs found, and wakes whoever that is news for.
-    fn tell(&self, servers: &[WantedServer], is_offered: &[bool], states: &BTreeMap<ObjectKey, GatewayState>) {
-        let hubs = || self.gateways.values().chain(self.probers.values());
-        let maps: Vec<Arc<HealthMap>> = hubs().map(RunningHub::health).collect();
+    fn tell(
+        &self,
+        servers: &[WantedServer],
+        offers: &[Offer],
+        gateways: &[WantedGateway],
+        states: &BTreeMap<ObjectKey, GatewayState>,
+    ) {
+        let healths = self.gateways.values().map(GatewayHub::health);
+        let maps: Vec<Arc<HealthMap>> = healths.chain(self.probers.values().map(RunningHub::health)).collect();
         let health = merge(maps.iter().map(|map| &**map));
-        let taking_over: Vec<Arc<BTreeSet<String>>> = hubs().map(RunningHub::taking_over).collect();
+        let taking_over = self.gateways.values().map(GatewayHub::taking_over);
+        let taking_over: Vec<Arc<BTreeSet<String>>> =
+            taking_over.chain(self.probers.values().map(RunningHub::taking_over)).collect();
         let outcome = |id: &str, health: &InstanceHealth| {
             let is_held = *health == InstanceHealth::Ready && taking_over.iter().any(|ids| ids.contains(id));
             if is_held { Some(ProbeOutcome::Failed(TAKING_OVER.to_owned())) } else { outcome_of(health) }
         };
-        let gateways = states.iter().map(|(key, state)| {
-            let hub = self.gateways.get(key).map(RunningHub::status);
-            (key, report_gateway(state, hub.as_ref()))
+        let reports = gateways.iter().filter_map(|wanted| {
+            let key = &wanted.settings.key;
+            let hub = self.gateways.get(key);
+            let is_not_lent = |server: &&WantedServer| {
+                wanted.settings.selects(&server.route)
+                    && hub.is_some_and(|hub| hub.offer(&server.config) == Offer::NotLent)
+            };
+            let not_lent: Vec<&str> =
+                servers.iter().filter(is_not_lent).map(|server| server.route.key.name.as_str()).collect();
+            let found = hub.and_then(GatewayHub::status);
+            Some((key, report_gateway(states.get(key)?, found.as_ref(), &not_lent)))
         });
-        let gateways: Vec<_> = gateways.collect();
+        let gateways: Vec<_> = reports.collect();
         let mut woken = Vec::new();
         {
             let now_ms = self.core.clock.now_ms();
@@ -299,8 +304,12 @@ impl Keeper {
             for (id, health) in &health {
                 woken.extend(outcome(id, health).and_then(|outcome| world.set_probe(id, outcome, now_ms)));
             }
-            for (server, is_offered) in servers.iter().zip(is_offered) {
-                let report = report_server(server, *is_offered, &health);
+            for (server, offer) in servers.iter().zip(offers) {
+                if *offer == Offer::Awaited {
+                    // What was told of it holds for as long as that takes.
+                    continue;
+                }
+                let report = report_server(server, *offer, &health);
                 if world.set_report(&server.route.key, report) {
                     woken.push(server.route.key.clone());
                 }
@@ -317,12 +326,7 @@ impl Keeper {
     }
 
     async fn close(self) {
-        let closing = self.gateways.into_values().map(RunningHub::close);
+        let closing = self.gateways.into_values().map(GatewayHub::leave);
         join_all(closing).await;
     }
-}
-
-/// Makes a directory that only its owner may enter; one that is there is left as it is.
-fn make_dir(path: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use gateway::hub::{HubStatus, InstanceHealth};
 use planner::inventory::ProbeOutcome;
@@ -21,6 +22,39 @@ pub(super) enum GatewayState {
     Failed(&'static str, String),
     /// It was suspended before it ever listened.
     Suspended,
+    /// It is a process, and none is connected to this socket.
+    NotConnected(PathBuf),
+    /// It is a process that has not said yet how it is.
+    Starting,
+}
+
+/// Whether gateways offer a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Offer {
+    /// None selects it.
+    NotSelected,
+    /// One does that is a process, which lends nothing.
+    NotLent,
+    /// One does that is a process, and not connected.
+    Away,
+    /// One does that is a process, and may be connected at any moment.
+    Awaited,
+    /// One offers it.
+    Offered,
+}
+
+impl Offer {
+    /// Why a server that answers is not offered; `None` where it is, or may be in a moment.
+    fn fault(self) -> Option<&'static str> {
+        match self {
+            Self::NotSelected => Some("it answers, but no McpGateway selects it"),
+            Self::NotLent => Some(
+                "it answers, but the McpGateway that selects it runs as a process, which offers only servers with `isolation: Shared`",
+            ),
+            Self::Away => Some("it answers, but the process of the McpGateway that selects it is not connected"),
+            Self::Awaited | Self::Offered => None,
+        }
+    }
 }
 
 /// One health for each instance, where several hubs ask the same one: it answers when it answers any.
@@ -50,28 +84,40 @@ pub(super) fn outcome_of(health: &InstanceHealth) -> Option<ProbeOutcome> {
 }
 
 /// What is told of a server beside its containers: everything of one that has none, and that no gateway offers it.
-pub(super) fn report_server(server: &WantedServer, is_offered: bool, health: &HealthMap) -> Option<Report> {
+pub(super) fn report_server(server: &WantedServer, offer: Offer, health: &HealthMap) -> Option<Report> {
     let ready = |reason, message: &str| (ReportStatus::Ready, reason, message.to_owned());
-    let not_offered = ("NotOffered", "it answers, but no McpGateway selects it");
     let only_health = || server.config.instances.first().and_then(|instance| health.get(&instance.id));
     let (status, reason, message) = match (server.is_remote(), &server.problem) {
         (_, Some(problem)) => (ReportStatus::Failed, "Unreachable", problem.clone()),
-        (true, None) => match only_health() {
-            Some(InstanceHealth::Ready) if is_offered => ready("Answering", "it answers"),
-            Some(InstanceHealth::Ready) => ready(not_offered.0, not_offered.1),
-            Some(InstanceHealth::Failed(why)) => (ReportStatus::Failed, "NotAnswering", why.clone()),
-            Some(InstanceHealth::Unknown) | None => (ReportStatus::Waiting, "Probing", "no MCP answer yet".to_owned()),
+        (true, None) => match (only_health(), offer.fault()) {
+            (Some(InstanceHealth::Ready), None) => ready("Answering", "it answers"),
+            (Some(InstanceHealth::Ready), Some(fault)) => ready("NotOffered", fault),
+            (Some(InstanceHealth::Failed(why)), _) => (ReportStatus::Failed, "NotAnswering", why.clone()),
+            (Some(InstanceHealth::Unknown) | None, _) => {
+                (ReportStatus::Waiting, "Probing", "no MCP answer yet".to_owned())
+            }
         },
-        (false, None) if is_offered => return None,
-        (false, None) => ready(not_offered.0, not_offered.1),
+        (false, None) => ready("NotOffered", offer.fault()?),
     };
     Some(Report { status, reason, message, columns: Vec::new() })
 }
 
-/// What is told of a gateway. `hub` is absent where it has none.
-pub(super) fn report_gateway(state: &GatewayState, hub: Option<&HubStatus>) -> Report {
+/// What is told of a gateway. `hub` is absent where it has none, or nothing is known of it; `not_lent` are servers that it cannot offer.
+pub(super) fn report_gateway(state: &GatewayState, hub: Option<&HubStatus>, not_lent: &[&str]) -> Report {
     let (status, reason, message) = match state {
-        GatewayState::Serving(address) => (ReportStatus::Ready, "Serving", format!("serving on {address}")),
+        GatewayState::Serving(address) if not_lent.is_empty() => {
+            (ReportStatus::Ready, "Serving", format!("serving on {address}"))
+        }
+        GatewayState::Serving(address) => {
+            let names = not_lent.join(", ");
+            let message = format!("serving on {address}; not offered, as their `isolation` is not `Shared`: {names}");
+            (ReportStatus::Ready, "Serving", message)
+        }
+        GatewayState::NotConnected(socket) => {
+            let message = format!("no `evenkeel gateway` is connected to {}", socket.display());
+            (ReportStatus::Waiting, "NotConnected", message)
+        }
+        GatewayState::Starting => (ReportStatus::Waiting, "Starting", "its process has just connected".to_owned()),
         GatewayState::Failed(reason, message) => (ReportStatus::Failed, *reason, message.clone()),
         GatewayState::Suspended => {
             (ReportStatus::Waiting, "Suspended", "spec.suspend is true, and it does not listen yet".to_owned())

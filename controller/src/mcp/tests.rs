@@ -10,7 +10,7 @@ use planner::{Identity, World, plan};
 use serde_json::{Value, json};
 
 use super::object::McpObjects;
-use super::report::{GatewayState, HealthMap, merge, outcome_of, report_gateway, report_server};
+use super::report::{GatewayState, HealthMap, Offer, merge, outcome_of, report_gateway, report_server};
 use super::secret::{SecretHeader, ServerSecrets};
 use super::server::WantedServer;
 use super::settings::gateway_config;
@@ -146,7 +146,7 @@ async fn what_a_container_has_from_a_file_is_hidden_and_without_knowing_it_nobod
     assert_eq!((reached.config.secrets.as_slice(), reached.config.instances.len()), (&["a-secret".to_owned()][..], 1));
     let unread = stage.server_with(&server, Err("cannot read `/srv/time.token`".to_owned()));
     assert!(unread.config.instances.is_empty());
-    let report = report_server(&unread, true, &HealthMap::new()).unwrap();
+    let report = report_server(&unread, Offer::Offered, &HealthMap::new()).unwrap();
     assert_eq!((report.status, report.message.as_str()), (ReportStatus::Failed, "cannot read `/srv/time.token`"));
 }
 
@@ -164,7 +164,7 @@ fn a_server_elsewhere_is_one_instance_or_a_problem() {
     assert_eq!((url.as_str(), headers.len(), far.problem.as_deref()), ("https://mcp.example.com/mcp", 2, None));
     let unread = stage.server_with(&object, Err("cannot read `/a.token`".to_owned()));
     assert_eq!(unread.config.instances, []);
-    let report = report_server(&unread, true, &HealthMap::new()).unwrap();
+    let report = report_server(&unread, Offer::Offered, &HealthMap::new()).unwrap();
     assert_eq!((report.status, report.reason), (ReportStatus::Failed, "Unreachable"));
     assert_eq!(report.message, "cannot read `/a.token`");
 }
@@ -221,18 +221,35 @@ fn an_instance_that_answers_any_hub_answers() {
 fn a_server_that_no_gateway_selects_is_told_of() {
     let stage = Stage::new();
     let server = stage.server(&time(json!({ "image": "time:1" })));
-    assert_eq!(report_server(&server, true, &HealthMap::new()), None, "its containers say it all");
-    let report = report_server(&server, false, &HealthMap::new()).unwrap();
+    assert_eq!(report_server(&server, Offer::Offered, &HealthMap::new()), None, "its containers say it all");
+    let report = report_server(&server, Offer::NotSelected, &HealthMap::new()).unwrap();
     assert_eq!(report.message, "it answers, but no McpGateway selects it");
 }
 
 #[test]
 fn a_gateway_tells_where_it_serves_and_what_or_why_it_does_not() {
     let address = "127.0.0.1:3010".parse().unwrap();
-    let report = report_gateway(&GatewayState::Serving(address), None);
+    let report = report_gateway(&GatewayState::Serving(address), None, &[]);
     assert_eq!((report.status, report.message.as_str()), (ReportStatus::Ready, "serving on 127.0.0.1:3010"));
     let failed = GatewayState::Failed("ListenFailed", "cannot listen on 127.0.0.1:3010: in use".to_owned());
-    let report = report_gateway(&failed, None);
+    let report = report_gateway(&failed, None, &[]);
     assert_eq!((report.status, report.reason), (ReportStatus::Failed, "ListenFailed"));
-    assert_eq!(report_gateway(&GatewayState::Suspended, None).status, ReportStatus::Waiting);
+    assert_eq!(report_gateway(&GatewayState::Suspended, None, &[]).status, ReportStatus::Waiting);
+}
+
+#[test]
+fn a_gateway_that_is_a_process_tells_that_it_is_awaited_and_whom_it_cannot_offer() {
+    let report = report_gateway(&GatewayState::NotConnected("/data/hub/gateway.sock".into()), None, &[]);
+    assert_eq!((report.status, report.reason), (ReportStatus::Waiting, "NotConnected"));
+    assert_eq!(report.message, "no `evenkeel gateway` is connected to /data/hub/gateway.sock");
+    let serving = GatewayState::Serving("127.0.0.1:3010".parse().unwrap());
+    let report = report_gateway(&serving, None, &["git", "time"]);
+    assert!(report.message.ends_with("`isolation` is not `Shared`: git, time"), "{}", report.message);
+
+    let stage = Stage::new();
+    let server = stage.server(&time(json!({ "image": "time:1" })));
+    let told = |offer| report_server(&server, offer, &HealthMap::new()).map(|report| report.message);
+    assert!(told(Offer::NotLent).unwrap().contains("runs as a process"));
+    assert!(told(Offer::Away).unwrap().contains("is not connected"));
+    assert!(Offer::Offered > Offer::Awaited && Offer::Awaited > Offer::Away, "of several gateways the best counts");
 }

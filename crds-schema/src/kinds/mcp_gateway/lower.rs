@@ -1,4 +1,4 @@
-//! An `McpGateway` lowers to nothing: it is the controller itself that listens.
+//! An `McpGateway` lowers to nothing: it is the controller itself that listens, or a process that somebody else starts.
 
 use super::spec::McpGateway;
 use crate::object::Metadata;

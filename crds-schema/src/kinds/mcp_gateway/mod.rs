@@ -8,4 +8,6 @@ mod spec;
 mod validate;
 
 pub use settings::{GatewayLimits, GatewaySettings};
-pub use spec::{McpAction, McpAudit, McpGateway, McpGatewayLimits, McpNaming, McpRule, McpServerSelector, McpToken};
+pub use spec::{
+    McpAction, McpAudit, McpGateway, McpGatewayLimits, McpGatewayRuns, McpNaming, McpRule, McpServerSelector, McpToken,
+};

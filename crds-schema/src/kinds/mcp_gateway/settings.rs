@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::spec::{McpAction, McpGateway, McpNaming, McpRule, McpToken};
+use super::spec::{McpAction, McpGateway, McpGatewayRuns, McpNaming, McpRule, McpToken};
 use crate::kinds::Kind;
 use crate::kinds::mcp_server::{McpRoute, to_ms};
 use crate::object::{Metadata, ObjectKey};
@@ -25,6 +25,8 @@ const DEFAULT_PORT: u16 = 3010;
 pub struct GatewaySettings {
     /// The object.
     pub key: ObjectKey,
+    /// What runs it.
+    pub runs: McpGatewayRuns,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Labels that a server of its namespace must have to be offered; empty: none.
@@ -68,6 +70,7 @@ impl McpGateway {
         let limits = self.limits.unwrap_or_default();
         GatewaySettings {
             key,
+            runs: self.runs,
             listen: self.listen_address().unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))),
             match_labels: self.servers.as_ref().map(|servers| servers.match_labels.clone()).unwrap_or_default(),
             naming: self.naming,
@@ -100,7 +103,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{GatewayLimits, GatewaySettings};
-    use crate::kinds::mcp_gateway::{McpAction, McpGateway, McpNaming};
+    use crate::kinds::mcp_gateway::{McpAction, McpGateway, McpGatewayRuns, McpNaming};
     use crate::kinds::mcp_server::McpServer;
     use crate::object::Metadata;
 
@@ -117,6 +120,7 @@ mod tests {
         let settings = settings(json!({}));
         assert_eq!(settings.listen.to_string(), "127.0.0.1:3010");
         assert_eq!((settings.naming, settings.audits_values), (McpNaming::Prefixed, false));
+        assert_eq!(settings.runs, McpGatewayRuns::Controller);
         let limits = GatewayLimits {
             sessions: 1000,
             session_idle_ms: 1_800_000,

@@ -48,6 +48,11 @@ pub struct McpGateway {
     /// Web pages that may call it, by scheme, host and port. Left out, none but those of this host. Example: `["https://app.example.com"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
+    /// What runs it: `Controller` (it is a part of the controller) or `Process` (an `evenkeel gateway` of its own on this host, which listens,
+    /// and asks the controller for its servers; it offers only servers whose containers everybody shares). Default: `Controller`.
+    /// Example: `Process`.
+    #[serde(default)]
+    pub runs: McpGatewayRuns,
     /// Freezes the object: it is observed and reported, but not changed. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
@@ -70,6 +75,16 @@ pub enum McpNaming {
     Prefixed,
     /// By their own name alone.
     Plain,
+}
+
+/// What runs a gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum McpGatewayRuns {
+    /// It is a part of the controller.
+    #[default]
+    Controller,
+    /// It is a process of its own.
+    Process,
 }
 
 /// A secret by which somebody is known.
