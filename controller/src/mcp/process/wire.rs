@@ -106,3 +106,100 @@ pub(super) enum Fault {
     /// The address cannot be had.
     Listen(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use expect_test::expect;
+    use gateway::config::{AuditConfig, Endpoint, GatewayConfig, Instance, ServerConfig, TokenConfig};
+    use gateway::hub::{Demand, HubStatus, InstanceHealth};
+
+    use super::{Account, Order, PROTOCOL, Wanted};
+
+    #[test]
+    fn another_form_of_what_is_said_is_another_protocol() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 3010));
+        let mut config = GatewayConfig::on(address);
+        config.tokens = vec![TokenConfig { principal: "laptop".into(), roles: vec!["a".into()], sha256: [7; 32] }];
+        config.audit = Some(AuditConfig { path: "/a".into(), has_values: false });
+        let instance = |endpoint| Instance { id: "1".into(), run_ms: Some(5), is_current: true, endpoint };
+        let headers = [("A".to_owned(), "b".to_owned())].into();
+        let http = Endpoint::Http { address, path: "/mcp".into(), host: "web".into(), headers };
+        let servers = vec![ServerConfig::of("web", vec![instance(Endpoint::Stdio), instance(http)])];
+        let order = Order::Serve(Box::new(Wanted { config, servers }));
+        let account = Account {
+            listening: Ok(address),
+            health: [("1".to_owned(), InstanceHealth::Failed("no".into()))].into(),
+            taking_over: ["1".to_owned()].into(),
+            demands: [("web".to_owned(), Demand::default())].into(),
+            status: HubStatus::default(),
+        };
+        let said = format!("{PROTOCOL}\n{}\n{}\n", to_text(&order), to_text(&account));
+        expect![[r#"
+            1
+            {"serve":{"config":{"listen":"127.0.0.1:3010",
+            "naming":"Prefixed",
+            "tokens":[{"principal":"laptop",
+            "roles":["a"],
+            "sha256":[7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7]}],
+            "rules":[],
+            "allowed_hosts":[],
+            "allowed_origins":[],
+            "limits":{"sessions":1000,
+            "session_idle":{"secs":1800,
+            "nanos":0},
+            "concurrency":64,
+            "request_bytes":4194304},
+            "audit":{"path":"/a",
+            "has_values":false}},
+            "servers":[{"name":"web",
+            "instances":[{"id":"1",
+            "run_ms":5,
+            "is_current":true,
+            "endpoint":"Stdio"},{"id":"1",
+            "run_ms":5,
+            "is_current":true,
+            "endpoint":{"Http":{"address":"127.0.0.1:3010",
+            "path":"/mcp",
+            "host":"web",
+            "headers":{"A":"b"}}}}],
+            "allow":[],
+            "deny":[],
+            "rename":{},
+            "pin":"Off",
+            "calls":{"timeout":{"secs":60,
+            "nanos":0},
+            "concurrency":64,
+            "request_bytes":4194304,
+            "result_bytes":16777216},
+            "sharing":{"isolation":"Shared",
+            "max":1,
+            "is_on_demand":false,
+            "idle":null},
+            "secrets":[]}]}}
+            {"listening":{"Ok":"127.0.0.1:3010"},
+            "health":{"1":{"Failed":"no"}},
+            "takingOver":["1"],
+            "demands":{"web":{"leased":0,
+            "waiting":0,
+            "is_in_use":false,
+            "is_known":false}},
+            "status":{"servers":0,
+            "ready":0,
+            "tools":0,
+            "sessions":0}}
+        "#]]
+        .assert_eq(&said);
+        let text = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
+        let text = serde_json::to_string(&account).unwrap();
+        assert_eq!(serde_json::from_str::<Account>(&text).unwrap(), account);
+    }
+
+    fn to_text(value: &impl serde::Serialize) -> String {
+        let text = serde_json::to_string(value).unwrap();
+        // A line each, so that a difference can be seen.
+        text.replace(",\"", ",\n\"")
+    }
+}
