@@ -404,10 +404,11 @@ fn merge(
     tokio::spawn(async move {
         loop {
             let event = tokio::select! {
-                // Cancel-safe: both are receivers. The order is fixed so that a run can be repeated.
+                // Cancel-safe: two receivers, and a look whether anybody listens. The order is fixed so that a run can be repeated.
                 biased;
                 event = first.recv() => event,
                 Some(event) = second.recv() => Some(event),
+                () = tx.closed() => return,
             };
             let Some(event) = event else { return };
             if tx.send(event).await.is_err() {
@@ -471,7 +472,15 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
     };
     let (tx, rx) = mpsc::channel(16);
     tokio::spawn(async move {
-        while let Some(note) = notes.recv().await {
+        loop {
+            let note = tokio::select! {
+                // Cancel-safe: a receiver, and a look whether anybody listens. The order is fixed so that a run can be repeated.
+                biased;
+                note = notes.recv() => note,
+                // What is listened to would else be kept for as long as it is silent.
+                () = tx.closed() => return,
+            };
+            let Some(note) = note else { return };
             let method = match note {
                 Note::Notification { method, .. } => method,
                 Note::Request { id, method, .. } => {

@@ -258,6 +258,33 @@ async fn a_call_is_under_way_on_an_instance_that_is_reached_another_way_since() 
 }
 
 #[tokio::test]
+async fn nothing_listens_any_more_to_an_instance_that_is_reached_another_way() {
+    let stage = Stage::begin(None).await;
+    let base = server(true, &["echo"], nothing_more);
+    let listened_to = move |message: &Value, out: &super::stage::Out| {
+        if message["method"] != "subscriptions/listen" {
+            base(message, out);
+        }
+    };
+    stage.servers.run("a-1", Arc::new(listened_to));
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    want_limited(&stage, 1 << 20, &[("a-1", true)]);
+    until_ready(&stage, "a-1").await;
+    let before = alive();
+    for times in 2..5 {
+        want_limited(&stage, times << 20, &[("a-1", true)]);
+        until_ready(&stage, "a-1").await;
+    }
+    for _ in 0..1_000 {
+        if alive() <= before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} tasks, and {before} at first", alive());
+}
+
+#[tokio::test]
 async fn a_changed_list_is_asked_for_and_told() {
     let stage = Stage::begin(None).await;
     let tools = Arc::new(Mutex::new(vec!["one"]));
