@@ -2,10 +2,11 @@
 
 use super::trace::Counts;
 
-const NEEDED: [&str; 46] = [
+const NEEDED: [&str; 48] = [
     "fault: answer of an unknown id",
     "fault: answered twice",
     "fault: attach failed",
+    "fault: begun anew unseen",
     "fault: cancelled",
     "fault: cut off",
     "fault: died of a call",
@@ -35,6 +36,7 @@ const NEEDED: [&str; 46] = [
     "recovery: attached after a failure",
     "recovery: instance begun anew",
     "recovery: instance stopped that nobody needs",
+    "recovery: new run seen",
     "recovery: nobody waits any more",
     "recovery: old instance replaced",
     "recovery: served after an instance went away",

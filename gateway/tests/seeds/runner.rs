@@ -25,6 +25,8 @@ struct Slot {
     id: String,
     run_ms: i64,
     generation: u64,
+    /// It was begun anew, and that is seen then.
+    seen_at: Option<Instant>,
     /// It has ended, and is begun anew then, or is not.
     dead: Option<(Instant, bool)>,
 }
@@ -154,7 +156,7 @@ impl Runner {
             self.started += 1;
             let id = format!("{}-{}", kind.name, self.started);
             self.engine.start(&id, &kind, self.rng.fork());
-            place.slots.push(Slot { id, run_ms: 1, generation, dead: None });
+            place.slots.push(Slot { id, run_ms: 1, generation, seen_at: None, dead: None });
         }
         if demand.waiting > 0 {
             self.was_waiting.insert(kind.name.clone());
@@ -183,6 +185,11 @@ impl Runner {
             self.ledger.trace.count("recovery: used-up instance removed");
             return false;
         }
+        if slot.seen_at.is_some_and(|at| Instant::now() >= at) {
+            slot.seen_at = None;
+            slot.run_ms += 1;
+            self.ledger.trace.count("recovery: new run seen");
+        }
         if slot.dead.is_none() && self.engine.process(&slot.id).is_none_or(|process| process.is_dead()) {
             let at = Instant::now() + Duration::from_millis(self.rng.u64(0..1_500));
             slot.dead = Some((at, self.rng.bool()));
@@ -208,9 +215,10 @@ impl Runner {
         let chosen = self.rng.usize(0..count);
         let place = &mut self.places[chosen];
         let trace = &self.ledger.trace;
-        let living: Vec<&Slot> = place.slots.iter().filter(|slot| slot.dead.is_none()).collect();
-        let slot = (!living.is_empty()).then(|| living[self.rng.usize(0..living.len())]);
-        match (self.rng.u8(0..12), slot) {
+        let living: Vec<&mut Slot> = place.slots.iter_mut().filter(|slot| slot.dead.is_none()).collect();
+        let chosen = self.rng.usize(0..living.len().max(1));
+        let slot = living.into_iter().nth(chosen);
+        match (self.rng.u8(0..13), slot) {
             (0..=2, Some(slot)) => {
                 let had_calls = self.engine.kill(&slot.id);
                 trace.count(if had_calls { "fault: died with calls" } else { "fault: died without calls" });
@@ -231,6 +239,12 @@ impl Runner {
                 if let Some(process) = self.engine.process(&slot.id) {
                     process.change_list();
                 }
+            }
+            (12, Some(slot)) => {
+                trace.count("fault: begun anew unseen");
+                self.engine.kill(&slot.id);
+                self.engine.start(&slot.id, &place.kind, self.rng.fork());
+                slot.seen_at = Some(Instant::now() + Duration::from_millis(self.rng.u64(0..3_000)));
             }
             (10, _) if place.away_until.is_none() && self.rng.u8(0..3) == 0 => {
                 trace.say(&format!("{} is taken away", place.kind.name));
