@@ -2,7 +2,7 @@
 
 use super::trace::Counts;
 
-const NEEDED: [&str; 48] = [
+const NEEDED: [&str; 49] = [
     "fault: answer of an unknown id",
     "fault: answered twice",
     "fault: attach failed",
@@ -17,6 +17,7 @@ const NEEDED: [&str; 48] = [
     "fault: hung up",
     "fault: id reused under way",
     "fault: late",
+    "fault: limit changed",
     "fault: limit of calls met",
     "fault: limit of leases met",
     "fault: limit of sessions met",

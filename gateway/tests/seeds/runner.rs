@@ -37,6 +37,8 @@ struct Place {
     kind: Arc<Kind>,
     slots: Vec<Slot>,
     generation: u64,
+    /// The largest result; a change of it loses nothing.
+    result_bytes: usize,
     away_until: Option<Instant>,
 }
 
@@ -64,8 +66,13 @@ impl Runner {
         (kinds, calm_at): (&[Arc<Kind>], Instant),
         rng: fastrand::Rng,
     ) -> Self {
-        let place =
-            |kind: &Arc<Kind>| Place { kind: Arc::clone(kind), slots: Vec::new(), generation: 0, away_until: None };
+        let place = |kind: &Arc<Kind>| Place {
+            kind: Arc::clone(kind),
+            slots: Vec::new(),
+            generation: 0,
+            result_bytes: 1 << 20,
+            away_until: None,
+        };
         Self {
             hub: Arc::clone(hub),
             leases: Arc::clone(leases),
@@ -218,7 +225,7 @@ impl Runner {
         let living: Vec<&mut Slot> = place.slots.iter_mut().filter(|slot| slot.dead.is_none()).collect();
         let chosen = self.rng.usize(0..living.len().max(1));
         let slot = living.into_iter().nth(chosen);
-        match (self.rng.u8(0..13), slot) {
+        match (self.rng.u8(0..14), slot) {
             (0..=2, Some(slot)) => {
                 let had_calls = self.engine.kill(&slot.id);
                 trace.count(if had_calls { "fault: died with calls" } else { "fault: died without calls" });
@@ -239,6 +246,11 @@ impl Runner {
                 if let Some(process) = self.engine.process(&slot.id) {
                     process.change_list();
                 }
+            }
+            (13, _) => {
+                trace.say(&format!("{} has another limit", place.kind.name));
+                trace.count("fault: limit changed");
+                place.result_bytes += 1;
             }
             (12, Some(slot)) => {
                 trace.count("fault: begun anew unseen");
@@ -280,7 +292,12 @@ fn config(place: &Place) -> ServerConfig {
         is_current: slot.generation == place.generation,
         endpoint: Endpoint::Stdio,
     };
-    let calls = CallLimits { timeout: place.kind.timeout, concurrency: CONCURRENCY, ..CallLimits::default() };
+    let calls = CallLimits {
+        timeout: place.kind.timeout,
+        concurrency: CONCURRENCY,
+        result_bytes: place.result_bytes,
+        ..CallLimits::default()
+    };
     let instances = place.slots.iter().filter(|slot| slot.dead.is_none()).map(instance).collect();
     ServerConfig { calls, sharing: place.kind.sharing, ..ServerConfig::of(&place.kind.name, instances) }
 }
