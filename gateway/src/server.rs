@@ -71,8 +71,8 @@ impl Server {
         }
         let surroundings = Surroundings { limit: config.calls.result_bytes, ..self.surroundings.clone() };
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        // Until all see that an instance was begun anew, some speak to its new run as if it were the old one.
-        let used_by: BTreeMap<_, _> = instances.values().map(|was| (was.id.clone(), was.used_by.clone())).collect();
+        let traffic: BTreeMap<_, _> =
+            instances.values().map(|was| (was.id.clone(), Arc::clone(&was.traffic))).collect();
         instances.retain(|id, handle| {
             before.calls.result_bytes == config.calls.result_bytes
                 && config.instances.iter().any(|instance| instance.id == *id && handle.is_of(instance))
@@ -81,8 +81,8 @@ impl Server {
             if let Some(handle) = instances.get(&instance.id) {
                 handle.set_current(instance.is_current);
             } else {
-                let used_by = used_by.get(&instance.id).cloned().unwrap_or_default();
-                let handle = InstanceHandle::begin(instance, surroundings.clone(), used_by);
+                let traffic = traffic.get(&instance.id).cloned().unwrap_or_default();
+                let handle = InstanceHandle::begin(instance, surroundings.clone(), traffic);
                 instances.insert(instance.id.clone(), handle);
             }
         }

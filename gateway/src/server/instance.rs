@@ -82,14 +82,19 @@ pub struct InstanceHandle {
     pub id: String,
     endpoint: Endpoint,
     run_ms: Option<i64>,
-    is_current: AtomicBool,
-    in_flight: AtomicUsize,
-    /// Whoever has used it, also before it was begun anew.
-    pub(super) used_by: UsedBy,
+    pub(super) traffic: Arc<Traffic>,
     /// Told when it is lost, and when an old one has nothing under way any more.
     dirty: Arc<Notify>,
     shared: Arc<Shared>,
     task: AbortHandle,
+}
+
+/// What of an instance goes on when it is reached another way, or was begun anew: what was sent the old way is still under way on it.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    used_by: UsedBy,
+    is_current: AtomicBool,
+    in_flight: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -109,7 +114,8 @@ impl Drop for InstanceHandle {
 
 impl InstanceHandle {
     /// Begins to reach an instance.
-    pub(super) fn begin(instance: &Instance, surroundings: Surroundings, used_by: UsedBy) -> Arc<Self> {
+    pub(super) fn begin(instance: &Instance, surroundings: Surroundings, traffic: Arc<Traffic>) -> Arc<Self> {
+        traffic.is_current.store(instance.is_current, Ordering::Relaxed);
         let shared =
             Arc::new(Shared { state: RwLock::new(State::Starting), listed: Mutex::default(), kick: Notify::new() });
         let dirty = Arc::clone(&surroundings.dirty);
@@ -118,16 +124,14 @@ impl InstanceHandle {
             endpoint: instance.endpoint.clone(),
             surroundings,
             shared: Arc::clone(&shared),
-            used_by: used_by.clone(),
+            used_by: traffic.used_by.clone(),
         };
         let task = tokio::spawn(async move { keeper.run().await }).abort_handle();
         Arc::new(Self {
             id: instance.id.clone(),
             endpoint: instance.endpoint.clone(),
             run_ms: instance.run_ms,
-            is_current: AtomicBool::new(instance.is_current),
-            in_flight: AtomicUsize::new(0),
-            used_by,
+            traffic,
             dirty,
             shared,
             task,
@@ -140,15 +144,15 @@ impl InstanceHandle {
     }
 
     pub(super) fn set_current(&self, is_current: bool) {
-        self.is_current.store(is_current, Ordering::Relaxed);
+        self.traffic.is_current.store(is_current, Ordering::Relaxed);
     }
 
     pub(super) fn is_current(&self) -> bool {
-        self.is_current.load(Ordering::Relaxed)
+        self.traffic.is_current.load(Ordering::Relaxed)
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.traffic.in_flight.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
@@ -190,7 +194,7 @@ pub struct InFlight {
 
 impl InFlight {
     pub(super) fn new(handle: Arc<InstanceHandle>, connection: Arc<Connection>) -> Self {
-        handle.in_flight.fetch_add(1, Ordering::Relaxed);
+        handle.traffic.in_flight.fetch_add(1, Ordering::Relaxed);
         Self { handle, connection, lease: None }
     }
 
@@ -243,7 +247,7 @@ impl Drop for InFlight {
         if let Some(lease) = &self.lease {
             lease.touch();
         }
-        let before = self.handle.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let before = self.handle.traffic.in_flight.fetch_sub(1, Ordering::Relaxed);
         if before == 1 && !self.handle.is_current() {
             self.handle.dirty.notify_one();
         }
@@ -414,10 +418,11 @@ fn merge(
     tokio::spawn(async move {
         loop {
             let event = tokio::select! {
-                // Cancel-safe: both are receivers. The order is fixed so that a run can be repeated.
+                // Cancel-safe: two receivers, and a look whether anybody listens. The order is fixed so that a run can be repeated.
                 biased;
                 event = first.recv() => event,
                 Some(event) = second.recv() => Some(event),
+                () = tx.closed() => return,
             };
             let Some(event) = event else { return };
             if tx.send(event).await.is_err() {
@@ -481,7 +486,15 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
     };
     let (tx, rx) = mpsc::channel(16);
     tokio::spawn(async move {
-        while let Some(note) = notes.recv().await {
+        loop {
+            let note = tokio::select! {
+                // Cancel-safe: a receiver, and a look whether anybody listens. The order is fixed so that a run can be repeated.
+                biased;
+                note = notes.recv() => note,
+                // What is listened to would else be kept for as long as it is silent.
+                () = tx.closed() => return,
+            };
+            let Some(note) = note else { return };
             let method = match note {
                 Note::Notification { method, .. } => method,
                 Note::Request { id, method, .. } => {

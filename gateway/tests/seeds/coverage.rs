@@ -2,10 +2,11 @@
 
 use super::trace::Counts;
 
-const NEEDED: [&str; 46] = [
+const NEEDED: [&str; 49] = [
     "fault: answer of an unknown id",
     "fault: answered twice",
     "fault: attach failed",
+    "fault: begun anew unseen",
     "fault: cancelled",
     "fault: cut off",
     "fault: died of a call",
@@ -16,6 +17,7 @@ const NEEDED: [&str; 46] = [
     "fault: hung up",
     "fault: id reused under way",
     "fault: late",
+    "fault: limit changed",
     "fault: limit of calls met",
     "fault: limit of leases met",
     "fault: limit of sessions met",
@@ -35,6 +37,7 @@ const NEEDED: [&str; 46] = [
     "recovery: attached after a failure",
     "recovery: instance begun anew",
     "recovery: instance stopped that nobody needs",
+    "recovery: new run seen",
     "recovery: nobody waits any more",
     "recovery: old instance replaced",
     "recovery: served after an instance went away",

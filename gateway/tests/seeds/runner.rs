@@ -25,6 +25,8 @@ struct Slot {
     id: String,
     run_ms: i64,
     generation: u64,
+    /// It was begun anew, and that is seen then.
+    seen_at: Option<Instant>,
     /// It has ended, and is begun anew then, or is not.
     dead: Option<(Instant, bool)>,
 }
@@ -35,6 +37,8 @@ struct Place {
     kind: Arc<Kind>,
     slots: Vec<Slot>,
     generation: u64,
+    /// The largest result; a change of it loses nothing.
+    result_bytes: usize,
     away_until: Option<Instant>,
 }
 
@@ -62,8 +66,13 @@ impl Runner {
         (kinds, calm_at): (&[Arc<Kind>], Instant),
         rng: fastrand::Rng,
     ) -> Self {
-        let place =
-            |kind: &Arc<Kind>| Place { kind: Arc::clone(kind), slots: Vec::new(), generation: 0, away_until: None };
+        let place = |kind: &Arc<Kind>| Place {
+            kind: Arc::clone(kind),
+            slots: Vec::new(),
+            generation: 0,
+            result_bytes: 1 << 20,
+            away_until: None,
+        };
         Self {
             hub: Arc::clone(hub),
             leases: Arc::clone(leases),
@@ -154,7 +163,7 @@ impl Runner {
             self.started += 1;
             let id = format!("{}-{}", kind.name, self.started);
             self.engine.start(&id, &kind, self.rng.fork());
-            place.slots.push(Slot { id, run_ms: 1, generation, dead: None });
+            place.slots.push(Slot { id, run_ms: 1, generation, seen_at: None, dead: None });
         }
         if demand.waiting > 0 {
             self.was_waiting.insert(kind.name.clone());
@@ -183,6 +192,11 @@ impl Runner {
             self.ledger.trace.count("recovery: used-up instance removed");
             return false;
         }
+        if slot.seen_at.is_some_and(|at| Instant::now() >= at) {
+            slot.seen_at = None;
+            slot.run_ms += 1;
+            self.ledger.trace.count("recovery: new run seen");
+        }
         if slot.dead.is_none() && self.engine.process(&slot.id).is_none_or(|process| process.is_dead()) {
             let at = Instant::now() + Duration::from_millis(self.rng.u64(0..1_500));
             slot.dead = Some((at, self.rng.bool()));
@@ -208,9 +222,10 @@ impl Runner {
         let chosen = self.rng.usize(0..count);
         let place = &mut self.places[chosen];
         let trace = &self.ledger.trace;
-        let living: Vec<&Slot> = place.slots.iter().filter(|slot| slot.dead.is_none()).collect();
-        let slot = (!living.is_empty()).then(|| living[self.rng.usize(0..living.len())]);
-        match (self.rng.u8(0..12), slot) {
+        let living: Vec<&mut Slot> = place.slots.iter_mut().filter(|slot| slot.dead.is_none()).collect();
+        let chosen = self.rng.usize(0..living.len().max(1));
+        let slot = living.into_iter().nth(chosen);
+        match (self.rng.u8(0..14), slot) {
             (0..=2, Some(slot)) => {
                 let had_calls = self.engine.kill(&slot.id);
                 trace.count(if had_calls { "fault: died with calls" } else { "fault: died without calls" });
@@ -231,6 +246,17 @@ impl Runner {
                 if let Some(process) = self.engine.process(&slot.id) {
                     process.change_list();
                 }
+            }
+            (13, _) => {
+                trace.say(&format!("{} has another limit", place.kind.name));
+                trace.count("fault: limit changed");
+                place.result_bytes += 1;
+            }
+            (12, Some(slot)) => {
+                trace.count("fault: begun anew unseen");
+                self.engine.kill(&slot.id);
+                self.engine.start(&slot.id, &place.kind, self.rng.fork());
+                slot.seen_at = Some(Instant::now() + Duration::from_millis(self.rng.u64(0..3_000)));
             }
             (10, _) if place.away_until.is_none() && self.rng.u8(0..3) == 0 => {
                 trace.say(&format!("{} is taken away", place.kind.name));
@@ -266,7 +292,12 @@ fn config(place: &Place) -> ServerConfig {
         is_current: slot.generation == place.generation,
         endpoint: Endpoint::Stdio,
     };
-    let calls = CallLimits { timeout: place.kind.timeout, concurrency: CONCURRENCY, ..CallLimits::default() };
+    let calls = CallLimits {
+        timeout: place.kind.timeout,
+        concurrency: CONCURRENCY,
+        result_bytes: place.result_bytes,
+        ..CallLimits::default()
+    };
     let instances = place.slots.iter().filter(|slot| slot.dead.is_none()).map(instance).collect();
     ServerConfig { calls, sharing: place.kind.sharing, ..ServerConfig::of(&place.kind.name, instances) }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::stage::{Stage, nothing_more, server};
-use crate::config::{Endpoint, Instance, PinPolicy, ServerConfig};
+use crate::config::{CallLimits, Endpoint, Instance, PinPolicy, ServerConfig};
 use crate::hub::InstanceHealth;
 use crate::pin::{Approval, Desk};
 
@@ -216,6 +216,72 @@ async fn a_replacement_takes_over_only_when_the_calls_on_the_old_one_have_ended(
     let text = |result: Result<Value, Value>| result.unwrap()["content"][0]["text"].clone();
     assert_eq!([text(first), text(second)], ["old", "new"]);
     assert!(is_held, "a call was under way on the old one");
+}
+
+/// Has the server `a` with this limit, which it is reached anew for: each instance with whether it is current.
+fn want_limited(stage: &Stage, result_bytes: usize, instances: &[(&str, bool)]) {
+    let instance = |(id, is_current): &(&str, bool)| Instance {
+        id: (*id).to_owned(),
+        run_ms: None,
+        is_current: *is_current,
+        endpoint: Endpoint::Stdio,
+    };
+    let calls = CallLimits { result_bytes, ..CallLimits::default() };
+    let config = ServerConfig { calls, ..ServerConfig::of("a", instances.iter().map(instance).collect()) };
+    stage.hub.set_servers(vec![config]);
+}
+
+async fn until_ready(stage: &Stage, id: &str) {
+    let is_ready = |health: &Arc<BTreeMap<String, InstanceHealth>>| health.get(id) == Some(&InstanceHealth::Ready);
+    timeout(Duration::from_secs(10), stage.hub.health().wait_for(is_ready)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_is_under_way_on_an_instance_that_is_reached_another_way_since() {
+    let stage = Stage::begin(None).await;
+    let begun = Arc::new(Notify::new());
+    let asked = Arc::clone(&begun);
+    stage.servers.run("a-old", server(true, &["wait"], move |_, _| asked.notify_one()));
+    stage.servers.run("a-new", server(true, &["wait"], nothing_more));
+    want_limited(&stage, 1 << 20, &[("a-old", true)]);
+    stage.until_listed(&["a__wait"]).await;
+    let updating = async {
+        begun.notified().await;
+        want_limited(&stage, 2 << 20, &[("a-new", true), ("a-old", false)]);
+        until_ready(&stage, "a-new").await;
+        stage.hub.server("a").unwrap().taking_over()
+    };
+    tokio::select! {
+        answer = stage.modern("tools/call", json!({"name": "a__wait", "arguments": {}})) => panic!("{answer:?}"),
+        taking_over = updating => assert_eq!(taking_over, ["a-new"]),
+    }
+}
+
+#[tokio::test]
+async fn nothing_listens_any_more_to_an_instance_that_is_reached_another_way() {
+    let stage = Stage::begin(None).await;
+    let base = server(true, &["echo"], nothing_more);
+    let listened_to = move |message: &Value, out: &super::stage::Out| {
+        if message["method"] != "subscriptions/listen" {
+            base(message, out);
+        }
+    };
+    stage.servers.run("a-1", Arc::new(listened_to));
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    want_limited(&stage, 1 << 20, &[("a-1", true)]);
+    until_ready(&stage, "a-1").await;
+    let before = alive();
+    for times in 2..5 {
+        want_limited(&stage, times << 20, &[("a-1", true)]);
+        until_ready(&stage, "a-1").await;
+    }
+    for _ in 0..1_000 {
+        if alive() <= before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} tasks, and {before} at first", alive());
 }
 
 #[tokio::test]
