@@ -154,25 +154,27 @@ struct ClientMeta {
 fn check(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<ClientMeta, RpcError> {
     let Params { fields, meta, .. } = params;
     let mismatch = |text: String| RpcError::new(RpcError::HEADER_MISMATCH, text);
-    for name in ["mcp-protocol-version", "mcp-method", "mcp-name"] {
-        if headers.get_all(name).iter().count() > 1 {
-            return Err(mismatch(format!("the header `{name}` is there twice")));
-        }
-    }
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let header = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        let (first, is_twice) = (values.next(), values.next().is_some());
+        let value = first.and_then(|value| value.to_str().ok()).map(str::trim);
+        if is_twice { Err(mismatch(format!("the header `{name}` is there twice"))) } else { Ok(value) }
+    };
+    let (said_version, said_method) = (header("mcp-protocol-version")?, header("mcp-method")?);
+    let said_name = header("mcp-name")?;
     let missing = |key: &str| RpcError::new(RpcError::INVALID_PARAMS, format!("`_meta` has no `{key}`"));
     let version = meta.get_str(VERSION_KEY).ok_or_else(|| missing(VERSION_KEY))?;
     let capabilities_key = "io.modelcontextprotocol/clientCapabilities";
     let capabilities = meta.get(capabilities_key).filter(|text| text.starts_with('{'));
     let capabilities = capabilities.ok_or_else(|| missing(capabilities_key))?.to_owned();
-    if header("mcp-protocol-version") != Some(&*version) {
+    if said_version != Some(&*version) {
         return Err(mismatch("`MCP-Protocol-Version` is not what the body says".to_owned()));
     }
     if version != MODERN_VERSION {
         let data = format!("{{\"supported\":[\"{MODERN_VERSION}\"],\"requested\":{}}}", quote(&version));
         return Err(RpcError::new(RpcError::UNSUPPORTED_VERSION, "this version is not spoken here").with_data(data));
     }
-    if header("mcp-method") != Some(method) {
+    if said_method != Some(method) {
         return Err(mismatch("`Mcp-Method` is not the method of the body".to_owned()));
     }
     let named = match method {
@@ -181,7 +183,7 @@ fn check(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<Clien
         _ => None,
     };
     if let Some(named) = named
-        && header("mcp-name").and_then(decode).as_deref() != Some(&*named)
+        && said_name.and_then(decode).as_deref() != Some(&*named)
     {
         return Err(mismatch("`Mcp-Name` is not the name of the body".to_owned()));
     }
