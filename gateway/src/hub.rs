@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::audit::{AuditError, AuditLog, AuditRecord};
 use crate::catalogue::{Catalogue, Contribution, ListKind};
@@ -172,6 +173,7 @@ impl Hub {
         let mut doubts = hub.doubts();
         let has_desk = hub.state_dir.is_some();
         let keeper = tokio::spawn(async move {
+            let mut desk_due = Instant::now();
             loop {
                 // Only what is not approved can be.
                 let is_awaited = has_desk && !doubts.borrow_and_update().is_empty();
@@ -179,6 +181,7 @@ impl Hub {
                     // Cancel-safe: a notify that keeps its permit, two receivers, and a sleep. The order is fixed so that a run can be
                     // repeated; a rebuild says everything, and what servers tell of may wait for it.
                     biased;
+                    () = tokio::time::sleep_until(desk_due), if is_awaited => Task::TakeApprovals,
                     () = dirty.notified() => Task::Rebuild,
                     change = updates.recv() => match change {
                         Ok(Change::Resource(uri)) => Task::TellUpdated(uri),
@@ -186,13 +189,15 @@ impl Hub {
                         Ok(Change::List(_)) | Err(_) => Task::None,
                     },
                     _ = doubts.changed() => Task::None,
-                    () = tokio::time::sleep(DESK_TIME), if is_awaited => Task::TakeApprovals,
                 };
                 let Some(hub) = weak.upgrade() else { return };
                 match task {
                     Task::Rebuild => hub.rebuild(),
                     Task::TellUpdated(uri) => hub.tell_updated(&uri),
-                    Task::TakeApprovals => hub.take_approvals().await,
+                    Task::TakeApprovals => {
+                        hub.take_approvals().await;
+                        desk_due = Instant::now() + DESK_TIME;
+                    }
                     Task::None => {}
                 }
             }
@@ -207,7 +212,13 @@ impl Hub {
         *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(secrets);
         let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
         let names: BTreeSet<Arc<str>> = configs.iter().map(|config| config.name.as_str().into()).collect();
-        servers.retain(|name, _| names.contains(name));
+        servers.retain(|name, server| {
+            let is_kept = names.contains(name);
+            if !is_kept {
+                server.remove();
+            }
+            is_kept
+        });
         for config in configs {
             let config = Arc::new(config);
             let name: Arc<str> = config.name.as_str().into();

@@ -1,7 +1,7 @@
 //! Which instance a request gets where it may have to wait for one, and how many are needed for those who wait.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ pub(super) struct Users {
     lender: Lender,
     /// Told when an instance answers otherwise than before. Whoever has waited longest looks first.
     news: Notify,
+    is_removed: AtomicBool,
     waiting: AtomicUsize,
     picked: AtomicUsize,
     /// How often it had been used when that was last looked at, and when it was last seen to be in use.
@@ -72,6 +73,7 @@ impl Users {
             by_principal: Leases::default(),
             lender: Lender { lent: Arc::default(), told },
             news: Notify::new(),
+            is_removed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             picked: AtomicUsize::new(0),
             seen: Mutex::new((0, Instant::now())),
@@ -195,12 +197,21 @@ impl Server {
             if let Some(found) = look()? {
                 return Ok(found);
             }
+            if self.users.is_removed.load(Ordering::Relaxed) {
+                return Err(NoInstance::NotReady("is not there any more".to_owned()));
+            }
             if !self.config().sharing.is_on_demand {
                 return Err(not_ready());
             }
             waiting.get_or_insert_with(|| Waiting::begin(&self.users));
             news.await;
         }
+    }
+
+    /// It is not there any more: nobody gets an instance from now on.
+    pub(crate) fn remove(&self) {
+        self.users.is_removed.store(true, Ordering::Relaxed);
+        self.tell_news();
     }
 
     /// Those who wait for an instance look again.

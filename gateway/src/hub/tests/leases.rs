@@ -278,3 +278,24 @@ async fn whoever_stops_waiting_needs_nothing_any_more() {
     }
     panic!("{last:?}");
 }
+
+#[tokio::test]
+async fn whoever_waits_for_a_server_that_is_removed_is_told_at_once() {
+    let stage = Stage::begin(None).await;
+    let sharing = Sharing { idle: Some(Duration::from_millis(100)), ..alone(Isolation::Shared, 1) };
+    let runner = Runner::begin(&stage, sharing, 0, counter);
+    stage.until_listed(&["a__count"]).await;
+    runner.until_running(0).await;
+    // Nobody starts anything any more.
+    drop(runner);
+    let calls = CallLimits { timeout: Duration::from_hours(1), ..CallLimits::default() };
+    stage.hub.set_servers(vec![ServerConfig { calls, sharing, ..ServerConfig::of("a", Vec::new()) }]);
+    let client = stage.legacy(json!({})).await;
+    let waiting = tokio::spawn(async move { client.call_tool("a__count", json!({})).await });
+    while stage.hub.look_at_demands()["a"].waiting == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage.hub.set_servers(Vec::new());
+    let refused = waiting.await.unwrap().unwrap_err();
+    assert!(refused["message"].as_str().unwrap().contains("not there any more"), "{refused}");
+}
