@@ -8,8 +8,10 @@ use crate::stage::{Behind, Hub, Stage};
 use crate::table::{Row, Table, Target};
 use crate::tool::Era;
 
-/// How many calls it has had when it is looked at first, and how many more until the second look.
-const CALLS: (usize, usize) = (30_000, 300_000);
+/// How many calls it has had when it is looked at first, and how many more until each further look.
+const CALLS: (usize, usize) = (30_000, 500_000);
+/// The further looks.
+const LOOKS: [&str; 2] = ["the first", "the next"];
 
 /// Measures hubs that have done nothing before.
 pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
@@ -36,13 +38,18 @@ pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
         });
         // Sessions are what could keep something of each call.
         if era == Era::Legacy {
-            table.add(Row {
-                figure: format!("growth of it over {} calls, {}: hub", CALLS.1, era.name()),
-                values: vec![call(CALLS.1) - first],
-                unit: "MiB",
-                beside: None,
-                target: Target::None,
-            });
+            let mut before = first;
+            for look in LOOKS {
+                let now = call(CALLS.1);
+                table.add(Row {
+                    figure: format!("growth of it over {look} {} calls, {}: hub", CALLS.1, era.name()),
+                    values: vec![now - before],
+                    unit: "MiB",
+                    beside: None,
+                    target: Target::None,
+                });
+                before = now;
+            }
         }
     }
 }
