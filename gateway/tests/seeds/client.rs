@@ -82,7 +82,7 @@ impl Client {
         self.ledger.check(id.is_some(), || format!("c{} has no session", self.number));
         while answer.next().await.is_some() {}
         owner.session = Some(session);
-        self.ledger.trace.say(&format!("{} begins", owner.label()));
+        self.ledger.begin_session(&owner);
         let seat = Seat { owner, id };
         self.post(&seat, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
         Some(seat)

@@ -97,6 +97,10 @@ struct State {
     is_hurt: BTreeSet<String>,
     /// Ended, or idle for so long that they may have been.
     ended: BTreeSet<Owner>,
+    /// Sessions that are there, as far as their clients know.
+    begun: BTreeSet<Owner>,
+    /// Sessions that may have made way for one of a principal who had fewer.
+    may_have_made_way: BTreeSet<Owner>,
 }
 
 impl Ledger {
@@ -165,12 +169,24 @@ impl Ledger {
         self.lock().calls[index(number)].is_given_up = true;
     }
 
+    /// A session began. Where there were as many as there may be, one of a principal who had more may have made way for it.
+    pub(crate) fn begin_session(&self, owner: &Owner) {
+        self.trace.say(&format!("{} begins", owner.label()));
+        let mut state = self.lock();
+        let count = |principal: &str| state.begun.iter().filter(|begun| begun.principal == principal).count();
+        let own = count(&owner.principal);
+        let greedier: Vec<Owner> = state.begun.iter().filter(|begun| count(&begun.principal) > own).cloned().collect();
+        state.may_have_made_way.extend(greedier.into_iter().filter(|other| other.principal != owner.principal));
+        state.begun.insert(owner.clone());
+    }
+
     /// A session is ended, or left alone for too long.
     pub(crate) fn end_session(&self, owner: &Owner, why: &'static str) {
         self.trace.say(&format!("{} {why}", owner.label()));
         self.trace.count(why);
         let mut state = self.lock();
         state.ended.insert(owner.clone());
+        state.begun.remove(owner);
         let mut is_under_way = false;
         for call in state.calls.iter_mut().filter(|call| call.owner == *owner && call.ends == 0) {
             call.is_given_up = true;
@@ -271,7 +287,10 @@ impl Ledger {
             Outcome::Result(_) if call.answered.is_none() => Some("no server said so".to_owned()),
             Outcome::Result(_) => None,
             Outcome::Nothing => (!call.is_given_up).then(|| "nobody gave it up".to_owned()),
-            Outcome::NoSession => (!state.ended.contains(&call.owner)).then(|| "it has one".to_owned()),
+            Outcome::NoSession => {
+                let is_gone = state.ended.contains(&call.owner) || state.may_have_made_way.contains(&call.owner);
+                (!is_gone).then(|| "it has one".to_owned())
+            }
             Outcome::Error(_) if call.was_in_time() && !call.is_cut => Some("it was answered".to_owned()),
             Outcome::Error(error) => {
                 let cuts = state.cuts.iter().filter(|(server, at)| *server == call.kind.name && *at >= call.begun);
