@@ -8,7 +8,7 @@ use super::client::Client;
 use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::events::render_events;
-use super::get::{parse_key, say_simulated};
+use super::get::{ObjectArgs, say_simulated};
 use super::global::GlobalArgs;
 use super::output::{format_age, now_ms, status_word, to_yaml_text};
 use super::sanitise::one_line;
@@ -22,15 +22,8 @@ const EVENT_LIMIT: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct DescribeArgs {
-    /// The kind, or KIND/NAME
-    #[arg(value_name = "KIND")]
-    kind: String,
-    /// The name
-    #[arg(value_name = "NAME")]
-    name: Option<String>,
-    /// The namespace [default: default]
-    #[arg(short, long, value_name = "NS")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    object: ObjectArgs,
 }
 
 pub(super) async fn run(
@@ -38,7 +31,7 @@ pub(super) async fn run(
     global: &GlobalArgs,
     console: &mut Console,
 ) -> Result<ExitStatus, CliError> {
-    let key = parse_key(&args.kind, args.name.as_deref(), args.namespace.as_deref())?;
+    let key = args.object.key()?;
     let client = Client::new(global.load_config(&[])?.server);
     let path = format!("{}/{}/{}", key.kind, key.namespace, key.name);
     let object: ObjectRecord = client.get(&format!("/api/v1/objects/{path}")).await?;

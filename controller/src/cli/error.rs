@@ -5,6 +5,7 @@ use std::io;
 
 use super::client::ClientError;
 use crate::config::ConfigErrors;
+use crate::telemetry::LoggingError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum CliError {
     /// The controller did not give what was asked for.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The log could not be started.
+    #[error("cannot run")]
+    Logging(#[from] LoggingError),
     /// stdout or stderr could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -53,7 +57,7 @@ impl CliError {
         match self {
             Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
             Self::Client(error) => error.hint(),
-            Self::Config(_) | Self::Output(_) | Self::Runtime(_) => String::new(),
+            Self::Config(_) | Self::Logging(_) | Self::Output(_) | Self::Runtime(_) => String::new(),
         }
     }
 

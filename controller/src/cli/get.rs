@@ -197,6 +197,27 @@ fn parse_name(text: &str) -> Result<Name, CliError> {
         .map_err(|error| CliError::usage(format!("`{text}` is {error}"), "`evenkeel get -A` shows what there is"))
 }
 
+/// The object that a command is about.
+#[derive(Debug, Args)]
+pub(super) struct ObjectArgs {
+    /// The kind, or KIND/NAME
+    #[arg(value_name = "KIND")]
+    kind: String,
+    /// The name
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// The namespace [default: default]
+    #[arg(short, long, value_name = "NS")]
+    namespace: Option<String>,
+}
+
+impl ObjectArgs {
+    /// Its key.
+    pub(super) fn key(&self) -> Result<ObjectKey, CliError> {
+        parse_key(&self.kind, self.name.as_deref(), self.namespace.as_deref())
+    }
+}
+
 /// An object as a user names it: `KIND NAME`, or `KIND/NAME`, in a namespace.
 pub(super) fn parse_key(kind: &str, name: Option<&str>, namespace: Option<&str>) -> Result<ObjectKey, CliError> {
     let (kind, name) = match (kind.split_once('/'), name) {

@@ -11,7 +11,7 @@ use futures_util::stream::{BoxStream, StreamExt as _, select_all};
 use super::client::Client;
 use super::console::{Console, ExitStatus};
 use super::error::CliError;
-use super::get::{parse_key, say_simulated};
+use super::get::{ObjectArgs, say_simulated};
 use super::global::GlobalArgs;
 use super::output::now_ms;
 use crate::engine::docker::{DockerEngine, LogRequest};
@@ -24,15 +24,8 @@ const CONTAINER: &str = "container/";
 
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
-    /// The kind, or KIND/NAME
-    #[arg(value_name = "KIND")]
-    kind: String,
-    /// The name
-    #[arg(value_name = "NAME")]
-    name: Option<String>,
-    /// The namespace [default: default]
-    #[arg(short, long, value_name = "NS")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    object: ObjectArgs,
     #[command(flatten)]
     part: LogPart,
 }
@@ -52,7 +45,7 @@ pub(super) struct LogPart {
 }
 
 pub(super) async fn run(args: &LogsArgs, global: &GlobalArgs, console: &mut Console) -> Result<ExitStatus, CliError> {
-    let key = parse_key(&args.kind, args.name.as_deref(), args.namespace.as_deref())?;
+    let key = args.object.key()?;
     show(&key, args.part, global, console).await
 }
 

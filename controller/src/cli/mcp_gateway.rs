@@ -26,12 +26,7 @@ pub(super) fn run(args: &GatewayArgs, global: &GlobalArgs, console: &Console) ->
     let state_dir = args.state_dir.clone().or_else(|| args.socket.parent().map(Path::to_owned));
     let config = ProcessConfig { socket: args.socket.clone(), state_dir: state_dir.unwrap_or_default() };
     let settings = global.load_config(&[])?;
-    let logging = start_logging(settings.log_format, &settings.log_level, console.use_color());
-    let _last_lines = logging.map_err(|error| CliError::Failed {
-        context: "cannot run".into(),
-        source: error.into(),
-        hint: String::new(),
-    })?;
+    let _last_lines = start_logging(settings.log_format, &settings.log_level, console.use_color())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     runtime.block_on(serve(config, told_to_stop()));
     Ok(ExitStatus::Success)

@@ -72,12 +72,7 @@ pub(super) fn run(args: &RunArgs, global: &GlobalArgs, console: &mut Console) ->
     if config.manifests.is_none() {
         return Err(CliError::usage("no manifests", "name their directory with `--manifests DIR`"));
     }
-    let logging = start_logging(config.log_format, &config.log_level, console.use_color());
-    let _last_lines = logging.map_err(|error| CliError::Failed {
-        context: "cannot run".into(),
-        source: error.into(),
-        hint: String::new(),
-    })?;
+    let _last_lines = start_logging(config.log_format, &config.log_level, console.use_color())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     runtime.block_on(offline::run_controller(config, args.take_over, console))
 }
