@@ -87,12 +87,19 @@ impl LeaseBook {
         Ok(Some(Ticket { id: id.to_owned(), book: Arc::clone(self), lender: lender.clone() }))
     }
 
-    /// Forgets every instance that is not there any more.
-    pub fn keep_only(&self, is_there: impl Fn(&str) -> bool) {
+    /// Every instance that somebody has or had to himself.
+    pub fn ids(&self) -> Vec<String> {
+        self.lock().ever.iter().cloned().collect()
+    }
+
+    /// Forgets instances that are not there any more, unless somebody has them all the same.
+    pub fn forget(&self, gone: &[String]) {
         let mut state = self.lock();
         let Taken { ever, now } = &mut *state;
         let before = ever.len();
-        ever.retain(|id| now.contains(id) || is_there(id));
+        for id in gone.iter().filter(|id| !now.contains(*id)) {
+            ever.remove(id);
+        }
         if ever.len() != before
             && let Err(error) = self.write(ever)
         {
@@ -243,7 +250,7 @@ mod tests {
         assert!(book.is_used_up("a") && !book.is_fresh("a"));
         assert!(book.take("a", &Lender::default()).unwrap().is_none());
         assert!(book.is_fresh("b"));
-        book.keep_only(|id| id != "a");
+        book.forget(&["a".to_owned()]);
         assert!(book.is_fresh("a"), "no other has its id");
     }
 
@@ -255,7 +262,7 @@ mod tests {
         let ticket = book.take("a", &Lender::default()).unwrap().unwrap();
         let next = LeaseBook::open(file.clone());
         assert!(next.is_used_up("a"));
-        next.keep_only(|_| false);
+        next.forget(&next.ids());
         assert!(LeaseBook::open(file).is_fresh("a"));
         drop(ticket);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crds_schema::kinds::mcp_server::{InstanceBounds, McpIsolation, McpRoute};
+use crds_schema::kinds::mcp_server::{InstanceBounds, McpRoute};
 use gateway::hub::Demand;
 use gateway::lease::LeaseBook;
 use planner::World;
@@ -11,8 +11,7 @@ use planner::world::Demand as WorldDemand;
 /// A container of a server, by what is lent of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
-    /// Its id.
-    pub(super) id: String,
+    id: String,
     ordinal: u32,
     lending: Lending,
 }
@@ -32,7 +31,7 @@ pub(super) fn held(route: &McpRoute, world: &World, leases: &LeaseBook) -> Vec<H
     let lending = |id: &str| match (leases.is_fresh(id), leases.is_taken(id)) {
         (true, _) => Lending::Fresh,
         // Nobody has a shared one to himself: who has it since before it was shared is to take another.
-        (false, true) if !is_shared(route) => Lending::Taken,
+        (false, true) if route.isolation.is_exclusive() => Lending::Taken,
         (false, _) => Lending::UsedUp,
     };
     let containers = world.containers_of(&route.key);
@@ -44,9 +43,10 @@ pub(super) fn held(route: &McpRoute, world: &World, leases: &LeaseBook) -> Vec<H
     containers.map(held).collect()
 }
 
-/// Whether everybody shares the containers of a server.
-pub(super) fn is_shared(route: &McpRoute) -> bool {
-    matches!(route.isolation, None | Some(McpIsolation::Shared))
+/// Which of the containers that somebody had to himself are not there any more. The world must hold all that the Engine has.
+pub(super) fn gone(world: &World, leases: &LeaseBook) -> Vec<String> {
+    // Those of an object that is being removed are there: it may come back.
+    leases.ids().into_iter().filter(|id| world.probe(id).is_none()).collect()
 }
 
 /// What several hubs need of a server.
@@ -80,7 +80,7 @@ fn total(route: &McpRoute, demand: Demand, is_there: bool) -> usize {
     let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     let InstanceBounds { min, max, .. } = route.instances;
     let one_if = usize::from;
-    if is_shared(route) {
+    if !route.isolation.is_exclusive() {
         // What was used a while ago is kept, and not made anew: nobody waits for it.
         let is_kept = demand.is_in_use && is_there;
         return count(min).max(one_if(demand.waiting > 0 || is_kept || !demand.is_known));

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::attach::{EngineAttach, SampleAttach};
-use super::demand::{add, held, wanted};
+use super::demand::{add, gone, held, wanted};
 use super::directory::ensure_dir;
 use super::gateway_hub::{Common, GatewayHub};
 use super::object::{McpObjects, WantedGateway};
@@ -80,8 +80,6 @@ struct Keeper {
     gateways: BTreeMap<ObjectKey, GatewayHub>,
     /// By namespace, the hubs that only ask.
     probers: BTreeMap<Name, RunningHub>,
-    /// The containers of servers that were there at the last look.
-    seen: BTreeSet<String>,
 }
 
 impl Keeper {
@@ -97,7 +95,7 @@ impl Keeper {
             changed: Arc::default(),
         };
         let (gateways, probers) = (BTreeMap::new(), BTreeMap::new());
-        Self { core, dir, is_simulated, common, gateways, probers, seen: BTreeSet::new() }
+        Self { core, dir, is_simulated, common, gateways, probers }
     }
 
     /// Looks at the board and the world once and acts. Returns when to look again without any news.
@@ -239,7 +237,7 @@ impl Keeper {
     }
 
     /// Tells the world which containers servers are to have, and wakes those for whom that is news.
-    fn tell_demands(&mut self, routes: &[McpRoute], gateways: &[WantedGateway]) {
+    fn tell_demands(&self, routes: &[McpRoute], gateways: &[WantedGateway]) {
         let needed = |route: &McpRoute| {
             let selecting = gateways.iter().filter(|wanted| wanted.settings.selects(route));
             let hubs = selecting.filter_map(|wanted| self.gateways.get(&wanted.settings.key));
@@ -248,19 +246,19 @@ impl Keeper {
             demands.filter_map(|demands| demands.get(route.key.name.as_str()).copied()).reduce(add)
         };
         let mut woken = Vec::new();
-        let mut ids = BTreeSet::new();
         for route in routes {
             let held = held(route, &self.core.world(), &self.common.leases);
-            ids.extend(held.iter().map(|held| held.id.clone()));
             // As long as no hub has it, nobody knows.
             let Some(needed) = needed(route) else { continue };
             if self.core.world().set_demand(&route.key, wanted(route, &held, needed)) {
                 woken.push(route.key.clone());
             }
         }
-        // What was not there yet may only not have been seen yet.
-        self.common.leases.keep_only(|id| !self.seen.contains(id) || ids.contains(id));
-        self.seen = ids;
+        let gone = gone(&self.core.world(), &self.common.leases);
+        // Until everything has been seen, what is not there may only not have been seen yet.
+        if !gone.is_empty() && self.core.is_every_object_looked_at() {
+            self.common.leases.forget(&gone);
+        }
         for key in woken {
             self.core.wake_with_dependents(&key);
         }

@@ -108,11 +108,10 @@ fn sharing_of(route: &McpRoute, world: &World) -> Sharing {
         Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => false,
     });
     Sharing {
-        isolation: match (&route.transport, route.isolation) {
-            // Who runs it elsewhere keeps sessions apart, or does not.
-            (RouteTransport::Remote { .. }, _) | (_, None | Some(McpIsolation::Shared)) => Isolation::Shared,
-            (_, Some(McpIsolation::PerSession)) => Isolation::PerSession,
-            (_, Some(McpIsolation::PerCall)) => Isolation::PerCall,
+        isolation: match route.isolation {
+            McpIsolation::Shared => Isolation::Shared,
+            McpIsolation::PerSession => Isolation::PerSession,
+            McpIsolation::PerCall => Isolation::PerCall,
         },
         max: usize::try_from(route.instances.max).unwrap_or(usize::MAX),
         is_on_demand,

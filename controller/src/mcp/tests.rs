@@ -1,14 +1,18 @@
 //! From the board and the world to what hubs are given and what is told: no hub, no clock, no file.
 
+use std::sync::Arc;
+
 use crds_schema::{AnyObject, Kind, ObjectKey, SourceLocation};
 use gateway::config::{Action, Endpoint, Instance, TokenConfig};
 use gateway::hub::InstanceHealth;
+use gateway::lease::{LeaseBook, Lender};
 use planner::inventory::ProbeOutcome;
 use planner::plan::Action as Step;
-use planner::world::ReportStatus;
+use planner::world::{Removal, ReportStatus};
 use planner::{Identity, World, plan};
 use serde_json::{Value, json};
 
+use super::demand::gone;
 use super::object::McpObjects;
 use super::report::{GatewayState, HealthMap, Offer, merge, outcome_of, report_gateway, report_server};
 use super::secret::{SecretHeader, ServerSecrets};
@@ -105,6 +109,21 @@ async fn every_container_that_runs_is_an_instance_and_those_of_an_older_template
     stage.engine.external_docker_kill(&first).unwrap();
     stage.observe(&first);
     assert_eq!(stage.server(&new).config.instances, [instance(&stage, &second, true)]);
+}
+
+#[tokio::test]
+async fn what_somebody_had_to_himself_is_known_for_as_long_as_it_is_there() {
+    let mut stage = Stage::new();
+    let server = time(json!({ "image": "time:1", "isolation": "PerSession" }));
+    let id = stage.run(&server, "time:1").await;
+    let leases = Arc::new(LeaseBook::default());
+    drop(leases.take(&id, &Lender::default()).unwrap());
+    assert!(gone(&stage.world, &leases).is_empty());
+    // Its object may come back before it is removed.
+    stage.world.set_removal(&server.key(), Removal::Tombstone(NOW_MS));
+    assert!(gone(&stage.world, &leases).is_empty());
+    stage.world.container_gone(&id);
+    assert_eq!(gone(&stage.world, &leases), [id]);
 }
 
 #[tokio::test]

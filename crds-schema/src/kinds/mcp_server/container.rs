@@ -1,6 +1,6 @@
 //! The containers of an `McpServer`, as a `Deployment` would say it: its fields, hardened.
 
-use super::spec::{McpIsolation, McpRisk, McpServer, McpTransport};
+use super::spec::{McpRisk, McpServer, McpTransport};
 use crate::host_path::clean;
 use crate::kinds::deployment::{
     Deployment, Mount, NetworkList, Port, Protocol, Resources, Restart, Security, SecurityProfile,
@@ -81,8 +81,7 @@ impl McpServer {
 
     /// Whether how many containers there are follows from who uses them.
     pub(super) fn is_elastic(&self) -> bool {
-        let is_alone = matches!(self.isolation, Some(McpIsolation::PerSession | McpIsolation::PerCall));
-        is_alone || self.min_instances() == 0
+        self.isolation.unwrap_or_default().is_exclusive() || self.min_instances() == 0
     }
 
     fn harden_security(&self) -> Security {

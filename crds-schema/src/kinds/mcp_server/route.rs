@@ -29,8 +29,8 @@ pub struct McpRoute {
     pub labels: BTreeMap<String, String>,
     /// How it is spoken to.
     pub transport: RouteTransport,
-    /// Who shares an instance; `None`: it follows from the version of the protocol that it speaks.
-    pub isolation: Option<McpIsolation>,
+    /// Who shares an instance; of a server elsewhere everybody: who runs it keeps sessions apart, or does not.
+    pub isolation: McpIsolation,
     /// How much harm it could do.
     pub risk: McpRisk,
     /// Which of its tools are offered.
@@ -114,7 +114,10 @@ impl McpServer {
             key,
             labels: metadata.labels.clone(),
             transport: self.route_transport(),
-            isolation: self.isolation,
+            isolation: match &self.remote {
+                Some(_) => McpIsolation::Shared,
+                None => self.isolation.unwrap_or_default(),
+            },
             risk: self.risk,
             tools: self.tool_policy(),
             calls: self.call_limits(),
@@ -181,7 +184,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{CallLimits, InstanceBounds, RouteTransport};
-    use crate::kinds::mcp_server::{McpPin, McpRoute, McpServer, McpStart};
+    use crate::kinds::mcp_server::{McpIsolation, McpPin, McpRoute, McpServer, McpStart};
     use crate::object::Metadata;
 
     fn route(spec: Value) -> McpRoute {
@@ -193,7 +196,7 @@ mod tests {
     fn what_is_not_said_is_filled_in() {
         let route = route(json!({ "image": "time:1" }));
         assert_eq!((route.key.to_string().as_str(), route.labels["team"].as_str()), ("McpServer/time", "a"));
-        assert_eq!((route.transport, route.isolation), (RouteTransport::Stdio, None));
+        assert_eq!((route.transport, route.isolation), (RouteTransport::Stdio, McpIsolation::Shared));
         assert_eq!(route.tools.pin, McpPin::Warn);
         let calls =
             CallLimits { timeout_ms: 60_000, concurrency: 64, max_request_bytes: 4 << 20, max_result_bytes: 16 << 20 };

@@ -160,14 +160,25 @@ pub enum McpTransport {
 }
 
 /// Who shares an instance of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum McpIsolation {
     /// Everybody.
+    #[default]
     Shared,
     /// One session of one agent.
     PerSession,
     /// One call.
     PerCall,
+}
+
+impl McpIsolation {
+    /// Whether somebody has an instance to himself, so that there are as many as follow from who uses them.
+    pub const fn is_exclusive(self) -> bool {
+        match self {
+            Self::Shared => false,
+            Self::PerSession | Self::PerCall => true,
+        }
+    }
 }
 
 /// How many instances a server has.

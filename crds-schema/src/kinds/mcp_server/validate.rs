@@ -8,7 +8,7 @@ use super::address::{check_header_files, check_remote, warn_of_secrets};
 use super::claims::own_path;
 use super::container::{LABEL_AUDIT, LABEL_LEVEL, LABEL_SERVER};
 use super::pattern::{check_patterns, is_client_name, tool_name_fault};
-use super::spec::{McpCalls, McpInstances, McpIsolation, McpServer, McpStart, McpTools, McpTransport};
+use super::spec::{McpCalls, McpInstances, McpServer, McpStart, McpTools, McpTransport};
 use crate::diagnostic::Diagnostic;
 use crate::grammar::echo;
 use crate::kinds::Kind;
@@ -182,7 +182,8 @@ fn warn_of_no_effect(server: &McpServer, faults: &mut Vec<Diagnostic>) {
     let mut warn = |message: &str, hint: &str, field: &str| {
         faults.push(Diagnostic::warning("E0251", message).hint(hint).at(field));
     };
-    if server.remote.is_some() && is_alone(server.isolation) {
+    let is_exclusive = server.isolation.unwrap_or_default().is_exclusive();
+    if server.remote.is_some() && is_exclusive {
         warn("it has no effect: a remote server has no containers here", "remove it", "spec.isolation");
     }
     let Some(instances) = server.instances else { return };
@@ -191,7 +192,7 @@ fn warn_of_no_effect(server: &McpServer, faults: &mut Vec<Diagnostic>) {
         let message = format!("it has no effect: `min` says that there is always {min}");
         warn(&message, "set `min: 0`, or remove it", "spec.instances.start");
     }
-    if is_alone(server.isolation) {
+    if is_exclusive {
         return;
     }
     if instances.max.is_some_and(|max| max > min.max(1)) {
@@ -202,10 +203,6 @@ fn warn_of_no_effect(server: &McpServer, faults: &mut Vec<Diagnostic>) {
         let message = "it has no effect: as many containers as `min` says are always there";
         warn(message, "set `min: 0` and `start: Lazy`", "spec.instances.idleStop");
     }
-}
-
-fn is_alone(isolation: Option<McpIsolation>) -> bool {
-    matches!(isolation, Some(McpIsolation::PerSession | McpIsolation::PerCall))
 }
 
 fn check_tools(tools: Option<&McpTools>, faults: &mut Vec<Diagnostic>) {
