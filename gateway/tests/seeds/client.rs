@@ -73,9 +73,10 @@ impl Client {
         let info = json!({"name": format!("c{}", self.number), "version": "1"});
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": info});
         let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+        self.ledger.ask_session();
         let mut answer = self.wire.send(Method::POST, &[], &body).await;
         if answer.status == StatusCode::SERVICE_UNAVAILABLE {
-            self.ledger.trace.count("fault: limit of sessions met");
+            self.ledger.refuse_session();
             return None;
         }
         let id = answer.session.clone();
@@ -85,6 +86,9 @@ impl Client {
         self.ledger.begin_session(&owner);
         let seat = Seat { owner, id };
         self.post(&seat, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        if self.ledger.is(Mutant::EndsSessions) {
+            self.delete(&seat).await;
+        }
         Some(seat)
     }
 
@@ -150,6 +154,11 @@ impl Client {
     /// Ends its session.
     async fn end(&self, seat: &Seat) {
         self.ledger.end_session(&seat.owner, "fault: session ended");
+        self.delete(seat).await;
+        self.ledger.forget_session(&seat.owner);
+    }
+
+    async fn delete(&self, seat: &Seat) {
         let headers = headers_of(seat, &Value::Null);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.wire.send(Method::DELETE, &headers, &Value::Null).await;

@@ -97,10 +97,16 @@ struct State {
     is_hurt: BTreeSet<String>,
     /// Ended, or idle for so long that they may have been.
     ended: BTreeSet<Owner>,
-    /// Sessions that are there, as far as their clients know.
-    begun: BTreeSet<Owner>,
-    /// Sessions that may have made way for one of a principal who had fewer.
+    /// Sessions that the hub may have, each with when it has ended at the latest where it was left alone.
+    begun: BTreeMap<Owner, Option<Instant>>,
+    /// How many there may be, how long one that is left alone may last, and how many are asked for at this moment.
+    sessions_limit: usize,
+    sessions_last: Duration,
+    sessions_asked: usize,
+    /// Sessions that may have made way for one of a principal who had fewer, how many of them at most, and those that have.
     may_have_made_way: BTreeSet<Owner>,
+    may_make_way: usize,
+    made_way: BTreeSet<Owner>,
 }
 
 impl Ledger {
@@ -169,15 +175,44 @@ impl Ledger {
         self.lock().calls[index(number)].is_given_up = true;
     }
 
-    /// A session began. Where there were as many as there may be, one of a principal who had more may have made way for it.
+    /// There may be so many sessions at once, and one that is left alone lasts so long at most.
+    pub(crate) fn limit_sessions(&self, limit: usize, last: Duration) {
+        let mut state = self.lock();
+        (state.sessions_limit, state.sessions_last) = (limit, last);
+    }
+
+    /// A session is asked for.
+    pub(crate) fn ask_session(&self) {
+        self.lock().sessions_asked += 1;
+    }
+
+    /// There is none to be had.
+    pub(crate) fn refuse_session(&self) {
+        self.trace.count("fault: limit of sessions met");
+        self.lock().sessions_asked -= 1;
+    }
+
+    /// A session began. Where there may have been as many as may be, one of a principal who had more may have made way for it.
     pub(crate) fn begin_session(&self, owner: &Owner) {
         self.trace.say(&format!("{} begins", owner.label()));
         let mut state = self.lock();
-        let count = |principal: &str| state.begun.iter().filter(|begun| begun.principal == principal).count();
-        let own = count(&owner.principal);
-        let greedier: Vec<Owner> = state.begun.iter().filter(|begun| count(&begun.principal) > own).cloned().collect();
-        state.may_have_made_way.extend(greedier.into_iter().filter(|other| other.principal != owner.principal));
-        state.begun.insert(owner.clone());
+        state.sessions_asked -= 1;
+        let now = Instant::now();
+        state.begun.retain(|_, ends| ends.is_none_or(|ends| ends > now));
+        // Some of these may be gone, so that of others there are so many at most, and of its own at least those that surely are not.
+        let most = |principal: &str| state.begun.keys().filter(|begun| begun.principal == principal).count();
+        let is_sure = |begun: &Owner, ends: Option<Instant>| ends.is_none() && !state.may_have_made_way.contains(begun);
+        let own =
+            state.begun.iter().filter(|(begun, ends)| begun.principal == owner.principal && is_sure(begun, **ends));
+        let own = own.count();
+        let is_greedier = |begun: &&Owner| begun.principal != owner.principal && most(&begun.principal) > own;
+        let greedier: Vec<Owner> = state.begun.keys().filter(is_greedier).cloned().collect();
+        let is_full = state.begun.len() + state.sessions_asked >= state.sessions_limit;
+        if is_full && !greedier.is_empty() {
+            state.may_make_way += 1;
+            state.may_have_made_way.extend(greedier);
+        }
+        state.begun.insert(owner.clone(), None);
     }
 
     /// A session is ended, or left alone for too long.
@@ -186,7 +221,11 @@ impl Ledger {
         self.trace.count(why);
         let mut state = self.lock();
         state.ended.insert(owner.clone());
-        state.begun.remove(owner);
+        // Nobody may have told the hub.
+        let ends = Instant::now() + state.sessions_last;
+        if let Some(known) = state.begun.get_mut(owner) {
+            *known = Some(ends);
+        }
         let mut is_under_way = false;
         for call in state.calls.iter_mut().filter(|call| call.owner == *owner && call.ends == 0) {
             call.is_given_up = true;
@@ -195,6 +234,11 @@ impl Ledger {
         if is_under_way {
             self.trace.count("fault: session ended with calls under way");
         }
+    }
+
+    /// The hub has ended a session as it was told to.
+    pub(crate) fn forget_session(&self, owner: &Owner) {
+        self.lock().begun.remove(owner);
     }
 
     /// A call arrived at an instance.
@@ -288,7 +332,11 @@ impl Ledger {
             Outcome::Result(_) => None,
             Outcome::Nothing => (!call.is_given_up).then(|| "nobody gave it up".to_owned()),
             Outcome::NoSession => {
-                let is_gone = state.ended.contains(&call.owner) || state.may_have_made_way.contains(&call.owner);
+                if state.may_have_made_way.contains(&call.owner) && state.made_way.len() < state.may_make_way {
+                    state.made_way.insert(call.owner.clone());
+                    state.begun.remove(&call.owner);
+                }
+                let is_gone = state.ended.contains(&call.owner) || state.made_way.contains(&call.owner);
                 (!is_gone).then(|| "it has one".to_owned())
             }
             Outcome::Error(_) if call.was_in_time() && !call.is_cut => Some("it was answered".to_owned()),

@@ -19,6 +19,7 @@ pub(crate) enum Mutant {
     ReplacesAtOnce,
     KeepsTooMany,
     HoldsLease,
+    EndsSessions,
     ListensForEver,
     LeaksTask,
     CannotBeRepeated,
@@ -92,6 +93,11 @@ fn an_instance_that_nobody_needs_is_noticed() {
 #[test]
 fn a_lease_that_is_not_given_back_is_noticed() {
     catch(Mutant::HoldsLease, "are lent");
+}
+
+#[test]
+fn a_session_that_ends_by_itself_is_noticed() {
+    catch(Mutant::EndsSessions, "it has one");
 }
 
 #[test]

@@ -25,6 +25,8 @@ use super::server::Kind;
 use super::trace::{Counts, Fingerprint};
 use super::wire::Wire;
 
+/// No call may take so long.
+const LONGEST_CALL: Duration = Duration::from_secs(9);
 /// How often the hub looks for what is idle, as it does where it serves.
 const REAP_TIME: Duration = Duration::from_secs(5);
 /// How long clients have to come to an end once it is calm.
@@ -59,6 +61,7 @@ async fn play(seed: u64, ledger: &Arc<Ledger>) {
     let session_idle = Duration::from_secs(rng.u64(5..12));
     let (engine, leases) = (Engine::new(ledger), Arc::<LeaseBook>::default());
     let hub = open(&engine, &leases, session_idle, &mut rng);
+    ledger.limit_sessions(hub.config.limits.sessions, LONGEST_CALL + session_idle + REAP_TIME);
     let calm_at = Instant::now() + Duration::from_secs(rng.u64(10..40));
     let runner = Runner::new((&hub, &leases), &engine, ledger, (&kinds, calm_at), rng.fork());
     let mut own = JoinSet::new();
@@ -129,7 +132,7 @@ fn kind(number: usize, rng: &mut fastrand::Rng) -> Kind {
         is_modern: rng.bool(),
         sharing: Sharing { isolation, max, is_on_demand, idle },
         spare: rng.usize(0..2),
-        timeout: Duration::from_secs(rng.u64(3..9)),
+        timeout: Duration::from_secs(rng.u64(3..LONGEST_CALL.as_secs())),
     }
 }
 
