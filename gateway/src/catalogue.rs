@@ -267,9 +267,15 @@ impl View {
         self.instructions.extend(text.chars().take(room));
     }
 
+    /// The page that a request for a list asks for, as [`Self::page`]. `None`: its cursor is none of ours.
+    pub fn asked_page(&self, kind: ListKind, fields: &RawObject<'_>) -> Option<Bytes> {
+        let cursor = fields.get_str("cursor");
+        if fields.has("cursor") && cursor.is_none() { None } else { self.page(kind, cursor.as_deref()) }
+    }
+
     /// A page of a list as the end of an answer: `"tools":[…]`, with `nextCursor` where there is more, and what closes result and message. It
     /// is sent as it is, and not copied. `None`: the cursor is none of ours.
-    pub fn page(&self, kind: ListKind, cursor: Option<&str>) -> Option<Bytes> {
+    fn page(&self, kind: ListKind, cursor: Option<&str>) -> Option<Bytes> {
         let pages = match kind {
             ListKind::Tools => &self.lists[0],
             ListKind::Prompts => &self.lists[1],

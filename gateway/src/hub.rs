@@ -1,5 +1,8 @@
 //! The hub: the servers behind the gateway, what they list together, and everything that requests share.
 
+mod approval;
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -15,12 +18,12 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::audit::{AuditError, AuditLog, AuditRecord};
-use crate::catalogue::{Catalogue, Contribution, ListKind};
+use crate::audit::{AuditError, AuditLog};
+use crate::catalogue::{Catalogue, Contribution};
 use crate::config::{GatewayConfig, ServerConfig};
 use crate::lease::LeaseBook;
 use crate::metrics::{Gauges, Metrics};
-use crate::pin::{Approval, Desk, Doubt, PinBook};
+use crate::pin::{Doubt, PinBook};
 use crate::policy::Principal;
 use crate::secrets::Secrets;
 pub use crate::server::Demand;
@@ -32,6 +35,8 @@ use crate::sessions::Sessions;
 use crate::upstream::client::Clients;
 use crate::upstream::stdio::Attached;
 use crate::wire::reply::notification;
+use change::changed_lists;
+pub use change::{Change, change_method};
 
 /// How many changes of the catalogue wait for a stream; whoever falls behind is told that everything changed.
 const CHANGES_LENGTH: usize = 32;
@@ -96,15 +101,6 @@ enum Task {
     TellUpdated(String),
     TakeApprovals,
     None,
-}
-
-/// What those who listen are told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A list has changed.
-    List(ListKind),
-    /// A resource was updated: its URI.
-    Resource(String),
 }
 
 /// How a hub is.
@@ -299,39 +295,6 @@ impl Hub {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The definitions that are not approved.
-    pub fn doubts(&self) -> watch::Receiver<Arc<Vec<Doubt>>> {
-        self.doubts.subscribe()
-    }
-
-    /// Takes in what people have laid on the desk.
-    async fn take_approvals(&self) {
-        let Some(desk) = self.state_dir.as_deref().map(Desk::in_directory) else { return };
-        for approval in desk.take_approvals() {
-            let count = self.approve(&approval);
-            let asked = approval.definitions.len();
-            tracing::info!(server = %approval.server, asked = asked, approved = ?count, "definitions are approved");
-            let record = AuditRecord {
-                time_ms: now_ms(),
-                principal: "operator".to_owned(),
-                method: "approve".to_owned(),
-                server: Some(approval.server),
-                arguments: serde_json::to_value(approval.definitions).unwrap_or_default(),
-                outcome: if count == Some(asked) { "ok" } else { "error" }.to_owned(),
-                ..AuditRecord::default()
-            };
-            self.audit.write(record).await;
-        }
-    }
-
-    /// Approves definitions that somebody has seen. Returns how many of them the server lists; `None`: nothing is known of it.
-    pub fn approve(&self, approval: &Approval) -> Option<usize> {
-        let listing = self.server(&approval.server)?.refresh_listing()?;
-        let count = self.lock_pins().approve(&approval.server, &listing, &approval.definitions);
-        self.rebuild();
-        Some(count)
-    }
-
     fn lock_pins(&self) -> MutexGuard<'_, PinBook> {
         self.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -387,21 +350,6 @@ impl Hub {
     {
         let (_never, end) = watch::channel(false);
         crate::edge::serve_stream(Arc::clone(self), stream, end).await;
-    }
-
-    /// Says which definitions are not approved: in the log, and on the desk.
-    fn put_doubts(&self, known: &[Doubt], doubts: &[Doubt]) {
-        let mut news: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-        for doubt in doubts.iter().filter(|doubt| !known.contains(doubt)) {
-            news.entry(&doubt.server).or_insert((0, &doubt.tool)).0 += 1;
-        }
-        for (server, (count, first)) in news {
-            tracing::warn!(server = %server, count = count, first = %first, "definitions are not approved");
-        }
-        let Some(desk) = self.state_dir.as_deref().map(Desk::in_directory) else { return };
-        if let Err(error) = desk.put_doubts(doubts) {
-            tracing::warn!(error = %error, "what is not approved cannot be written down");
-        }
     }
 
     /// Tells the sessions that subscribed to a resource that it was updated.
@@ -493,49 +441,6 @@ impl Hub {
             }
         }
     }
-}
-
-/// The notification of a change of a list; changes of templates are told as those of resources.
-pub fn change_method(kind: ListKind) -> Option<&'static str> {
-    match kind {
-        ListKind::Tools => Some("notifications/tools/list_changed"),
-        ListKind::Prompts => Some("notifications/prompts/list_changed"),
-        ListKind::Resources => Some("notifications/resources/list_changed"),
-        ListKind::Templates => None,
-    }
-}
-
-fn changed_lists(
-    before: &BTreeMap<Arc<str>, Contribution>,
-    after: &BTreeMap<Arc<str>, Contribution>,
-) -> BTreeSet<ListKind> {
-    let names: BTreeSet<&Arc<str>> = before.keys().chain(after.keys()).collect();
-    let mut changed = BTreeSet::new();
-    for name in names {
-        let (old, new) = (before.get(name), after.get(name));
-        let (Some(old), Some(new)) = (old, new) else {
-            changed.extend([ListKind::Tools, ListKind::Prompts, ListKind::Resources]);
-            continue;
-        };
-        let is_shown_alike = old.config.allow == new.config.allow
-            && old.config.deny == new.config.deny
-            && old.config.rename == new.config.rename
-            && old.hidden == new.hidden;
-        if old.listing.tools != new.listing.tools || !is_shown_alike {
-            changed.insert(ListKind::Tools);
-        }
-        if old.listing.prompts != new.listing.prompts || old.hidden != new.hidden {
-            changed.insert(ListKind::Prompts);
-        }
-        if old.listing.resources != new.listing.resources
-            || old.listing.templates != new.listing.templates
-            || old.listing.instructions != new.listing.instructions
-            || old.listing.capabilities != new.listing.capabilities
-        {
-            changed.insert(ListKind::Resources);
-        }
-    }
-    changed
 }
 
 /// Now, in milliseconds since the Unix epoch.

@@ -162,12 +162,13 @@ impl Relay {
     /// # Errors
     /// When there is no instance for it.
     pub async fn send(&self, answers: Option<(&str, Option<&str>)>) -> Result<Exchange, RpcError> {
-        if self.instance().is_none() {
+        let instance = if let Some(instance) = self.instance() {
+            instance
+        } else {
             let acquired = self.server.acquire(&self.caller).await;
-            // Nobody else sets it: a relay sends one thing at a time.
-            drop(self.first.set(acquired.map_err(|error| no_instance(&self.target.server, error))?));
-        }
-        let Some(instance) = self.instance() else { return Ok(Exchange::Done(Err(nowhere()))) };
+            let acquired = acquired.map_err(|error| no_instance(&self.target.server, error))?;
+            self.first.get_or_init(|| acquired)
+        };
         let exchange = self.send_once(instance, answers).await;
         if let Exchange::Done(Err(UpstreamError::Unreached(why))) = &exchange
             && answers.is_none()
@@ -369,10 +370,6 @@ fn no_instance(server: &str, error: NoInstance) -> RpcError {
         NoInstance::Busy(why) => RpcError::new(RpcError::OVERLOADED, format!("`{server}` {why}")),
         NoInstance::NotReady(why) => RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}` {why}")),
     }
-}
-
-fn nowhere() -> UpstreamError {
-    UpstreamError::Unreached("it goes nowhere".to_owned())
 }
 
 fn find_target(view: &View, method: &str, fields: &RawObject<'_>, era: Era) -> Result<Target, RpcError> {

@@ -1,6 +1,7 @@
 //! One server behind the gateway: its instances, what it lists, and which instance a call goes to.
 
 mod demand;
+mod hearing;
 pub mod instance;
 
 use std::collections::BTreeMap;

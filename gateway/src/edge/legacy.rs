@@ -230,8 +230,7 @@ async fn list(
     fields: &RawObject<'_>,
 ) -> Response<Body> {
     let begun = Instant::now();
-    let cursor = fields.get_str("cursor");
-    let page = if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
+    let page = view.asked_page(kind, fields);
     hub.metrics.discovery.observe(begun.elapsed());
     let entry = Entry::begin(hub, caller, method, None);
     let Some(page) = page else {

@@ -126,8 +126,7 @@ async fn list(
 ) -> Response<Body> {
     let begun = Instant::now();
     let entry = Entry::begin(hub, caller, method, None);
-    let cursor = fields.get_str("cursor");
-    let page = if fields.has("cursor") && cursor.is_none() { None } else { view.page(kind, cursor.as_deref()) };
+    let page = view.asked_page(kind, fields);
     let Some(page) = page else {
         entry.end(hub, "refused", Some(RpcError::INVALID_PARAMS), 0).await;
         let error = RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
