@@ -5,6 +5,6 @@ pub mod exchange;
 pub mod http;
 pub mod lines;
 pub mod link;
-pub mod pool;
+pub mod per_runtime;
 pub mod public;
 pub mod stdio;

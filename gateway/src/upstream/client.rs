@@ -4,39 +4,33 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Uri};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::ResponseFuture;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use super::exchange::UpstreamError;
-use super::pool::Pool;
+use super::per_runtime::PerRuntime;
 use super::public::is_public;
 
-/// How many idle connections are kept to one server.
-pub(super) const IDLE_CONNECTIONS: usize = 128;
-/// How long they are kept, and how often it is looked for those that are older: also of servers that are never asked again.
-pub(super) const IDLE_TIME: Duration = Duration::from_secs(30);
 /// How long a server has to take a connection.
-pub(super) const CONNECT_TIME: Duration = Duration::from_secs(5);
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// A client that links share.
 #[derive(Debug, Clone)]
 pub enum HttpClient {
     /// Plain HTTP, to addresses.
-    Plain(Pool),
+    Plain(Arc<PerRuntime<HttpConnector>>),
     /// HTTP over TLS, to names of the public Internet and of this host.
-    Secure(Client<HttpsConnector<HttpConnector<PublicNames>>, Full<Bytes>>),
+    Secure(Arc<PerRuntime<HttpsConnector<HttpConnector<PublicNames>>>>),
 }
 
 /// The clients of a hub. The one over TLS is made when it is first needed: it reads the host's certificates.
@@ -70,7 +64,10 @@ impl Clients {
 impl HttpClient {
     /// A client of plain HTTP.
     pub fn plain() -> Self {
-        Self::Plain(Pool::default())
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIME));
+        Self::Plain(Arc::new(PerRuntime::new(connector)))
     }
 
     /// A client over TLS that trusts the authorities of this host, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
@@ -92,49 +89,14 @@ impl HttpClient {
             .https_only()
             .enable_http1()
             .wrap_connector(connector);
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_max_idle_per_host(IDLE_CONNECTIONS).pool_idle_timeout(IDLE_TIME).pool_timer(TokioTimer::new());
-        Ok(Self::Secure(builder.build(secure)))
+        Ok(Self::Secure(Arc::new(PerRuntime::new(secure))))
     }
 
     /// Sends a request.
-    ///
-    /// # Errors
-    /// When it does not get there, or is not answered.
-    pub async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, RequestError> {
+    pub fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
         match self {
-            Self::Plain(pool) => pool.request(request).await,
-            Self::Secure(client) => client.request(request).await.map_err(RequestError::Secure),
-        }
-    }
-}
-
-/// Why a request was not answered.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// There is no connection: nothing was sent.
-    #[error("cannot connect")]
-    Unconnected(#[from] Unconnected),
-    /// The connection broke, or the other side does not speak HTTP.
-    #[error("cannot send the request")]
-    Broken(#[source] hyper::Error),
-    /// The same over TLS, either of both.
-    #[error(transparent)]
-    Secure(Error),
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-#[error("tcp connect error")]
-pub struct Unconnected(#[source] pub(super) io::Error);
-
-impl RequestError {
-    /// Whether nothing was sent, since there is no connection.
-    pub fn is_connect(&self) -> bool {
-        match self {
-            Self::Unconnected(_) => true,
-            Self::Broken(_) => false,
-            Self::Secure(error) => error.is_connect(),
+            Self::Plain(clients) => clients.request(request),
+            Self::Secure(clients) => clients.request(request),
         }
     }
 }

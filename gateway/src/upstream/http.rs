@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::client::{Clients, HttpClient, RequestError, check_literal};
+use super::client::{Clients, HttpClient, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::with_progress_token;
 use crate::era::MODERN_VERSION;
@@ -367,7 +367,7 @@ pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
     begin.is_some_and(|begin| begin.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
-fn gone(error: &RequestError) -> UpstreamError {
+fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let why = cause.unwrap_or_else(|| error.to_string());
     if error.is_connect() { UpstreamError::Unreached(why) } else { UpstreamError::Gone(why) }
