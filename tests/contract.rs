@@ -23,6 +23,8 @@ use controller::engine::{Engine, EngineError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// How often it is looked, each 20 ms, whether a program hears signals: what was paused before it did never will.
+const READY_LOOKS: usize = 250;
 /// How many sequences run on the real Engine at once.
 const AT_ONCE: usize = 6;
 
@@ -59,9 +61,10 @@ fn the_simulated_and_the_real_engine_answer_alike() {
         }
     };
     let version = runtime.block_on(engine.info()).unwrap().api_version;
-    let real = runtime.block_on(real_transcripts(engine, &address)).unwrap();
+    let simulated: Vec<String> = simulated_transcripts().into_iter().map(|(_, transcript)| transcript).collect();
+    let real = runtime.block_on(real_transcripts(engine, &address, &simulated)).unwrap();
     let mut report = Vec::new();
-    for ((_, simulated), real) in simulated_transcripts().iter().zip(&real) {
+    for (simulated, real) in simulated.iter().zip(&real) {
         let name = simulated.lines().next().unwrap_or_default();
         if is_newer(&version) {
             let compared = compare_newer(simulated, real);
@@ -73,6 +76,10 @@ fn the_simulated_and_the_real_engine_answer_alike() {
         } else {
             report.extend(differences(simulated, real).map(|lines| format!("{name}\n{lines}\n")));
         }
+    }
+    for difference in &report {
+        // At once: the harness tells why a test failed at the end of all, where a long log is cut.
+        writeln!(std::io::stderr(), "the engines differ: {difference}").unwrap();
     }
     assert!(report.is_empty(), "the engines differ:\n{}", report.join("\n"));
 }
@@ -100,7 +107,7 @@ fn simulated_transcripts() -> Vec<(&'static str, String)> {
             let outside = SimulatedOutside(engine.clone());
             let settle = Duration::from_millis(1);
             let stage = Stage { engine: &engine, outside: &outside, prefix: "contract", settle };
-            transcripts.push((file, run_sequence(stage, &sequence, index).await.unwrap()));
+            transcripts.push((file, run_sequence(stage, &sequence, index, None).await.unwrap()));
         }
         transcripts
     })
@@ -113,7 +120,11 @@ async fn connect(address: &str) -> Result<Arc<DockerEngine>, EngineError> {
 }
 
 /// Every sequence on the real Engine, some at once.
-async fn real_transcripts(engine: Arc<DockerEngine>, address: &str) -> Result<Vec<String>, EngineError> {
+async fn real_transcripts(
+    engine: Arc<DockerEngine>,
+    address: &str,
+    simulated: &[String],
+) -> Result<Vec<String>, EngineError> {
     let root = busybox_root();
     for image in contract_images() {
         image.make(&*engine, root.clone()).await?;
@@ -122,14 +133,14 @@ async fn real_transcripts(engine: Arc<DockerEngine>, address: &str) -> Result<Ve
     let prefix: Arc<str> = format!("contract{}", std::process::id()).into();
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut runs = JoinSet::new();
-    for (index, (_, sequence)) in all_sequences().into_iter().enumerate() {
+    for (index, ((_, sequence), expected)) in all_sequences().into_iter().zip(simulated.to_vec()).enumerate() {
         let (engine, outside, turns) = (Arc::clone(&engine), Arc::clone(&outside), Arc::clone(&turns));
         let prefix = Arc::clone(&prefix);
         runs.spawn(async move {
             let _turn = turns.acquire().await;
             let settle = Duration::from_millis(150);
             let stage = Stage { engine: &*engine, outside: &*outside, prefix: &prefix, settle };
-            (index, run_sequence(stage, &sequence, index).await)
+            (index, run_sequence(stage, &sequence, index, Some(&expected)).await)
         });
     }
     let mut transcripts = runs.join_all().await;
@@ -147,6 +158,18 @@ fn busybox_root() -> Vec<u8> {
     let links = ["bin/sh", "bin/sleep", "bin/true", "bin/false"];
     files.extend(links.map(|link| ArchiveFile::Link(link, "busybox")));
     archive_of(&files)
+}
+
+/// Whether the container's program would hear its stop signal by now: all of ours that hear one set a trap, and have it in their
+/// command. A paused one is as it was.
+fn hears_signals(container_id: &str) -> bool {
+    let Some(process) = first_process_of(container_id) else { return true };
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+    let (status, command) = (read("status"), read("cmdline"));
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+    let caught = u64::from_str_radix(caught.trim(), 16).unwrap_or(0);
+    // SIGTERM is number 15, and bit 14.
+    caught & (1 << 14) != 0 || !command.contains("trap")
 }
 
 /// The process of a container that is number 1 in it, as this test sees it: the number that the Engine tells is that of its own
@@ -193,9 +216,18 @@ impl Outside for DockerCli {
             OutsideAction::Kill => self.run(&["kill", container_id]),
             OutsideAction::Pause => self.run(&["pause", container_id]),
             OutsideAction::ForceRemove => self.run(&["rm", "-f", "-v", container_id]),
-            OutsideAction::Stop => self.run(&["stop", "-t", "1", container_id]),
+            OutsideAction::Stop => self.run(&["stop", container_id]),
             OutsideAction::Start => self.run(&["start", container_id]),
         };
         acted.map(drop)
+    }
+
+    async fn ready(&self, container_id: &str) {
+        for _ in 0..READY_LOOKS {
+            if hears_signals(container_id) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

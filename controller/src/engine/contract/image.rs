@@ -51,8 +51,8 @@ const ECHO: &str = r#"CMD ["/bin/sh","-c","while read -r line; do echo \"$line\"
 pub fn contract_images() -> Vec<ContractImage> {
     let image = |name, changes: &[&'static str], program| ContractImage { name, changes: changes.to_vec(), program };
     // Long enough to be looked at before the first check on a busy machine.
-    let healthcheck = "HEALTHCHECK --interval=2s --retries=2 CMD /bin/true";
-    let failing_check = "HEALTHCHECK --interval=2s --retries=2 CMD /bin/false";
+    let healthcheck = "HEALTHCHECK --interval=4s --retries=2 CMD /bin/true";
+    let failing_check = "HEALTHCHECK --interval=4s --retries=2 CMD /bin/false";
     vec![
         image("loop", &[RUN_FOR_EVER], Program::forever()),
         image("deaf", &[r#"CMD ["/bin/sleep","1000"]"#], Program::ignoring_stop()),

@@ -75,6 +75,8 @@ impl Names {
                 text = text.replace(short, &format!("<short id of {symbol}>"));
             }
         }
+        // Before the numbers, which an id may have in it.
+        text = hide_ids(&text);
         text = text.replace(&self.prefix, "");
         for number in 0..PORTS {
             text = text.replace(&(self.first_port + number).to_string(), &format!("<p{}>", number + 1));
@@ -82,7 +84,7 @@ impl Names {
         for ordinal in 0..SUBNETS {
             text = text.replace(&self.subnet(ordinal), &format!("<subnet {ordinal}>."));
         }
-        hide_ids(&text)
+        text
     }
 }
 

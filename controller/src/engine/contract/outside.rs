@@ -16,7 +16,7 @@ pub enum OutsideAction {
     Pause,
     /// `docker rm -f`.
     ForceRemove,
-    /// `docker stop -t 1`.
+    /// `docker stop`.
     Stop,
     /// `docker start`.
     Start,
@@ -27,6 +27,9 @@ pub enum OutsideAction {
 pub trait Outside: Send + Sync {
     /// Acts; the error is the Engine's text alone.
     async fn act(&self, action: OutsideAction, container_id: &str) -> Result<(), String>;
+
+    /// Returns when the container's program would hear a signal, or never would. A simulated one does at once.
+    async fn ready(&self, _container_id: &str) {}
 }
 
 /// Somebody else on the simulated Engine.
@@ -41,7 +44,7 @@ impl Outside for SimulatedOutside {
             OutsideAction::Kill => self.0.external_docker_kill(container_id),
             OutsideAction::Pause => self.0.external_pause(container_id),
             OutsideAction::ForceRemove => self.0.external_remove(container_id),
-            OutsideAction::Stop => self.0.external_stop(container_id, 1),
+            OutsideAction::Stop => self.0.external_stop(container_id, 10),
             OutsideAction::Start => self.0.external_start(container_id),
         };
         acted.map_err(|error| error.text)

@@ -31,10 +31,9 @@ impl EventRecorder {
         Self { heard, task }
     }
 
-    /// The events of the sequence's own things, one line a thing. The checks of health are left out: their number depends on
-    /// time alone.
-    pub(super) fn finish(self, names: &Names) -> String {
-        self.task.abort();
+    /// The events so far of the sequence's own things, one line a thing. The checks of health are left out: their number depends
+    /// on time alone.
+    pub(super) fn heard(&self, names: &Names) -> String {
         let mut lines: BTreeMap<(EventSubject, String), Vec<String>> = BTreeMap::new();
         for event in self.heard.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let action = names.tidy(&event.action);
@@ -65,6 +64,12 @@ impl EventRecorder {
             format!("events of {thing}: {}\n", without_repeats(words).join(", "))
         };
         lines.iter().map(line).collect()
+    }
+}
+
+impl Drop for EventRecorder {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

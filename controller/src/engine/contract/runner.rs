@@ -16,7 +16,9 @@ use super::script::{Ask, Handle, Keep, Sequence, Step, Verb};
 use crate::engine::{Engine, EngineError};
 
 /// How long an await waits.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a program has to end when it is stopped, in seconds: more than any machine that is busy needs to be told of its end.
+const GRACE: u32 = 10;
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -53,9 +55,17 @@ type Told = Result<String, EngineError>;
 
 /// Runs a sequence; `index` tells it apart from those that run at the same time. Removes what it made.
 ///
+/// An Engine tells an event some time after what it tells of: with `expected`, a transcript of the same sequence, the events are
+/// waited for until they are those of it, or patience is at its end.
+///
 /// # Errors
 /// When the Engine does not let itself be listened to. What a step comes to is part of the transcript.
-pub async fn run_sequence(stage: Stage<'_>, sequence: &Sequence, index: usize) -> Result<String, EngineError> {
+pub async fn run_sequence(
+    stage: Stage<'_>,
+    sequence: &Sequence,
+    index: usize,
+    expected: Option<&str>,
+) -> Result<String, EngineError> {
     let recorder = EventRecorder::listen(stage.engine.events().await?);
     let mut run = Run {
         stage,
@@ -68,8 +78,16 @@ pub async fn run_sequence(stage: Stage<'_>, sequence: &Sequence, index: usize) -
     for step in &sequence.steps {
         transcript += &run.take(step).await;
     }
+    if let Some(expected) = expected {
+        let events = expected.find("\nevents of ").and_then(|at| expected.get(at + 1..)).unwrap_or_default();
+        let mut waited = Duration::ZERO;
+        while recorder.heard(&run.names) != events && waited < PATIENCE {
+            sleep(INTERVAL).await;
+            waited += INTERVAL;
+        }
+    }
     sleep(stage.settle).await;
-    transcript += &recorder.finish(&run.names);
+    transcript += &recorder.heard(&run.names);
     run.clean().await;
     Ok(transcript)
 }
@@ -219,8 +237,8 @@ impl Run<'_> {
             Handle::Start => engine.start_container(&id).await?,
             Handle::Stop => {
                 // A signal that comes before the program has set its trap is lost.
-                sleep(self.stage.settle * 3).await;
-                engine.stop_container(&id, step.object.parse().unwrap_or(1)).await?;
+                self.stage.outside.ready(&id).await;
+                engine.stop_container(&id, step.object.parse().unwrap_or(GRACE)).await?;
             }
             Handle::Remove => engine.remove_container(&id).await?,
             Handle::Unpause => engine.unpause_container(&id).await?,

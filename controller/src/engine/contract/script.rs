@@ -98,7 +98,7 @@ pub enum Handle {
     Create,
     /// `start_container`.
     Start,
-    /// `stop_container`, with a grace of 1 s or the object in seconds.
+    /// `stop_container`, with a grace of 10 s or the object in seconds.
     Stop,
     /// `remove_container`.
     Remove,
