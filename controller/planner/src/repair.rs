@@ -259,10 +259,22 @@ impl SetPlan<'_> {
     }
 }
 
-/// Whether the last start failed because containerd has a task of the container that the Engine does not know: so it is after the Engine
-/// was killed in the middle of a start. No start succeeds after that, and another container does.
+/// What a start fails with, in small letters, when containerd or runc has something of the container that the Engine does not know: all pieces of
+/// one row. Each release says it in its own words (<https://github.com/moby/moby/issues/40613>, <https://github.com/moby/moby/issues/36145>).
+const LEFT_OVER: [&[&str]; 6] = [
+    &["task ", ": already exists"],
+    &["container ", ": already exists"],
+    &["id already in use"],
+    &["container with id exists"],
+    &["container with given id already exists"],
+    &["/containerd/", ": file exists"],
+];
+
+/// Whether the last start failed for what the Engine has left of one that it was killed in the middle of. No start succeeds after that, and
+/// another container does.
 fn is_half_started(error: &str) -> bool {
-    error.contains("task ") && error.contains(": already exists")
+    let error = error.to_lowercase();
+    LEFT_OVER.iter().any(|pieces| pieces.iter().all(|piece| error.contains(piece)))
 }
 
 fn is_restart_only(changes: &LimitChanges) -> bool {

@@ -111,9 +111,46 @@ fn a_container_that_the_engine_was_killed_in_the_midst_of_starting_is_made_anew(
         "#]],
         ),
     ] {
+        // What containerd and runc, of these and of older releases, say of what they have of it still.
+        for error in [
+            "task 98bdaee0f6bf9f5684dcb49c1779bb51: already exists",
+            "container \"98bdaee0f6bf9f5684dcb49c1779bb51\": already exists",
+            "id already in use",
+            "OCI runtime create failed: container with id exists: 98bdaee0f6bf9f5684dcb49c1779bb51: unknown",
+            "failed to create task for container: runc create failed: container with given ID already exists: unknown",
+            "mkdir /run/containerd/io.containerd.runtime.v2.task/moby/98bdaee0f6bf9f5684dcb49c1779bb51: file exists: unknown",
+        ] {
+            scene.change_only("Deployment/web", |detail| {
+                detail.status.state = state;
+                detail.status.error = error.into();
+            });
+            check(&scene, "Deployment/web", &expect);
+        }
+    }
+}
+
+#[test]
+fn a_start_that_would_fail_for_another_container_as_well_is_tried_again() {
+    let mut scene = web(json!({"image": "web:1"}));
+    for (error, expect) in [
+        (
+            "endpoint with name web-0 already exists in network front",
+            expect![[r#"
+                []  -> #1 container/web-AAAAAAAA-0  Verify  compare with what was asked for
+                [1] -> #2 container/web-AAAAAAAA-0  Start   start failed: endpoint with name web-0 already exists in network front
+            "#]],
+        ),
+        (
+            "error while creating mount source path '/srv/data': mkdir /srv/data: file exists",
+            expect![[r#"
+                []  -> #1 container/web-AAAAAAAA-0  Verify  compare with what was asked for
+                [1] -> #2 container/web-AAAAAAAA-0  Start   start failed: error while creating mount source path '/srv/data': mkdir /srv/data: file exists
+            "#]],
+        ),
+    ] {
         scene.change_only("Deployment/web", |detail| {
-            detail.status.state = state;
-            detail.status.error = "task 98bdaee0f6bf9f5684dcb49c1779bb51: already exists".into();
+            detail.status.state = ContainerState::Created;
+            detail.status.error = error.into();
         });
         check(&scene, "Deployment/web", &expect);
     }
