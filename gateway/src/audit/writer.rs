@@ -25,7 +25,7 @@ const SYNC_TIME: Duration = Duration::from_secs(1);
 /// How many records are taken at once.
 const BATCH_LENGTH: usize = 256;
 /// How long further records are gathered after a batch: a thread that is woken for each of them costs more than writing them does.
-const GATHER_TIME: Duration = Duration::from_millis(1);
+const GATHER_TIME: Duration = Duration::from_millis(5);
 
 /// The log cannot be opened.
 #[derive(Debug, thiserror::Error)]
