@@ -25,7 +25,7 @@ use crate::lease::LeaseBook;
 use crate::metrics::{Gauges, Metrics};
 use crate::pin::{Doubt, PinBook};
 use crate::policy::Principal;
-use crate::secrets::Secrets;
+use crate::secrets::{SecretBook, Secrets};
 pub use crate::server::Demand;
 use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
@@ -84,6 +84,7 @@ pub struct Hub {
     leases: Arc<LeaseBook>,
     servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
     secrets: RwLock<Arc<Secrets>>,
+    secret_book: Mutex<SecretBook>,
     catalogue: RwLock<Arc<Catalogue>>,
     pins: Mutex<PinBook>,
     doubts: watch::Sender<Arc<Vec<Doubt>>>,
@@ -154,6 +155,7 @@ impl Hub {
             leases,
             servers: RwLock::default(),
             secrets: RwLock::default(),
+            secret_book: Mutex::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
             pins: Mutex::new(pins),
             doubts: watch::Sender::new(Arc::default()),
@@ -204,7 +206,7 @@ impl Hub {
 
     /// Says which servers there are, and where they run. What is the same goes on as it is.
     pub fn set_servers(&self, configs: Vec<ServerConfig>) {
-        let secrets = Secrets::new(configs.iter().flat_map(|config| config.secrets.iter().map(String::as_str)));
+        let secrets = self.secret_book.lock().unwrap_or_else(PoisonError::into_inner).learn(&configs);
         *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(secrets);
         let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
         let names: BTreeSet<Arc<str>> = configs.iter().map(|config| config.name.as_str().into()).collect();

@@ -1,10 +1,11 @@
 //! Values that must go nowhere but to whom they are for: what servers elsewhere are sent to let the gateway in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use crate::config::ServerConfig;
 use crate::wire::object::quote;
 
 /// A shorter value would be found in what has nothing to do with it.
@@ -49,6 +50,51 @@ impl Secrets {
     }
 }
 
+/// Which values are whose: those of now, and those that an instance has had since it began. A file that another one has taken the place of is
+/// not seen by what runs, and what was read once may be known for as long.
+#[derive(Debug, Default)]
+pub struct SecretBook(BTreeMap<String, Kept>);
+
+/// What is known of one server.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Its instances.
+    instances: BTreeSet<String>,
+    /// Values, and the instances that began with them.
+    values: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl SecretBook {
+    /// All values that must go nowhere, with these servers.
+    pub fn learn(&mut self, configs: &[ServerConfig]) -> Secrets {
+        self.0.retain(|name, _| configs.iter().any(|config| config.name == *name));
+        for config in configs {
+            self.0.entry(config.name.clone()).or_default().learn(config);
+        }
+        Secrets::new(self.0.values().flat_map(|kept| kept.values.keys().map(String::as_str)))
+    }
+}
+
+impl Kept {
+    fn learn(&mut self, config: &ServerConfig) {
+        let now: BTreeSet<&str> = config.instances.iter().map(|instance| instance.id.as_str()).collect();
+        // A server whose secrets cannot be read has no instances for that long, and those that run have not ended.
+        if !now.is_empty() {
+            self.instances.retain(|id| now.contains(id.as_str()));
+            for users in self.values.values_mut() {
+                users.retain(|id| now.contains(id.as_str()));
+            }
+        }
+        let begun: Vec<&str> = now.into_iter().filter(|id| !self.instances.contains(*id)).collect();
+        for value in &config.secrets {
+            let users = self.values.entry(value.clone()).or_default();
+            users.extend(begun.iter().map(|id| (*id).to_owned()));
+        }
+        self.instances.extend(begun.into_iter().map(str::to_owned));
+        self.values.retain(|value, users| !users.is_empty() || config.secrets.contains(value));
+    }
+}
+
 /// As RFC 3986 has it: everything but letters, digits, `-`, `.`, `_` and `~` as `%` and two digits.
 fn percent_encoded(value: &str) -> String {
     let one = |byte: u8| {
@@ -60,7 +106,8 @@ fn percent_encoded(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Secrets;
+    use super::{SecretBook, Secrets};
+    use crate::config::{Endpoint, Instance, ServerConfig};
 
     #[test]
     fn a_secret_is_found_and_hidden_in_each_of_its_spellings() {
@@ -76,5 +123,31 @@ mod tests {
             assert!(hidden.contains("[secret]") && !secrets.is_in(&hidden), "{hidden}");
         }
         assert_eq!(secrets.hide("short and sweet".to_owned()), "short and sweet");
+    }
+
+    /// Of a server whose secret is this, and whose instances are these, what is hidden of three.
+    fn hidden(book: &mut SecretBook, secret: Option<&str>, ids: &[&str]) -> Vec<&'static str> {
+        let instance =
+            |id: &&str| Instance { id: (*id).to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+        let mut config = ServerConfig::of("time", ids.iter().map(instance).collect());
+        config.secrets = secret.map(str::to_owned).into_iter().collect();
+        let secrets = book.learn(&[config]);
+        ["the first", "the second", "the third"].into_iter().filter(|value| secrets.is_in(value)).collect()
+    }
+
+    #[test]
+    fn a_value_is_hidden_for_as_long_as_an_instance_that_began_with_it_is_there() {
+        let book = &mut SecretBook::default();
+        assert_eq!(hidden(book, Some("the first"), &["a"]), ["the first"]);
+        assert_eq!(hidden(book, None, &[]), ["the first"], "it cannot be read, and the instance runs on");
+        assert_eq!(hidden(book, Some("the second"), &["a"]), ["the first", "the second"]);
+        assert_eq!(
+            hidden(book, Some("the third"), &["a", "b"]),
+            ["the first", "the third"],
+            "nobody began with the second"
+        );
+        assert_eq!(hidden(book, Some("the second"), &["b"]), ["the second", "the third"]);
+        assert_eq!(hidden(book, Some("the second"), &["c"]), ["the second"]);
+        assert!(!book.learn(&[]).is_in("the second"), "a server that is gone");
     }
 }
