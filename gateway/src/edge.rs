@@ -3,6 +3,7 @@
 mod body;
 mod call;
 mod enduring;
+mod entry;
 mod guard;
 mod legacy;
 mod listen;

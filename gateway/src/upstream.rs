@@ -1,5 +1,6 @@
 //! The way to a server: by its standard input and output, or by HTTP.
 
+pub(crate) mod answer;
 pub mod client;
 pub mod exchange;
 pub mod http;

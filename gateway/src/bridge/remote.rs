@@ -9,9 +9,10 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, 
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::address::McpAddress;
+use crate::upstream::answer::{collect, is_stream};
 use crate::upstream::client::HttpClient;
 use crate::upstream::exchange::UpstreamError;
-use crate::upstream::http::{HttpSession, collect, is_stream};
+use crate::upstream::http::HttpSession;
 use crate::upstream::stdio::LINE_LIMIT;
 use crate::wire::sse::{SseReader, one_line};
 

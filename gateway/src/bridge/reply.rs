@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::upstream::http::REFUSAL_LIMIT;
+use crate::upstream::answer::REFUSAL_LIMIT;
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
 use crate::wire::reply::{RpcError, error_reply, result_reply};

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use hyper::{Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::body::{Body, events, json};
 use super::enduring::Enduring;
-use crate::audit::{AuditLog, AuditRecord, beginning_of, shape_of};
+use super::entry::Entry;
 use crate::catalogue::View;
 use crate::era::Era;
-use crate::hub::{Hub, now_ms};
+use crate::hub::Hub;
 use crate::relay::{Caller, Relay};
 use crate::session::{Asked, ClientSession};
 use crate::upstream::exchange::{Answer, Exchange, Next, UpstreamError};
@@ -30,77 +30,6 @@ const ROUND_LIMIT: u32 = 10;
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How many messages wait for a client's stream at most: a client that does not read slows its own call down.
 const STREAM_LENGTH: usize = 64;
-
-/// What the audit says of one request. Dropped before it has ended, it says that it was cancelled.
-#[derive(Debug)]
-pub(super) struct Entry {
-    audit: AuditLog,
-    record: AuditRecord,
-    begun: Instant,
-}
-
-impl Entry {
-    /// A request begins.
-    pub(super) fn begin(hub: &Hub, caller: &Caller, method: &str, params: Option<&Params<'_>>) -> Self {
-        let arguments = params.and_then(|params| params.fields.get("arguments")).unwrap_or("null");
-        let has_values = hub.config.audit.as_ref().is_some_and(|audit| audit.has_values);
-        let arguments = if arguments == "null" || hub.config.audit.is_none() {
-            serde_json::Value::Null
-        } else if has_values {
-            serde_json::from_str(&hub.secrets().hide(arguments.to_owned())).unwrap_or_default()
-        } else {
-            shape_of(arguments)
-        };
-        let record = AuditRecord {
-            time_ms: now_ms(),
-            principal: caller.principal.name.clone(),
-            session: caller.session.as_ref().map(|session| session.digest().to_owned()),
-            era: Some(caller.era.as_str().to_owned()),
-            method: beginning_of(method, 100),
-            arguments,
-            ..AuditRecord::default()
-        };
-        Self { audit: hub.audit.clone(), record, begun: Instant::now() }
-    }
-
-    fn goes_to(&mut self, relay: &Relay) {
-        self.record.server = Some(relay.target.server.to_string());
-        self.record.name = Some(beginning_of(&relay.target.original, 200));
-        self.record.instance = relay.instance().map(|instance| beginning_of(instance.id(), 12));
-    }
-
-    /// The request has ended.
-    pub(super) async fn end(mut self, hub: &Hub, outcome: &'static str, code: Option<i64>, bytes: usize) {
-        let took = self.begun.elapsed();
-        let counter = match outcome {
-            "ok" | "toolError" => &hub.metrics.ok,
-            "denied" | "refused" => &hub.metrics.denied,
-            _ => &hub.metrics.errors,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if self.record.server.is_some() {
-            hub.metrics.calls.observe(took);
-        }
-        let mut record = std::mem::take(&mut self.record);
-        record.outcome = outcome.to_owned();
-        record.code = code;
-        record.micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        record.answer_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.audit.write(record).await;
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        if self.record.method.is_empty() {
-            return;
-        }
-        let mut record = std::mem::take(&mut self.record);
-        "cancelled".clone_into(&mut record.outcome);
-        record.micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.audit.write_now(record);
-    }
-}
 
 /// What comes next for the client.
 enum Step {

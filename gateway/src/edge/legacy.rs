@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::body::{Body, empty, events, fault, joined_json, json};
-use super::call::{self, Entry};
+use super::call;
+use super::entry::Entry;
 use super::listen::RESOURCES_LIMIT;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use super::body::{Body, events};
-use super::call::Entry;
+use super::entry::Entry;
 use crate::catalogue::{ListKind, View};
 use crate::era::Era;
 use crate::hub::{Change, Hub, change_method};

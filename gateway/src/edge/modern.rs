@@ -7,7 +7,8 @@ use hyper::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::body::{Body, empty, fault, joined_json, json};
-use super::call::{self, Entry};
+use super::call;
+use super::entry::Entry;
 use super::listen;
 use super::post::{Posted, VERSION_KEY};
 use super::request::{Fault, record, refused};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -14,20 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::answer::{Place, collect, is_stream, read_answer, read_events};
 use super::client::{Clients, HttpClient, check_literal};
 use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::with_progress_token;
 use crate::era::MODERN_VERSION;
-use crate::wire::envelope::{Message, Outcome};
-use crate::wire::id::Id;
 use crate::wire::object::RawObject;
 use crate::wire::reply::{notification, request_with};
-use crate::wire::sse::SseReader;
 
-/// How the content type of a stream of events begins.
-const EVENT_STREAM: &str = "text/event-stream";
-/// How much of an answer that is no JSON-RPC is told.
-pub(crate) const REFUSAL_LIMIT: usize = 300;
 /// How long a server has to take what needs no answer of its own: a notification, an answer, or the end of a session.
 const SEND_TIME: Duration = Duration::from_secs(20);
 /// How long a server that has ended a stream is left alone where it names no time.
@@ -348,119 +342,12 @@ impl HttpLink {
     }
 }
 
-/// How far a stream of events came.
-#[derive(Debug, Default)]
-struct Place {
-    /// What the last event that has an id is called.
-    last_event: Option<HeaderValue>,
-    /// How long the server wants to be left alone before the rest is fetched.
-    pause: Option<Duration>,
-}
-
 fn fault(what: &str) -> UpstreamError {
     UpstreamError::NotMcp(format!("{what} is not valid"))
-}
-
-pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let begin = kind.and_then(|kind| kind.trim_start().get(..EVENT_STREAM.len()));
-    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let why = cause.unwrap_or_else(|| error.to_string());
     if error.is_connect() { UpstreamError::Unreached(why) } else { UpstreamError::Gone(why) }
-}
-
-/// The whole of a body of at most `limit` bytes.
-pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, UpstreamError> {
-    let mut first: Option<Bytes> = None;
-    let mut whole: Vec<u8> = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| UpstreamError::Gone(format!("its answer broke off: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > limit {
-            return Err(UpstreamError::TooLarge(limit));
-        }
-        // Most answers are one piece, which is not copied.
-        match (first.take(), whole.is_empty()) {
-            (None, true) => first = Some(data),
-            (None, false) => whole.extend_from_slice(&data),
-            (Some(begun), _) => {
-                whole.extend_from_slice(&begun);
-                whole.extend_from_slice(&data);
-            }
-        }
-    }
-    Ok(first.unwrap_or_else(|| Bytes::from(whole)))
-}
-
-fn read_answer(body: &[u8], status: StatusCode, number: u64) -> Result<Answer, UpstreamError> {
-    let text = std::str::from_utf8(body).map_err(|_| UpstreamError::NotMcp("its answer is no UTF-8".to_owned()))?;
-    match Message::parse(text) {
-        Ok(Message::Response { id, outcome }) => {
-            let is_ours = id.as_ref().is_none_or(|id| id.as_number() == Some(number));
-            match outcome {
-                Outcome::Result(result) if is_ours => Ok(Answer::Result(result.get().to_owned())),
-                Outcome::Error(error) => Ok(Answer::Error(error.get().to_owned())),
-                Outcome::Result(_) => Err(UpstreamError::NotMcp("it answered with another id".to_owned())),
-            }
-        }
-        Ok(_) | Err(_) if !status.is_success() => {
-            let text: String = text.chars().take(REFUSAL_LIMIT).collect();
-            Err(UpstreamError::Refused { status: status.as_u16(), text })
-        }
-        Ok(_) => Err(UpstreamError::NotMcp("its answer is no response".to_owned())),
-        Err(error) => Err(UpstreamError::NotMcp(error.to_string())),
-    }
-}
-
-/// Reads events until the answer to `number`, or with none until the end; `None` where the stream has ended before.
-async fn read_events(
-    mut body: Incoming,
-    limit: usize,
-    number: Option<u64>,
-    notes: &mpsc::Sender<Note>,
-    place: &mut Place,
-) -> Result<Option<Answer>, UpstreamError> {
-    let mut reader = SseReader::new(limit);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| UpstreamError::Gone(format!("its stream broke off: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        for event in reader.push(&data).map_err(|_| UpstreamError::TooLarge(limit))? {
-            place.pause = event.retry_ms.map(Duration::from_millis).or(place.pause);
-            if let Some(id) = &event.id {
-                place.last_event = HeaderValue::from_str(id).ok().filter(|id| !id.is_empty());
-            }
-            if event.data.trim().is_empty() {
-                continue;
-            }
-            let note = match Message::parse(&event.data) {
-                Ok(Message::Response { id, outcome }) => {
-                    if number.is_some() && id.as_ref().and_then(Id::as_number) == number {
-                        return Ok(Some(match outcome {
-                            Outcome::Result(result) => Answer::Result(result.get().to_owned()),
-                            Outcome::Error(error) => Answer::Error(error.get().to_owned()),
-                        }));
-                    }
-                    continue;
-                }
-                Ok(Message::Notification { method, params }) => {
-                    Note::Notification { method: method.into_owned(), params: params.map(|raw| raw.get().to_owned()) }
-                }
-                Ok(Message::Request { id, method, params }) => {
-                    Note::Request { id, method: method.into_owned(), params: params.map(|raw| raw.get().to_owned()) }
-                }
-                Err(error) => {
-                    tracing::debug!(error = %error, "an event of a server is no message");
-                    continue;
-                }
-            };
-            if notes.send(note).await.is_err() && number.is_none() {
-                return Err(UpstreamError::Gone("nobody listens any more".to_owned()));
-            }
-        }
-    }
-    Ok(None)
 }
