@@ -263,11 +263,11 @@ impl SetPlan<'_> {
 /// one row. Each release says it in its own words (<https://github.com/moby/moby/issues/40613>, <https://github.com/moby/moby/issues/36145>).
 const LEFT_OVER: [&[&str]; 6] = [
     &["task ", ": already exists"],
-    &["container ", ": already exists"],
+    &["container \"", ": already exists"],
     &["id already in use"],
     &["container with id exists"],
     &["container with given id already exists"],
-    &["/containerd/", ": file exists"],
+    &["mkdir ", "/io.containerd.runtime", ": file exists"],
 ];
 
 /// Whether the last start failed for what the Engine has left of one that it was killed in the middle of. No start succeeds after that, and

@@ -141,10 +141,10 @@ fn a_start_that_would_fail_for_another_container_as_well_is_tried_again() {
             "#]],
         ),
         (
-            "error while creating mount source path '/srv/data': mkdir /srv/data: file exists",
+            "error while creating mount source path '/run/containerd/s': mkdir /run/containerd/s: file exists",
             expect![[r#"
                 []  -> #1 container/web-AAAAAAAA-0  Verify  compare with what was asked for
-                [1] -> #2 container/web-AAAAAAAA-0  Start   start failed: error while creating mount source path '/srv/data': mkdir /srv/data: file exists
+                [1] -> #2 container/web-AAAAAAAA-0  Start   start failed: error while creating mount source path '/run/containerd/s': mkdir /run/containerd/s: file exists
             "#]],
         ),
     ] {
