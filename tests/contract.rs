@@ -23,6 +23,8 @@ use controller::engine::{Engine, EngineError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::support::engine::engine_or_skip;
+
 /// How often it is looked, each 20 ms, whether a program hears signals: what was paused before it did never will.
 const READY_LOOKS: usize = 250;
 /// How many sequences run on the real Engine at once.
@@ -50,19 +52,13 @@ fn the_simulated_engine_keeps_to_its_transcripts() {
 
 #[test]
 fn the_simulated_and_the_real_engine_answer_alike() {
-    let address = std::env::var("EVENKEEL_TEST_ENGINE").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let Some(address) = engine_or_skip("the contract on a real engine") else { return };
+    let address = address.as_str();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let engine = match runtime.block_on(connect(&address)) {
-        Ok(engine) => engine,
-        Err(error) if std::env::var("CI").as_deref() == Ok("true") => panic!("no engine at {address}: {error}"),
-        Err(error) => {
-            println!("skipped: the contract on a real engine: {error}");
-            return;
-        }
-    };
+    let engine = Arc::new(DockerEngine::connect(address).unwrap());
     let version = runtime.block_on(engine.info()).unwrap().api_version;
     let simulated: Vec<String> = simulated_transcripts().into_iter().map(|(_, transcript)| transcript).collect();
-    let real = runtime.block_on(real_transcripts(engine, &address, &simulated)).unwrap();
+    let real = runtime.block_on(real_transcripts(engine, address, &simulated)).unwrap();
     let mut report = Vec::new();
     for (simulated, real) in simulated.iter().zip(&real) {
         let name = simulated.lines().next().unwrap_or_default();
@@ -111,12 +107,6 @@ fn simulated_transcripts() -> Vec<(&'static str, String)> {
         }
         transcripts
     })
-}
-
-async fn connect(address: &str) -> Result<Arc<DockerEngine>, EngineError> {
-    let engine = Arc::new(DockerEngine::connect(address)?);
-    engine.info().await?;
-    Ok(engine)
 }
 
 /// Every sequence on the real Engine, some at once.

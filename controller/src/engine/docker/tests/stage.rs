@@ -1,6 +1,7 @@
 //! A stage: a real engine, an image of our own, and names that are swept away at the end.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -35,7 +36,10 @@ pub(super) async fn on_engine(test: impl AsyncFnOnce(&Stage)) {
     let engine = DockerEngine::connect(&address).unwrap();
     if let Err(error) = engine.info().await {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "no engine: {error}");
-        println!("SKIPPED: no engine at {address}: {error}");
+        let thread = std::thread::current();
+        let test_name = thread.name().unwrap_or_default();
+        // To the stream itself: the harness swallows what a passing test prints, and what is skipped is counted.
+        writeln!(std::io::stderr(), "\nSKIPPED: {test_name}: no engine at {address}: {error}").unwrap();
         return;
     }
     let instance = format!("ekt{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
