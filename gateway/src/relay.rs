@@ -190,6 +190,10 @@ impl Relay {
             link.used_by(self.caller.session.as_ref().map(|session| session.number()));
         }
         match (&connection.link, connection.era, &self.caller.session) {
+            // It has no such method: it is listened to.
+            (_, Era::Modern, _) if matches!(self.method.as_str(), "resources/subscribe" | "resources/unsubscribe") => {
+                Exchange::Done(Ok(Answer::Result("{}".to_owned())))
+            }
             (link, Era::Modern, _) => {
                 let has_name = matches!(self.method.as_str(), "tools/call" | "prompts/get" | "resources/read");
                 let name = has_name.then_some(&*self.target.original);

@@ -192,13 +192,12 @@ async fn answer_request(
             } else {
                 ClientSession::lock(&session.subscriptions).remove(&uri);
             }
-            let server = view.resource(&uri).and_then(|target| hub.server(&target.server));
-            let is_modern =
-                server.and_then(|server| server.pick()).is_some_and(|picked| picked.connection.era == Era::Modern);
-            if !is_modern {
-                return call::run(hub, caller, &view, id, method, params).await;
+            let response = call::run(Arc::clone(&hub), caller, &view, id, method, params).await;
+            // One that is started for this could not be listened to before.
+            if let Some(listening @ None) = ClientSession::lock(&session.subscriptions).get_mut(&uri) {
+                *listening = super::listen::listen_upstream(&hub, &view, &uri);
             }
-            Ok("{}".to_owned())
+            return response;
         }
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             return call::run(hub, caller, &view, id, method, params).await;

@@ -196,6 +196,53 @@ async fn what_is_started_when_it_is_needed_lists_its_tools_while_it_does_not_run
     assert_eq!(runner.started(), 3);
 }
 
+/// A modern server with one resource, which counts how often that is listened to.
+fn watched(listened: &Arc<AtomicU64>) -> Script {
+    let listened = Arc::clone(listened);
+    let tools = server(true, &["echo"], nothing_more);
+    Arc::new(move |message, out| {
+        let with = |mut result: Value| {
+            result["resultType"] = "complete".into();
+            out.answer(message, &result);
+        };
+        match message["method"].as_str().unwrap_or_default() {
+            "server/discover" => {
+                with(json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}, "resources": {}}}));
+            }
+            "resources/list" => with(json!({"resources": [{"uri": "test://watched", "name": "watched"}]})),
+            "subscriptions/listen" if message["params"]["notifications"]["resourceSubscriptions"].is_array() => {
+                listened.fetch_add(1, Ordering::Relaxed);
+            }
+            "resources/templates/list" => with(json!({"resourceTemplates": []})),
+            _ => tools(message, out),
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_client_subscribes_to_a_resource_of_a_modern_server_that_is_not_there_yet() {
+    let stage = Stage::begin(None).await;
+    let sharing =
+        Sharing { isolation: Isolation::Shared, max: 1, is_on_demand: true, idle: Some(Duration::from_millis(200)) };
+    let listened = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&listened);
+    let runner = Runner::begin(&stage, sharing, 0, move || watched(&count));
+    stage.until_listed(&["a__echo"]).await;
+    let client = stage.legacy(json!({})).await;
+    for method in ["resources/subscribe", "resources/unsubscribe"] {
+        runner.until_running(0).await;
+        let answer = client.call(method, json!({"uri": "test://watched"}), |_, _| Value::Null).await;
+        assert_eq!(answer, Ok(json!({})), "{method}");
+        for _ in 0..1_000 {
+            if listened.load(Ordering::Relaxed) > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(listened.load(Ordering::Relaxed), 1, "{method}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_whose_instance_dies_loses_its_calls_and_gets_another() {
     let stage = Stage::begin(None).await;
