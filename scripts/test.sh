@@ -2,7 +2,7 @@
 # All tests of the workspace. Tests that need an Engine print a line that begins with SKIPPED: where there is none, and this counts
 # them; with CI=true they fail instead. Arguments are passed to `cargo test`.
 #
-# The last line is "N passed, N failed, N skipped".
+# The last lines are why tests failed, briefly and once more, and "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -30,6 +30,14 @@ echo
 if [ "$skipped" -gt 0 ]; then
     echo "Skipped, and counted as passed above:"
     grep -o 'SKIPPED: .*' "$log" | sed 's/^SKIPPED: /  /' | sort
+    echo
+fi
+if [ "$failed" -gt 0 ]; then
+    echo "Failed, with the whole output above:"
+    # What a test said before its backtrace, at most twelve lines of it.
+    awk '/^---- .* stdout ----$/ { left = 13 }
+         /^stack backtrace:|^note: run with/ { left = 0 }
+         left > 0 && NF { print "  " substr($0, 1, 400); left-- }' "$log"
     echo
 fi
 if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then

@@ -74,7 +74,7 @@ fn each_session_has_a_container_to_itself_that_goes_with_it() {
         let ids = bed.ids(Which::All, "pipe");
         (ids.len() == 1).then_some(ids)
     });
-    assert!(with_spare.contains(&spare[0]) && spare != left, "{spare:?}");
+    assert!(with_spare.contains(&spare[0]) && spare != left, "{spare:?} of {with_spare:?}, of which {left:?} was used");
     let _next = runtime.block_on(caller(&door));
     assert!(bed.await_running("pipe", 2).contains(&spare[0]));
     assert_eq!(bed.messages("InternalError"), NOTHING);

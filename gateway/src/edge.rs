@@ -36,11 +36,11 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 /// How large the head of a request may be, in bytes, give or take what comes with its last piece.
 const HEAD_BYTES: usize = 32 << 10;
 /// How long those that are being answered have when the gateway ends.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How many connections at once; more wait in the system's queue.
 const CONNECTION_LIMIT: usize = 4_096;
 
-/// Answers clients until told to stop, and then until those that are being answered are, at most ten seconds. Where the runtime has
+/// Answers clients until told to stop, and then until those that are being answered are, at most two seconds. Where the runtime has
 /// several threads, connections go to threads of their own; a runtime of one thread, and whoever stops its clock, has them all.
 pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Output = ()>) {
     let permits = Arc::new(Semaphore::new(CONNECTION_LIMIT));
@@ -105,9 +105,12 @@ impl Connections {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Waits for those that are being answered.
+    /// Waits for those that are being answered, and cuts off the others.
     async fn drain(mut self) {
-        drop(timeout(DRAIN_TIME, async { while self.tasks.join_next().await.is_some() {} }).await);
+        if timeout(DRAIN_TIME, async { while self.tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::debug!("requests were under way when a gateway was closed");
+        }
+        self.tasks.shutdown().await;
     }
 }
 

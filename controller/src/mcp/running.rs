@@ -18,8 +18,8 @@ use tokio::time::timeout;
 
 use super::report::HealthMap;
 
-/// How long requests that are under way have when a hub is closed.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How long a hub that is closed may take to end its connections: longer than it gives them.
+const END_TIME: Duration = Duration::from_secs(4);
 
 /// A hub, which ends when this is dropped.
 #[derive(Debug)]
@@ -134,13 +134,15 @@ impl RunningHub {
         self.hub.status()
     }
 
-    /// Ends it: nobody comes in any more, and what is under way has a moment to end.
+    /// Ends it: nobody comes in any more, what is under way has a moment to end, and all of it is in the audit.
     pub(super) async fn close(mut self) {
-        let Some(Serving { stop, mut task, address }) = self.listener.take() else { return };
-        drop(stop);
-        if timeout(DRAIN_TIME, task.join_next()).await.is_err() {
-            tracing::debug!(address = %address, "requests were under way when a gateway was closed");
+        if let Some(Serving { stop, mut task, address }) = self.listener.take() {
+            drop(stop);
+            if timeout(END_TIME, task.join_next()).await.is_err() {
+                tracing::warn!(address = %address, "connections do not end");
+            }
+            task.shutdown().await;
         }
-        task.shutdown().await;
+        self.hub.audit.settled().await;
     }
 }

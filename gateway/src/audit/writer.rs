@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::chain::{GENESIS, link, read_link};
@@ -26,6 +26,8 @@ const SYNC_TIME: Duration = Duration::from_secs(1);
 const BATCH_LENGTH: usize = 256;
 /// How long further records are gathered after a batch: a thread that is woken for each of them costs more than writing them does.
 const GATHER_TIME: Duration = Duration::from_millis(5);
+/// How long [`AuditLog::settled`] waits for a disk that does not answer.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// The log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +43,16 @@ pub struct AuditError {
 /// Takes records and writes them in their order.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
-    tx: Option<mpsc::Sender<AuditRecord>>,
+    tx: Option<mpsc::Sender<Item>>,
     failures: Arc<AtomicU64>,
+}
+
+/// What is brought to the writer.
+#[derive(Debug)]
+enum Item {
+    Record(AuditRecord),
+    /// Told, by being dropped, when everything that came before is in the file for good.
+    Settled(oneshot::Sender<()>),
 }
 
 impl AuditLog {
@@ -79,7 +89,7 @@ impl AuditLog {
     /// Writes a record down. Waits while the queue is full.
     pub async fn write(&self, record: AuditRecord) {
         if let Some(tx) = &self.tx
-            && tx.send(record).await.is_err()
+            && tx.send(Item::Record(record)).await.is_err()
         {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -88,9 +98,25 @@ impl AuditLog {
     /// Writes a record down without waiting; counted as failed when the queue is full. For ends that cannot wait.
     pub fn write_now(&self, record: AuditRecord) {
         if let Some(tx) = &self.tx
-            && tx.try_send(record).is_err()
+            && tx.try_send(Item::Record(record)).is_err()
         {
             self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until what has been brought so far is in the file and durable, at most five seconds. To be called before a process ends: the
+    /// thread that writes ends with it.
+    pub async fn settled(&self) {
+        let Some(tx) = &self.tx else { return };
+        let (tell, told) = oneshot::channel();
+        let settling = async {
+            if tx.send(Item::Settled(tell)).await.is_ok() {
+                // Nothing is ever sent.
+                drop(told.await);
+            }
+        };
+        if timeout(SETTLE_TIME, settling).await.is_err() {
+            tracing::warn!("the end of the audit log is not written: the disk does not answer");
         }
     }
 
@@ -125,7 +151,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, runtime: &Runtime, mut rx: mpsc::Receiver<AuditRecord>) {
+    fn run(mut self, runtime: &Runtime, mut rx: mpsc::Receiver<Item>) {
         let mut batch = Vec::new();
         loop {
             let receiving = rx.recv_many(&mut batch, BATCH_LENGTH);
@@ -138,11 +164,12 @@ impl Writer {
             match received {
                 Some(0) => break,
                 Some(count) => {
-                    self.write(&mut batch);
+                    let waiting = self.write(&mut batch);
                     let since = *self.unsynced.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= SYNC_TIME {
+                    if !waiting.is_empty() || since.elapsed() >= SYNC_TIME {
                         self.sync();
                     }
+                    drop(waiting);
                     if count < BATCH_LENGTH && !rx.is_closed() {
                         std::thread::sleep(GATHER_TIME);
                     }
@@ -153,10 +180,19 @@ impl Writer {
         self.sync();
     }
 
-    fn write(&mut self, batch: &mut Vec<AuditRecord>) {
+    /// Writes the records of a batch. Returns who waits for that.
+    fn write(&mut self, batch: &mut Vec<Item>) -> Vec<oneshot::Sender<()>> {
         let mut text = String::new();
+        let mut waiting = Vec::new();
         let (sequence, previous) = (self.sequence, self.previous.clone());
-        for record in batch.drain(..) {
+        for item in batch.drain(..) {
+            let record = match item {
+                Item::Record(record) => record,
+                Item::Settled(tell) => {
+                    waiting.push(tell);
+                    continue;
+                }
+            };
             let record = serde_json::to_string(&record).unwrap_or_default();
             let (line, hash) = link(self.sequence, &self.previous, &record);
             text.push_str(&line);
@@ -176,6 +212,7 @@ impl Writer {
                 }
             }
         }
+        waiting
     }
 
     fn sync(&mut self) {
@@ -249,6 +286,19 @@ mod tests {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn everything_is_in_the_file_once_the_log_has_settled() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let log = AuditLog::open(&path).unwrap();
+        for count in 1..=20 {
+            log.write(record("tools/call")).await;
+            log.settled().await;
+            assert_eq!(verify(BufReader::new(fs::File::open(&path).unwrap())).unwrap(), count);
+        }
+        AuditLog::disabled().settled().await;
     }
 
     #[tokio::test]

@@ -29,15 +29,19 @@ impl World {
     }
 
     /// The ordinals of the containers that an object is to have, ascending. Where its users have not said yet which they need, they keep
-    /// what is there.
+    /// what is there, and where there is less than the least, that.
     pub(crate) fn wanted_ordinals(&self, key: &ObjectKey, set: &ContainerSet) -> Vec<u32> {
         if !set.is_elastic {
             return (0..set.replicas).collect();
         }
-        let ordinals: BTreeSet<u32> = match self.demands.get(key) {
-            Some(demand) => demand.ordinals.clone(),
-            None => (0..set.replicas).chain(self.containers_of(key).map(|container| container.ordinal)).collect(),
-        };
+        if let Some(demand) = self.demands.get(key) {
+            return demand.ordinals.iter().copied().collect();
+        }
+        let mut ordinals: BTreeSet<u32> = self.containers_of(key).map(|container| container.ordinal).collect();
+        let missing = set.replicas.saturating_sub(u32::try_from(ordinals.len()).unwrap_or(u32::MAX));
+        let free: Vec<u32> =
+            (0..).filter(|ordinal| !ordinals.contains(ordinal)).zip(0..missing).map(|(free, _)| free).collect();
+        ordinals.extend(free);
         ordinals.into_iter().collect()
     }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::BufReader;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
 
 use super::stage::{Stage, nothing_more, server};
 use crate::audit::verify;
@@ -96,4 +98,30 @@ async fn there_is_a_record_of_each_request_and_no_value_of_an_argument() {
     assert_eq!((count("tools/call", "ok"), count("tools/call", "refused")), (100, 50));
     assert_eq!((count("tools/list", "ok"), count("server/discover", "ok")), (50, 50));
     assert!(text.contains(r#""arguments":{"password":"string(7)"}"#));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_has_ended_has_written_down_what_it_answered_and_what_it_cut_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(Some(directory.path())).await;
+    let hung = Arc::new(Notify::new());
+    let hangs = Arc::clone(&hung);
+    stage.servers.run("a-1", server(true, &["echo", "hang"], move |_, _| hangs.notify_one()));
+    stage.want(&[("a", &["a-1"], &[])]);
+    while stage.hub.status().ready == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let hanging = stage.modern_exchange("tools/call", json!({"name": "a__hang", "arguments": {}}));
+    let ending = async {
+        hung.notified().await;
+        for _ in 0..20 {
+            stage.modern("tools/call", json!({"name": "a__echo", "arguments": {}})).await.unwrap();
+        }
+        stage.end().await;
+    };
+    let (cut_off, ()) = tokio::join!(hanging, ending);
+    drop(cut_off);
+    let text = fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();
+    let outcomes = |outcome: &str| text.matches(&format!(r#""outcome":"{outcome}""#)).count();
+    assert_eq!((outcomes("ok"), outcomes("cancelled")), (20, 1), "{text}");
 }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, PinPolicy, ServerConfig};
@@ -167,7 +168,8 @@ pub(super) struct Stage {
     pub(super) hub: Arc<Hub>,
     pub(super) servers: Servers,
     pub(super) address: SocketAddr,
-    _tasks: JoinSet<()>,
+    serving: Mutex<JoinSet<()>>,
+    stop: Arc<Notify>,
 }
 
 impl Stage {
@@ -185,10 +187,19 @@ impl Stage {
         let state_dir = directory.map(|path| path.join("state"));
         let attach = Arc::new(servers.clone());
         let hub = open_once_free(&HubParts { config, attach, state_dir, leases: Arc::default() }).await;
-        let mut tasks = JoinSet::new();
-        let serving = Arc::clone(&hub);
-        tasks.spawn(async move { serving.serve(listener, std::future::pending()).await });
-        Self { hub, servers, address, _tasks: tasks }
+        let mut serving = JoinSet::new();
+        let stop = Arc::new(Notify::new());
+        let (served, stopped) = (Arc::clone(&hub), Arc::clone(&stop));
+        serving.spawn(async move { served.serve(listener, stopped.notified()).await });
+        Self { hub, servers, address, serving: Mutex::new(serving), stop }
+    }
+
+    /// Ends it as a gateway ends that is told to.
+    pub(super) async fn end(&self) {
+        self.stop.notify_one();
+        let mut serving = std::mem::take(&mut *self.serving.lock().unwrap());
+        while serving.join_next().await.is_some() {}
+        self.hub.audit.settled().await;
     }
 
     /// Has these servers, each as its current instances and its old ones: `name`, ids, ids.
