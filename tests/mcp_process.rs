@@ -7,6 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use self::gateway_process::GatewayProcess;
 use crate::mcp_load::load::{Load, Tally, Work};
@@ -16,7 +17,7 @@ use crate::support::mcp::{
     ask, await_tools_of, free_address, mcp_scene, message_of, of_server, over_http, over_stdio, result_of, server,
     token, tools,
 };
-use crate::support::mcp_client::{Door, Ended};
+use crate::support::mcp_client::{Door, Ended, Era, McpClient};
 use crate::support::scene::{PATIENCE, object};
 
 /// The error of a server that is not there, or ended while it was asked.
@@ -213,12 +214,11 @@ fn a_server_behind_a_process_is_updated_without_a_lost_call() {
 }
 
 #[test]
-fn servers_that_start_when_they_are_needed_are_offered_and_those_that_are_lent_are_told_of() {
+fn servers_that_start_when_they_are_needed_are_offered() {
     let Some(mut bed) = mcp_scene("mcp-process-lazy") else { return };
     let address = free_address();
     let lazy = server("lazy", "args: [stdio, --name, lazy]\ninstances: { min: 0, start: Lazy, idleStop: 1s }");
-    let lent = server("lent", "args: [stdio, --name, lent]\nisolation: PerSession");
-    bed.write("mcp.yaml", &(lazy + &lent + &gateway(address)));
+    bed.write("mcp.yaml", &(lazy + &gateway(address)));
     bed.start();
     let _process = GatewayProcess::start(&bed);
     bed.await_ready("McpGateway", "hub");
@@ -226,32 +226,60 @@ fn servers_that_start_when_they_are_needed_are_offered_and_those_that_are_lent_a
     await_tools_of(address, &token, &["lazy"]);
     bed.await_running("lazy", 0);
     assert_answers(address, &token, "lazy");
-    let told = bed.await_condition(("McpGateway", "hub"), "Ready", |ready| ready.message.contains("lent")).message;
-    assert!(told.contains("`isolation` is not `Shared`: lent"), "{told}");
-    let told = bed.await_condition(("McpServer", "lent"), "Ready", |ready| ready.reason == "NotOffered").message;
-    assert!(told.contains("runs as a process"), "{told}");
-    assert_eq!(of_server(&tools(address, &token), "lent"), 0);
 }
 
 #[test]
-fn a_gateway_that_is_removed_lets_nobody_in_any_more_and_one_that_moves_in_with_the_controller_goes_on() {
-    let Some((bed, _process, door)) = scene("mcp-process-moves") else { return };
-    let before = runs(&bed);
-    let servers = over_stdio("pipe") + &over_http("web");
-    bed.write("mcp.yaml", &(servers.clone() + &gateway(door.address).replace("Process", "Controller")));
-    eventually("the controller listens", PATIENCE, || {
-        let columns = bed.condition("McpGateway", "hub", "Ready").is_true;
-        (columns && !GatewayProcess::socket(&bed).exists()).then_some(())
+fn each_session_and_each_call_has_a_container_to_itself_behind_a_process_too() {
+    let Some(mut bed) = mcp_scene("mcp-process-own") else { return };
+    let address = free_address();
+    let era = "--era, legacy";
+    let own =
+        server("own", &format!("args: [stdio, {era}, --name, own]\nisolation: PerSession\ninstances: {{ max: 4 }}"));
+    let once =
+        server("once", &format!("args: [stdio, {era}, --name, once]\nisolation: PerCall\ninstances: {{ max: 3 }}"));
+    bed.write("mcp.yaml", &(own + &once + &gateway(address)));
+    bed.start();
+    let process = GatewayProcess::start(&bed);
+    bed.await_ready("McpGateway", "hub");
+    let door = Door { address, token: token(&bed) };
+    await_tools_of(address, &door.token, &["own", "once"]);
+    let runtime = Runtime::new().unwrap();
+    let begin = || {
+        runtime.block_on(async {
+            let mut client = McpClient::new(&door, Era::Legacy);
+            assert_eq!(client.begin().await, Ended::Well);
+            assert_eq!(client.call("own__test_simple_text", &json!({})).await, Ended::Well);
+            client
+        })
+    };
+    let mut first = begin();
+    let two = bed.await_running("own", 2);
+    let _other = begin();
+    let three = bed.await_running("own", 3);
+    assert!(two.iter().all(|id| three.contains(id)), "{two:?} and one more: {three:?}");
+    assert_eq!(runtime.block_on(first.end()), Ended::Well);
+    eventually("its own goes, and nobody else's", PATIENCE, || {
+        let left = bed.ids(Which::All, "own");
+        (left.len() == 2 && left.iter().all(|id| three.contains(id))).then_some(())
     });
-    await_tools_of(door.address, &door.token, &["pipe", "web"]);
-    // Lists are from memory, and the server may still be attached to.
-    await_answer(door.address, &door.token, "pipe");
-    bed.write("mcp.yaml", &(servers.clone() + &gateway(door.address)));
-    eventually("the process listens", PATIENCE, || {
-        (GatewayProcess::socket(&bed).exists() && bed.condition("McpGateway", "hub", "Ready").is_true).then_some(())
+    let mut used = bed.await_running("once", 1);
+    assert_answers(address, &door.token, "once");
+    used.extend(eventually("what a call had is gone, and another one is ready", PATIENCE, || {
+        let ids = bed.ids(Which::Running, "once");
+        (bed.ids(Which::All, "once").len() == 1 && !ids.is_empty() && !used.contains(&ids[0])).then_some(ids)
+    }));
+    assert_eq!(used.len(), 2);
+
+    // What a process that is killed had lent is nobody's any more; what nobody had goes on.
+    let had = bed.ids(Which::All, "own");
+    process.kill();
+    let _process = GatewayProcess::start(&bed);
+    let spare = eventually("only what nobody had is left", PATIENCE, || {
+        let ids = bed.ids(Which::All, "own");
+        (ids.len() == 1).then_some(ids)
     });
-    await_tools_of(door.address, &door.token, &["pipe", "web"]);
-    // Lists are from memory, and the server may still be attached to.
-    await_answer(door.address, &door.token, "pipe");
-    assert_eq!(runs(&bed), before, "the containers go on");
+    assert!(had.contains(&spare[0]), "{spare:?} of {had:?}");
+    await_tools_of(address, &door.token, &["own", "once"]);
+    let _next = begin();
+    assert!(bed.await_running("own", 2).contains(&spare[0]));
 }

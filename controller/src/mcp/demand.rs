@@ -62,7 +62,7 @@ pub(super) fn add(one: Demand, other: Demand) -> Demand {
 /// Which containers a server is to have.
 pub(super) fn wanted(route: &McpRoute, held: &[Held], demand: Demand) -> WorldDemand {
     let with = |lending| held.iter().filter(move |held| held.lending == lending);
-    let total = total(route, demand, with(Lending::Fresh).next().is_some());
+    let total = total(route, demand, with(Lending::Taken).count(), with(Lending::Fresh).next().is_some());
     let mut ordinals: BTreeSet<u32> = with(Lending::Taken).map(|held| held.ordinal).collect();
     let fresh: BTreeSet<u32> = with(Lending::Fresh).map(|held| held.ordinal).collect();
     let is_free = |ordinal: &u32| held.iter().all(|held| held.ordinal != *ordinal);
@@ -76,7 +76,7 @@ pub(super) fn wanted(route: &McpRoute, held: &[Held], demand: Demand) -> WorldDe
     WorldDemand { ordinals, used_up: with(Lending::UsedUp).map(|held| held.id.clone()).collect() }
 }
 
-fn total(route: &McpRoute, demand: Demand, is_there: bool) -> usize {
+fn total(route: &McpRoute, demand: Demand, taken: usize, is_there: bool) -> usize {
     let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     let InstanceBounds { min, max, .. } = route.instances;
     let one_if = usize::from;
@@ -86,7 +86,8 @@ fn total(route: &McpRoute, demand: Demand, is_there: bool) -> usize {
         return count(min).max(one_if(demand.waiting > 0 || is_kept || !demand.is_known));
     }
     let spare = count(min).max(demand.waiting).max(one_if(!demand.is_known));
-    (demand.leased + spare).min(count(max))
+    // Who took one a moment ago may not have said so yet.
+    (demand.leased.max(taken) + spare).min(count(max))
 }
 
 #[cfg(test)]
@@ -121,6 +122,7 @@ mod tests {
         check(spec(), &[(0, Taken), (2, Taken)], (2, 2, true), &[0, 1, 2]);
         check(spec(), &[(0, Taken), (1, Taken), (2, Taken)], (3, 1, true), &[0, 1, 2]);
         check(spec(), &[(0, Fresh), (1, Fresh), (2, Taken)], (1, 0, true), &[0, 2]);
+        check(spec(), &[(0, Fresh), (1, Taken)], (0, 0, true), &[0, 1]);
     }
 
     #[test]

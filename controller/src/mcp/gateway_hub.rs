@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crds_schema::kinds::mcp_gateway::McpGatewayRuns;
-use gateway::config::{GatewayConfig, Isolation, ServerConfig};
+use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::{Attach, Demand, HubStatus};
 use gateway::lease::LeaseBook;
 use tokio::sync::Notify;
@@ -60,7 +60,7 @@ impl GatewayHub {
             }
             McpGatewayRuns::Process => {
                 let socket = state_dir.join(SOCKET_FILE);
-                let hub = ProcessHub::open(config, socket.clone(), attach, changed).map_err(|error| {
+                let hub = ProcessHub::open(config, socket.clone(), attach, leases, changed).map_err(|error| {
                     GatewayState::Failed("SocketFault", format!("cannot listen on `{}`: {error}", socket.display()))
                 })?;
                 Ok(Self::Process(Box::new(hub)))
@@ -94,19 +94,16 @@ impl GatewayHub {
         }
     }
 
-    /// Whether it offers a server.
-    pub(super) fn offer(&self, server: &ServerConfig) -> Offer {
+    /// Whether it offers servers.
+    pub(super) fn offer(&self) -> Offer {
         let hub = match self {
             Self::Here(_) => return Offer::Offered,
             Self::Process(hub) => hub,
         };
-        match server.sharing.isolation {
-            Isolation::PerSession | Isolation::PerCall => Offer::NotLent,
-            Isolation::Shared => match hub.expectation() {
-                Expectation::There => Offer::Offered,
-                Expectation::OnItsWay => Offer::Awaited,
-                Expectation::Away => Offer::Away,
-            },
+        match hub.expectation() {
+            Expectation::There => Offer::Offered,
+            Expectation::OnItsWay => Offer::Awaited,
+            Expectation::Away => Offer::Away,
         }
     }
 

@@ -208,11 +208,8 @@ impl Keeper {
             let mut configs = Vec::new();
             for (server, best) in servers.iter().zip(&mut offers) {
                 if wanted.settings.selects(&server.route) {
-                    let offer = hub.offer(&server.config);
-                    *best = offer.max(*best);
-                    if offer != Offer::NotLent {
-                        configs.push(server.config.clone());
-                    }
+                    *best = hub.offer().max(*best);
+                    configs.push(server.config.clone());
                 }
             }
             hub.set_servers(configs);
@@ -285,14 +282,8 @@ impl Keeper {
         let reports = gateways.iter().filter_map(|wanted| {
             let key = &wanted.settings.key;
             let hub = self.gateways.get(key);
-            let is_not_lent = |server: &&WantedServer| {
-                wanted.settings.selects(&server.route)
-                    && hub.is_some_and(|hub| hub.offer(&server.config) == Offer::NotLent)
-            };
-            let not_lent: Vec<&str> =
-                servers.iter().filter(is_not_lent).map(|server| server.route.key.name.as_str()).collect();
             let found = hub.and_then(GatewayHub::status);
-            Some((key, report_gateway(states.get(key)?, found.as_ref(), &not_lent)))
+            Some((key, report_gateway(states.get(key)?, found.as_ref())))
         });
         let gateways: Vec<_> = reports.collect();
         let mut woken = Vec::new();

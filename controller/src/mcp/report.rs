@@ -33,8 +33,6 @@ pub(super) enum GatewayState {
 pub(super) enum Offer {
     /// None selects it.
     NotSelected,
-    /// One does that is a process, which lends nothing.
-    NotLent,
     /// One does that is a process, and not connected.
     Away,
     /// One does that is a process, and may be connected at any moment.
@@ -48,9 +46,6 @@ impl Offer {
     fn fault(self) -> Option<&'static str> {
         match self {
             Self::NotSelected => Some("it answers, but no McpGateway selects it"),
-            Self::NotLent => Some(
-                "it answers, but the McpGateway that selects it runs as a process, which offers only servers with `isolation: Shared`",
-            ),
             Self::Away => Some("it answers, but the process of the McpGateway that selects it is not connected"),
             Self::Awaited | Self::Offered => None,
         }
@@ -102,17 +97,10 @@ pub(super) fn report_server(server: &WantedServer, offer: Offer, health: &Health
     Some(Report { status, reason, message, columns: Vec::new() })
 }
 
-/// What is told of a gateway. `hub` is absent where it has none, or nothing is known of it; `not_lent` are servers that it cannot offer.
-pub(super) fn report_gateway(state: &GatewayState, hub: Option<&HubStatus>, not_lent: &[&str]) -> Report {
+/// What is told of a gateway. `hub` is absent where it has none, or nothing is known of it.
+pub(super) fn report_gateway(state: &GatewayState, hub: Option<&HubStatus>) -> Report {
     let (status, reason, message) = match state {
-        GatewayState::Serving(address) if not_lent.is_empty() => {
-            (ReportStatus::Ready, "Serving", format!("serving on {address}"))
-        }
-        GatewayState::Serving(address) => {
-            let names = not_lent.join(", ");
-            let message = format!("serving on {address}; not offered, as their `isolation` is not `Shared`: {names}");
-            (ReportStatus::Ready, "Serving", message)
-        }
+        GatewayState::Serving(address) => (ReportStatus::Ready, "Serving", format!("serving on {address}")),
         GatewayState::NotConnected(socket) => {
             let message = format!("no `evenkeel gateway` is connected to {}", socket.display());
             (ReportStatus::Waiting, "NotConnected", message)

@@ -1,5 +1,6 @@
 //! Which instance a request gets where it may have to wait for one, and how many are needed for those who wait.
 
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -157,7 +158,13 @@ impl Server {
     }
 
     async fn lease(&self, caller: &Caller, is_alone: bool) -> Result<Arc<Lease>, NoInstance> {
-        let Taken { handle, connection: base, ticket } = self.wait_for(|| self.take_fresh()).await?;
+        let Taken { handle, connection: base, ticket } = loop {
+            let mut taken = self.wait_for(|| self.take_fresh()).await?;
+            // One that somebody else has by now is not fresh any more.
+            if taken.ticket.confirm().await.map_err(|error| not_lent(&error))? {
+                break taken;
+            }
+        };
         let begun = if is_alone { begin_for(&base, caller).await } else { Ok(Arc::clone(&base)) };
         let failed = |error: ProbeError| NoInstance::NotReady(format!("does not begin a session: {error}"));
         Ok(Arc::new(Lease::new(handle, base, begun.map_err(failed)?, ticket)))
@@ -175,7 +182,7 @@ impl Server {
             match self.surroundings.leases.take(&handle.id, &self.users.lender) {
                 Ok(Some(ticket)) => return Ok(Some(Taken { handle, connection, ticket })),
                 Ok(None) => {}
-                Err(error) => return Err(NoInstance::NotReady(format!("cannot be lent to one client: {error}"))),
+                Err(error) => return Err(not_lent(&error)),
             }
         }
         let sharing = self.config().sharing;
@@ -245,6 +252,10 @@ impl Server {
             is_known: self.listing.read().unwrap_or_else(PoisonError::into_inner).is_some(),
         }
     }
+}
+
+fn not_lent(error: &io::Error) -> NoInstance {
+    NoInstance::NotReady(format!("cannot be lent to one client: {error}"))
 }
 
 fn not_ready() -> NoInstance {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::upstream::stdio::Attached;
-use tokio::io::{AsyncWriteExt as _, BufReader, copy};
+use tokio::io::{AsyncWriteExt as _, BufReader, copy, sink};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -15,8 +15,9 @@ use super::line::{LINE_BYTES, Lines, OPENING_BYTES, write_line};
 use super::link::{Link, Seat};
 use super::wire::{Account, Answer, Hello, Opening, Order};
 
-/// How many connections there are at once: one of the process, and one for each container over standard streams.
-const CONNECTIONS: usize = 512;
+/// How many connections there are at once: one of the process, one for each container over standard streams, and one for each that somebody
+/// has to himself.
+const CONNECTIONS: usize = 1_024;
 /// How long whoever connects may take to say what he wants.
 const OPENING_TIME: Duration = Duration::from_secs(10);
 /// The pause after a connection could not be taken, as without file descriptors.
@@ -48,6 +49,7 @@ async fn serve(stream: UnixStream, link: Arc<Link>) {
     let ended = match timeout(OPENING_TIME, lines.next(OPENING_BYTES)).await {
         Ok(Ok(Some(Opening::Gateway(hello)))) => welcome(hello, lines, write, &link).await,
         Ok(Ok(Some(Opening::Attach(instance)))) => relay(&instance, lines, write, &link).await,
+        Ok(Ok(Some(Opening::Lend(instance)))) => lend(&instance, lines, write, &link).await,
         Ok(Ok(None)) => Ok(()),
         Ok(Err(error)) => refuse(&mut write, &error.to_string()).await,
         Err(_) => refuse(&mut write, "nothing was asked for in time").await,
@@ -109,7 +111,7 @@ async fn hear(lines: &mut Incoming, seat: &Seat) -> io::Result<()> {
 
 /// Hands an instance's standard streams through. Only those of the gateway's own servers can be had.
 async fn relay(instance: &str, lines: Incoming, mut write: OwnedWriteHalf, link: &Arc<Link>) -> io::Result<()> {
-    if !link.lends(instance) {
+    if !link.has_streams_of(instance) {
         return refuse(&mut write, "this gateway has no such instance over standard streams").await;
     }
     let Attached { mut input, mut output } = match link.attach.attach(instance).await {
@@ -123,4 +125,19 @@ async fn relay(instance: &str, lines: Incoming, mut write: OwnedWriteHalf, link:
         copied = copy(&mut read, &mut input) => copied.map(drop),
         copied = copy(&mut output, &mut write) => copied.map(drop),
     }
+}
+
+/// Lends an instance until whoever has it hangs up. Only those of servers whose instances are for one can be had.
+async fn lend(instance: &str, lines: Incoming, mut write: OwnedWriteHalf, link: &Arc<Link>) -> io::Result<()> {
+    let Some(lender) = link.lender_of(instance) else {
+        return refuse(&mut write, "this gateway has no such instance that is for one client").await;
+    };
+    let _ticket = match link.leases.take(instance, &lender) {
+        Ok(Some(ticket)) => ticket,
+        Ok(None) => return write_line(&mut write, &Answer::Taken).await,
+        Err(error) => return refuse(&mut write, &error.to_string()).await,
+    };
+    write_line(&mut write, &Answer::Lent).await?;
+    // Nothing more is said: the end is what is waited for.
+    copy(&mut lines.into_reader(), &mut sink()).await.map(drop)
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::{Attach, Demand, HubStatus};
+use gateway::lease::LeaseBook;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -59,10 +60,11 @@ impl ProcessHub {
         config: GatewayConfig,
         socket: PathBuf,
         attach: Arc<dyn Attach>,
+        leases: Arc<LeaseBook>,
         changed: Arc<Notify>,
     ) -> io::Result<Self> {
         let listener = bind(&socket)?;
-        let link = Arc::new(Link::new(attach, changed));
+        let link = Arc::new(Link::new(attach, leases, changed));
         let mut door = JoinSet::new();
         door.spawn(door::keep(listener, Arc::clone(&link)));
         Ok(Self { config, servers: None, link, socket, door })
@@ -122,8 +124,7 @@ impl ProcessHub {
 
     /// What is needed of each of its servers, as far as the process says.
     pub(in crate::mcp) fn demands(&self) -> BTreeMap<Arc<str>, Demand> {
-        let Some(account) = self.link.account() else { return BTreeMap::new() };
-        account.demands.iter().map(|(name, demand)| (name.as_str().into(), *demand)).collect()
+        self.link.demands()
     }
 
     /// How the hub is, as far as the process says.

@@ -1,19 +1,18 @@
 //! The process of a gateway: a hub that is kept as the controller says, and goes on while the controller is away.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::config::{AuditConfig, Endpoint, GatewayConfig, ServerConfig};
 use gateway::lease::LeaseBook;
-use tokio::io::BufReader;
-use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::line::{LINE_BYTES, Lines, write_line};
-use super::streams::SocketAttach;
+use super::by_controller::{Asked, ByController, Incoming, not_there};
+use super::line::{LINE_BYTES, write_line};
 use super::wire::{Account, Answer, Fault, Hello, Opening, Order, Wanted};
 use crate::mcp::directory::ensure_dir;
 use crate::mcp::running::RunningHub;
@@ -21,8 +20,6 @@ use crate::wording::with_causes;
 
 /// The pauses before the controller is asked for again: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How long the controller may take to answer a greeting.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How long changes are gathered before the controller is told of them.
 const GATHER_TIME: Duration = Duration::from_millis(20);
 /// How often is looked at what nobody tells of: sessions, and an address that could not be had.
@@ -59,13 +56,16 @@ struct Runner {
     fault: Option<String>,
     /// What the controller last said; nothing where it said that nothing is wanted.
     wanted: Option<Box<Wanted>>,
+    /// What sessions and calls have to themselves.
+    leases: Arc<LeaseBook>,
     /// Told when an instance answers otherwise than before.
     changed: Arc<Notify>,
 }
 
 impl Runner {
     fn new(config: ProcessConfig) -> Self {
-        Self { config, hub: None, fault: None, wanted: None, changed: Arc::default() }
+        let leases = Arc::new(LeaseBook::of_what_is_lent(Arc::new(ByController(config.socket.clone()))));
+        Self { config, hub: None, fault: None, wanted: None, leases, changed: Arc::default() }
     }
 
     /// Never ends: without a controller it goes on with what it knows.
@@ -93,7 +93,7 @@ impl Runner {
 
     /// Does what the controller says until it is gone. Returns whether it was there at all, and why it is not.
     async fn obey(&mut self) -> (bool, io::Error) {
-        let (mut lines, mut write) = match greet(&self.config.socket).await {
+        let (mut lines, mut write) = match greet(&ByController(self.config.socket.clone())).await {
             Ok(halves) => halves,
             Err(error) => return (false, error),
         };
@@ -133,6 +133,10 @@ impl Runner {
         {
             hub.close().await;
         }
+        let is_there =
+            |id: &String| wanted.servers.iter().any(|server| server.instances.iter().any(|one| one.id == *id));
+        let gone: Vec<String> = self.leases.ids().into_iter().filter(|id| !is_there(id)).collect();
+        self.leases.forget(&gone);
         self.wanted = Some(wanted);
         self.open(config);
         self.give_servers(|servers| servers);
@@ -153,9 +157,8 @@ impl Runner {
             self.fault = Some(fault);
             return;
         }
-        let attach = Arc::new(SocketAttach(self.config.socket.clone()));
-        // Nobody has anything to himself here: the controller gives only servers that are shared.
-        let leases = Arc::new(LeaseBook::default());
+        let attach = Arc::new(ByController(self.config.socket.clone()));
+        let leases = Arc::clone(&self.leases);
         let state_dir = Some(self.config.state_dir.clone());
         match RunningHub::open(config, attach, state_dir, leases, Arc::clone(&self.changed)) {
             Ok(hub) => (self.hub, self.fault) = (Some(hub), None),
@@ -217,21 +220,13 @@ impl Runner {
     }
 }
 
-type Halves = (Lines<BufReader<tokio::net::unix::OwnedReadHalf>>, tokio::net::unix::OwnedWriteHalf);
-
 /// Connects to the controller, and is let in.
-async fn greet(socket: &Path) -> io::Result<Halves> {
-    let (read, mut write) = UnixStream::connect(socket).await?.into_split();
+async fn greet(controller: &ByController) -> io::Result<(Incoming, OwnedWriteHalf)> {
     let own = Hello::own();
-    write_line(&mut write, &Opening::Gateway(own.clone())).await?;
-    let mut lines = Lines::new(BufReader::new(read));
-    let answer = timeout(ANSWER_TIME, lines.next(LINE_BYTES)).await;
-    match answer.map_err(|_| io::Error::other("the controller does not answer"))?? {
-        Some(Answer::Welcome(controller)) => match Hello::misfit(&controller, &own) {
-            None => Ok((lines, write)),
-            Some(misfit) => Err(io::Error::other(misfit)),
-        },
-        Some(Answer::Refused(why)) => Err(io::Error::other(why)),
-        Some(Answer::Attached) | None => Err(io::Error::other("the controller is not there")),
+    let Asked { answer, lines, write } = controller.ask(&Opening::Gateway(own.clone())).await?;
+    let Answer::Welcome(controller) = answer else { return Err(not_there()) };
+    match Hello::misfit(&controller, &own) {
+        None => Ok((lines, write)),
+        Some(misfit) => Err(io::Error::other(misfit)),
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway::config::{Endpoint, GatewayConfig, Instance, ServerConfig};
+use gateway::config::{Endpoint, GatewayConfig, Instance, Isolation, ServerConfig, Sharing};
 use gateway::hub::Attach;
+use gateway::lease::{LeaseBook, Lend as _};
 use gateway::upstream::stdio::Attached;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,10 +18,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use super::by_controller::ByController;
 use super::hub::{Expectation, ProcessHub};
 use super::line::OPENING_BYTES;
 use super::runner::{ProcessConfig, run};
-use super::streams::SocketAttach;
 use super::wire::{Hello, PROTOCOL, RELEASE};
 use crate::mcp::report::GatewayState;
 
@@ -40,11 +41,12 @@ impl Attach for EchoAttach {
 
 struct Stage {
     directory: TempDir,
+    leases: Arc<LeaseBook>,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        Self { directory: tempfile::tempdir().unwrap(), leases: Arc::default() }
     }
 
     fn socket(&self) -> PathBuf {
@@ -54,7 +56,14 @@ impl Stage {
     /// A controller's side with an instance over standard streams, `pipe`, and one over HTTP, `web`.
     fn hub(&self) -> ProcessHub {
         let config = GatewayConfig::on(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let mut hub = ProcessHub::open(config, self.socket(), Arc::new(EchoAttach), Arc::new(Notify::new())).unwrap();
+        let mut hub = ProcessHub::open(
+            config,
+            self.socket(),
+            Arc::new(EchoAttach),
+            Arc::clone(&self.leases),
+            Arc::new(Notify::new()),
+        )
+        .unwrap();
         let web = Endpoint::Http {
             address: SocketAddr::from(([127, 0, 0, 1], 1)),
             path: "/mcp".into(),
@@ -152,7 +161,8 @@ async fn what_is_left_of_an_older_socket_is_no_hindrance_and_nobody_else_may_con
 async fn a_path_that_no_socket_can_have_is_told_of() {
     let long = PathBuf::from(format!("/tmp/{}/gateway.sock", "x".repeat(120)));
     let config = GatewayConfig::on(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let error = ProcessHub::open(config, long, Arc::new(EchoAttach), Arc::new(Notify::new())).unwrap_err();
+    let error =
+        ProcessHub::open(config, long, Arc::new(EchoAttach), Arc::default(), Arc::new(Notify::new())).unwrap_err();
     assert!(error.to_string().contains("107 is the limit"), "{error}");
 }
 
@@ -189,7 +199,7 @@ async fn there_is_one_process_at_a_time() {
 async fn only_the_streams_of_its_own_servers_can_be_had() {
     let stage = Stage::new();
     let hub = stage.hub();
-    let attach = SocketAttach(stage.socket());
+    let attach = ByController(stage.socket());
     let mut pipe = attach.attach("pipe").await.unwrap();
     pipe.input.write_all(b"ahoy\n").await.unwrap();
     let mut said = [0; 5];
@@ -202,6 +212,43 @@ async fn only_the_streams_of_its_own_servers_can_be_had() {
     hub.close("it is not wanted").await;
     assert_eq!(pipe.output.read(&mut said).await.unwrap(), 0, "with the gateway its streams end");
     assert!(attach.attach("pipe").await.is_err());
+}
+
+#[tokio::test]
+async fn an_instance_is_lent_to_one_client_until_he_hangs_up_and_to_nobody_after_him() {
+    let stage = Stage::new();
+    let mut hub = stage.hub();
+    let instance = |id: &str| Instance { id: id.to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+    let own = |ids: &[&str]| ServerConfig {
+        sharing: Sharing { isolation: Isolation::PerSession, max: 4, is_on_demand: true, idle: None },
+        ..ServerConfig::of("own", ids.iter().map(|id| instance(id)).collect())
+    };
+    let shared = ServerConfig::of("pipe", vec![instance("pipe")]);
+    hub.set_servers(vec![shared.clone(), own(&["a", "b"])]);
+    let (_stop, _process) = stage.process();
+    address_of(&hub).await;
+    let leased = |hub: &ProcessHub| hub.demands().get("own").map(|demand| demand.leased);
+
+    let lender = ByController(stage.socket());
+    let loan = lender.lend("a").await.unwrap().expect("nobody has had it");
+    assert!(stage.leases.is_taken("a"));
+    assert!(lender.lend("a").await.unwrap().is_none(), "somebody has it");
+    let other = lender.lend("b").await.unwrap().expect("nobody has had it");
+    assert_eq!(leased(&hub), Some(2));
+    for nobodys in ["pipe", "a-container-of-somebody-else", ""] {
+        let error = lender.lend(nobodys).await.unwrap_err();
+        assert!(error.to_string().contains("no such instance"), "{nobodys}: {error}");
+    }
+    drop(loan);
+    eventually(async || stage.leases.is_used_up("a").then_some(())).await;
+    assert!(lender.lend("a").await.unwrap().is_none(), "somebody had it");
+    // What is lent stays counted whatever else changes.
+    hub.set_servers(vec![own(&["b", "c"]), shared]);
+    assert_eq!(leased(&hub), Some(1));
+    drop(hub);
+    eventually(async || stage.leases.is_used_up("b").then_some(())).await;
+    lender.lend("c").await.unwrap_err();
+    drop(other);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use gateway::hub::{Demand, HubStatus, InstanceHealth};
 use serde::{Deserialize, Serialize};
 
 /// What the two must have in common. Changed with whatever either could misunderstand, the types of the gateway's `config.rs` included.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 /// The release of this program.
 pub(super) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -20,6 +20,8 @@ pub(super) enum Opening {
     Gateway(Hello),
     /// The standard streams of this instance are wanted: its input there, its output back.
     Attach(String),
+    /// Somebody wants this instance to himself, for as long as the connection lasts.
+    Lend(String),
 }
 
 /// Who somebody is.
@@ -57,6 +59,10 @@ pub(super) enum Answer {
     Welcome(Hello),
     /// From the next byte on, this is the instance's streams.
     Attached,
+    /// It is nobody else's until the connection ends, and nobody's after that.
+    Lent,
+    /// Somebody has it, or had it.
+    Taken,
     /// No, for this reason.
     Refused(String),
 }
@@ -137,7 +143,7 @@ mod tests {
         };
         let said = format!("{PROTOCOL}\n{}\n{}\n", to_text(&order), to_text(&account));
         expect![[r#"
-            1
+            2
             {"serve":{"config":{"listen":"127.0.0.1:3010",
             "naming":"Prefixed",
             "tokens":[{"principal":"laptop",

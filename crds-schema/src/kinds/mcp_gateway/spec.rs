@@ -49,7 +49,7 @@ pub struct McpGateway {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
     /// What runs it: `Controller` (it is a part of the controller) or `Process` (an `evenkeel gateway` of its own on this host, which listens,
-    /// and asks the controller for its servers; it offers only servers whose containers everybody shares). Default: `Controller`.
+    /// and asks the controller for its servers). Default: `Controller`.
     /// Example: `Process`.
     #[serde(default)]
     pub runs: McpGatewayRuns,
