@@ -22,8 +22,11 @@ if [ $# -gt 0 ]; then
 else
     # The simulation has all that it needs but cores, and the others mostly wait for containers: it runs beside them and gives way to them.
     cargo test --workspace --no-run || exit
-    RUST_TEST_THREADS=2 setsid nice -n 19 cargo test --workspace --test it simulation:: >"$beside" 2>&1 &
+    # A process group of its own, to be ended as one; not a session, which the kernel would give as much of the cores as the others' whole.
+    set -m
+    RUST_TEST_THREADS=2 nice -n 19 cargo test --workspace --test it simulation:: >"$beside" 2>&1 &
     simulation=$!
+    set +m
     cargo test --workspace --no-fail-fast -- --skip simulation:: 2>&1 | tee "$log"
     code=${PIPESTATUS[0]}
     wait "$simulation" || code=$?
