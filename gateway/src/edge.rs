@@ -1,5 +1,6 @@
 //! The edge: the HTTP endpoint that clients come to.
 
+mod alert;
 mod body;
 mod call;
 mod enduring;
@@ -28,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::hub::Hub;
+pub(crate) use alert::Alert;
 use patience::Patient;
 use worker::Workers;
 
@@ -46,7 +48,7 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener, stop: impl Future<Outpu
     let permits = Arc::new(Semaphore::new(CONNECTION_LIMIT));
     let (tell_end, end) = watch::channel(false);
     let mut workers = Workers::start(&hub, &end);
-    let mut connections = Connections::new(hub, end);
+    let mut connections = Connections::new(hub, end, None);
     tokio::pin!(stop);
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
@@ -77,21 +79,23 @@ struct Connections {
     hub: Arc<Hub>,
     /// Says that the gateway ends; closed where it already has.
     end: watch::Receiver<bool>,
+    /// What keeps the thread awake, where it has one of its own.
+    alert: Option<Arc<Alert>>,
     tasks: JoinSet<()>,
 }
 
 impl Connections {
-    fn new(hub: Arc<Hub>, end: watch::Receiver<bool>) -> Self {
-        Self { hub, end, tasks: JoinSet::new() }
+    fn new(hub: Arc<Hub>, end: watch::Receiver<bool>, alert: Option<Arc<Alert>>) -> Self {
+        Self { hub, end, alert, tasks: JoinSet::new() }
     }
 
     /// Answers what comes over a connection. `place`: what it keeps for as long as it lasts.
     fn follow(&mut self, stream: TcpStream, place: impl Send + 'static) {
         self.forget_ended();
-        let (hub, end) = (Arc::clone(&self.hub), self.end.clone());
+        let (hub, end, alert) = (Arc::clone(&self.hub), self.end.clone(), self.alert.clone());
         self.tasks.spawn(async move {
             let _place = place;
-            serve_stream(hub, stream, end).await;
+            serve_stream(hub, stream, end, alert).await;
         });
     }
 
@@ -115,13 +119,16 @@ impl Connections {
 }
 
 /// Answers one client until it hangs up, or until what it has asked is answered once `end` changes.
-pub(crate) async fn serve_stream<S>(hub: Arc<Hub>, stream: S, mut end: watch::Receiver<bool>)
+pub(crate) async fn serve_stream<S>(hub: Arc<Hub>, stream: S, mut end: watch::Receiver<bool>, alert: Option<Arc<Alert>>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(move |request| {
-        let hub = Arc::clone(&hub);
-        async move { Ok::<_, Infallible>(request::answer(hub, request).await) }
+        let (hub, alert) = (Arc::clone(&hub), alert.clone());
+        async move {
+            let _under_way = alert.as_deref().map(Alert::begin);
+            Ok::<_, Infallible>(request::answer(hub, request).await)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);

@@ -351,7 +351,7 @@ impl Hub {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (_never, end) = watch::channel(false);
-        crate::edge::serve_stream(Arc::clone(self), stream, end).await;
+        crate::edge::serve_stream(Arc::clone(self), stream, end, None).await;
     }
 
     /// Tells the sessions that subscribed to a resource that it was updated.

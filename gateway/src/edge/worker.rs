@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::sleep;
 
-use super::Connections;
+use super::{Alert, Connections};
 use crate::hub::Hub;
 
 /// How many there are at most, however many cores the host has.
@@ -117,7 +117,11 @@ impl Worker {
 
 /// Answers what it is handed until nothing more comes, and then what is under way, unless nobody waits for that.
 async fn work(hub: Arc<Hub>, mut handed: mpsc::Receiver<Handed>, mut end: watch::Receiver<bool>) {
-    let mut connections = Connections::new(hub, end.clone());
+    let alert = Arc::new(Alert::new());
+    let awake = Arc::clone(&alert);
+    // It ends with the runtime.
+    drop(tokio::spawn(async move { awake.keep().await }));
+    let mut connections = Connections::new(hub, end.clone(), Some(alert));
     loop {
         let next = tokio::select! {
             // Cancel-safe: a receiver, and a sleep that is begun anew.
