@@ -21,7 +21,10 @@ if [ $# -gt 0 ]; then
     code=${PIPESTATUS[0]}
 else
     # The simulation has all that it needs but cores, and the others mostly wait for containers: it runs beside them and gives way to them.
-    cargo test --workspace --no-run || exit
+    cargo test --workspace --no-run
+    code=$?
+fi
+if [ $# -eq 0 ] && [ "$code" -eq 0 ]; then
     # A process group of its own, to be ended as one; not a session, which the kernel would give as much of the cores as the others' whole.
     set -m
     RUST_TEST_THREADS=2 nice -n 19 cargo test --workspace --test it simulation:: >"$beside" 2>&1 &

@@ -283,3 +283,26 @@ fn each_session_and_each_call_has_a_container_to_itself_behind_a_process_too() {
     let _next = begin();
     assert!(bed.await_running("own", 2).contains(&spare[0]));
 }
+
+#[test]
+fn a_gateway_that_is_removed_lets_nobody_in_any_more_and_one_that_moves_in_with_the_controller_goes_on() {
+    let Some((bed, _process, door)) = scene("mcp-process-moves") else { return };
+    let before = runs(&bed);
+    let servers = over_stdio("pipe") + &over_http("web");
+    bed.write("mcp.yaml", &(servers.clone() + &gateway(door.address).replace("Process", "Controller")));
+    eventually("the controller listens", PATIENCE, || {
+        let columns = bed.condition("McpGateway", "hub", "Ready").is_true;
+        (columns && !GatewayProcess::socket(&bed).exists()).then_some(())
+    });
+    await_tools_of(door.address, &door.token, &["pipe", "web"]);
+    // Lists are from memory, and the server may still be attached to.
+    await_answer(door.address, &door.token, "pipe");
+    bed.write("mcp.yaml", &(servers.clone() + &gateway(door.address)));
+    eventually("the process listens", PATIENCE, || {
+        (GatewayProcess::socket(&bed).exists() && bed.condition("McpGateway", "hub", "Ready").is_true).then_some(())
+    });
+    await_tools_of(door.address, &door.token, &["pipe", "web"]);
+    // Lists are from memory, and the server may still be attached to.
+    await_answer(door.address, &door.token, "pipe");
+    assert_eq!(runs(&bed), before, "the containers go on");
+}

@@ -150,7 +150,7 @@ impl GatewayHub {
     /// Ends it for good: nobody comes in any more.
     pub(super) async fn close(self) {
         match self {
-            Self::Here(hub) => hub.close().await,
+            Self::Here(mut hub) => hub.close().await,
             Self::Process(hub) => hub.close("the controller has no such gateway now").await,
         }
     }
@@ -158,7 +158,7 @@ impl GatewayHub {
     /// Ends what of it is in this process, which ends.
     pub(super) async fn leave(self) {
         match self {
-            Self::Here(hub) => hub.close().await,
+            Self::Here(mut hub) => hub.close().await,
             Self::Process(hub) => drop(hub),
         }
     }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::report::HealthMap;
 
 /// How long a hub that is closed may take to end its connections: longer than it gives them.
-const END_TIME: Duration = Duration::from_secs(4);
+const END_TIME: Duration = Duration::from_millis(2_500);
 
 /// A hub, which ends when this is dropped.
 #[derive(Debug)]
@@ -135,7 +135,8 @@ impl RunningHub {
     }
 
     /// Ends it: nobody comes in any more, what is under way has a moment to end, and all of it is in the audit.
-    pub(super) async fn close(mut self) {
+    /// Whoever is stopped in the midst of it calls it again.
+    pub(super) async fn close(&mut self) {
         if let Some(Serving { stop, mut task, address }) = self.listener.take() {
             drop(stop);
             if timeout(END_TIME, task.join_next()).await.is_err() {

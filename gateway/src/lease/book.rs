@@ -103,7 +103,8 @@ impl LeaseBook {
         state.now.insert(id.to_owned());
         drop(state);
         lender.lent.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(Ticket { id: id.to_owned(), book: Arc::clone(self), lender: lender.clone(), loan: None }))
+        let (book, is_decided) = (Arc::clone(self), self.source.is_none());
+        Ok(Some(Ticket { id: id.to_owned(), book, lender: lender.clone(), loan: None, is_decided }))
     }
 
     /// Every instance that somebody has or had to himself.
@@ -151,6 +152,8 @@ pub struct Ticket {
     lender: Lender,
     /// What somebody else has lent with it.
     loan: Option<Loan>,
+    /// Whether it is known who has it: as long as it is not, it may be taken again.
+    is_decided: bool,
 }
 
 impl Ticket {
@@ -160,22 +163,20 @@ impl Ticket {
     /// When that is not known. It may be tried again.
     pub async fn confirm(&mut self) -> io::Result<bool> {
         let Some(source) = &self.book.source else { return Ok(true) };
-        match source.lend(&self.id).await {
-            Ok(loan) => {
-                self.loan = loan;
-                Ok(self.loan.is_some())
-            }
-            Err(error) => {
-                self.book.lock().ever.remove(&self.id);
-                Err(error)
-            }
-        }
+        self.loan = source.lend(&self.id).await?;
+        self.is_decided = true;
+        Ok(self.loan.is_some())
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.book.lock().now.remove(&self.id);
+        let mut state = self.book.lock();
+        state.now.remove(&self.id);
+        if !self.is_decided {
+            state.ever.remove(&self.id);
+        }
+        drop(state);
         self.lender.lent.fetch_sub(1, Ordering::Relaxed);
         self.lender.told.notify_one();
     }
@@ -225,6 +226,29 @@ mod tests {
         assert!(!ticket.confirm().await.unwrap());
         drop(ticket);
         assert!(book.take("b", &Lender::default()).unwrap().is_none(), "it is not asked for again");
+    }
+
+    #[derive(Debug)]
+    struct Silent;
+
+    #[async_trait]
+    impl Lend for Silent {
+        async fn lend(&self, _: &str) -> io::Result<Option<Loan>> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_before_he_is_answered_has_taken_nothing() {
+        let book = Arc::new(LeaseBook::of_what_is_lent(Arc::new(Silent)));
+        let mut ticket = book.take("a", &Lender::default()).unwrap().unwrap();
+        tokio::select! {
+            biased;
+            _ = ticket.confirm() => panic!("nobody answers"),
+            () = std::future::ready(()) => {}
+        }
+        drop(ticket);
+        assert!(book.take("a", &Lender::default()).unwrap().is_some());
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Server {
     /// When there will be none.
     pub async fn acquire(&self, caller: &Caller) -> Result<InFlight, NoInstance> {
         match self.config().sharing.isolation {
-            Isolation::Shared => self.wait_for(|| Ok(self.pick())).await,
+            Isolation::Shared => self.wait_for(|| Ok(self.pick())).await.map(|(picked, _)| picked),
             Isolation::PerCall => self.lease(caller, true).await.map(InFlight::leased),
             Isolation::PerSession => {
                 let (leases, name) = match &caller.session {
@@ -159,7 +159,9 @@ impl Server {
 
     async fn lease(&self, caller: &Caller, is_alone: bool) -> Result<Arc<Lease>, NoInstance> {
         let Taken { handle, connection: base, ticket } = loop {
-            let mut taken = self.wait_for(|| self.take_fresh()).await?;
+            let (mut taken, waiting) = self.wait_for(|| self.take_fresh()).await?;
+            // Until whoever lends knows of it, it is to be kept for him who waits.
+            let _waiting = waiting.unwrap_or_else(|| Waiting::begin(&self.users));
             // One that somebody else has by now is not fresh any more.
             if taken.ticket.confirm().await.map_err(|error| not_lent(&error))? {
                 break taken;
@@ -194,15 +196,18 @@ impl Server {
         Ok(None)
     }
 
-    /// Looks until there is something, each time that there is news of an instance.
-    async fn wait_for<T>(&self, mut look: impl FnMut() -> Result<Option<T>, NoInstance>) -> Result<T, NoInstance> {
+    /// Looks until there is something, each time that there is news of an instance. With it comes the place of him who had to wait.
+    async fn wait_for<T>(
+        &self,
+        mut look: impl FnMut() -> Result<Option<T>, NoInstance>,
+    ) -> Result<(T, Option<Waiting<'_>>), NoInstance> {
         let mut waiting = None;
         loop {
             let mut news = pin!(self.users.news.notified());
             // What comes while it looks is news as well.
             news.as_mut().enable();
             if let Some(found) = look()? {
-                return Ok(found);
+                return Ok((found, waiting));
             }
             if self.users.is_removed.load(Ordering::Relaxed) {
                 return Err(NoInstance::NotReady("is not there any more".to_owned()));

@@ -127,10 +127,11 @@ async fn relay(instance: &str, lines: Incoming, mut write: OwnedWriteHalf, link:
     }
 }
 
-/// Lends an instance until whoever has it hangs up. Only those of servers whose instances are for one can be had.
+/// Lends an instance until whoever has it hangs up. Only those of servers whose instances are for one can be had; one that the gateway has
+/// no more is as good as taken.
 async fn lend(instance: &str, lines: Incoming, mut write: OwnedWriteHalf, link: &Arc<Link>) -> io::Result<()> {
     let Some(lender) = link.lender_of(instance) else {
-        return refuse(&mut write, "this gateway has no such instance that is for one client").await;
+        return write_line(&mut write, &Answer::Taken).await;
     };
     let _ticket = match link.leases.take(instance, &lender) {
         Ok(Some(ticket)) => ticket,

@@ -44,9 +44,7 @@ pub(crate) async fn run(config: ProcessConfig, stop: impl Future<Output = ()>) {
         () = runner.keep_connected() => {}
         () = stop => {}
     }
-    if let Some(hub) = runner.hub.take() {
-        hub.close().await;
-    }
+    runner.close_hub().await;
 }
 
 struct Runner {
@@ -128,10 +126,8 @@ impl Runner {
 
     async fn serve(&mut self, wanted: Box<Wanted>) {
         let config = self.own_config(&wanted.config);
-        if self.hub.as_ref().is_some_and(|hub| *hub.config() != config)
-            && let Some(hub) = self.hub.take()
-        {
-            hub.close().await;
+        if self.hub.as_ref().is_some_and(|hub| *hub.config() != config) {
+            self.close_hub().await;
         }
         let is_there =
             |id: &String| wanted.servers.iter().any(|server| server.instances.iter().any(|one| one.id == *id));
@@ -174,10 +170,18 @@ impl Runner {
 
     async fn let_nobody_in(&mut self, reason: &str) {
         self.wanted = None;
-        if let Some(hub) = self.hub.take() {
+        if self.hub.is_some() {
             tracing::info!(reason = reason, "the gateway is closed");
+            self.close_hub().await;
+        }
+    }
+
+    /// Ends the hub. It is kept until it has ended, so that whoever ends this process meanwhile waits for it as well.
+    async fn close_hub(&mut self) {
+        if let Some(hub) = &mut self.hub {
             hub.close().await;
         }
+        self.hub = None;
     }
 
     /// Goes on with what can be reached without the controller: the streams of containers cannot, and nobody would start one.
