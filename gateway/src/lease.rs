@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::connection::Connection;
 use crate::server::instance::InstanceHandle;
 
-pub use book::{Keepsake, LeaseBook, Lend, Lender, Loan, Ticket};
+pub use book::{LeaseBook, Lend, Lender, Loan, Ticket};
 
 /// An instance that somebody has to himself.
 #[derive(Debug)]

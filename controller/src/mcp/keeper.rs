@@ -205,10 +205,11 @@ impl Keeper {
         let mut offers = vec![Offer::NotSelected; servers.len()];
         for wanted in gateways {
             let Some(hub) = self.gateways.get_mut(&wanted.settings.key) else { continue };
+            let offer = hub.offer();
             let mut configs = Vec::new();
             for (server, best) in servers.iter().zip(&mut offers) {
                 if wanted.settings.selects(&server.route) {
-                    *best = hub.offer().max(*best);
+                    *best = offer.max(*best);
                     configs.push(server.config.clone());
                 }
             }

@@ -1,6 +1,5 @@
 //! The book of what is taken, and tickets for it.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -14,12 +13,7 @@ use tokio::sync::Notify;
 use crate::whole_file::{Durability, write_whole};
 
 /// What is kept for as long as something is lent.
-pub type Loan = Box<dyn Keepsake>;
-
-/// Anything that can be kept.
-pub trait Keepsake: Any + fmt::Debug + Send + Sync {}
-
-impl<T: Any + fmt::Debug + Send + Sync> Keepsake for T {}
+pub type Loan = Box<dyn fmt::Debug + Send + Sync>;
 
 /// Lends instances that others may want as well.
 #[async_trait]

@@ -38,10 +38,13 @@ impl World {
             return demand.ordinals.iter().copied().collect();
         }
         let mut ordinals: BTreeSet<u32> = self.containers_of(key).map(|container| container.ordinal).collect();
-        let missing = set.replicas.saturating_sub(u32::try_from(ordinals.len()).unwrap_or(u32::MAX));
-        let free: Vec<u32> =
-            (0..).filter(|ordinal| !ordinals.contains(ordinal)).zip(0..missing).map(|(free, _)| free).collect();
-        ordinals.extend(free);
+        let least = usize::try_from(set.replicas).unwrap_or(usize::MAX);
+        for ordinal in 0..set.replicas {
+            if ordinals.len() >= least {
+                break;
+            }
+            ordinals.insert(ordinal);
+        }
         ordinals.into_iter().collect()
     }
 

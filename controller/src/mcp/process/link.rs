@@ -1,10 +1,10 @@
 //! What is known of a gateway's process, and what it is to be told: shared by its hub and its connections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gateway::config::{Endpoint, GatewayConfig, Isolation, ServerConfig};
+use gateway::config::{Endpoint, GatewayConfig, Instance, Isolation, ServerConfig};
 use gateway::hub::{Attach, Demand};
 use gateway::lease::{LeaseBook, Lender};
 use tokio::sync::{Notify, watch};
@@ -22,19 +22,10 @@ pub(super) struct Link {
     /// Which containers somebody has to himself.
     pub(super) leases: Arc<LeaseBook>,
     presence: Mutex<Presence>,
-    /// The instances whose streams may be asked for.
-    streams: Mutex<BTreeSet<String>>,
-    /// The servers of which each instance is for one client.
-    lent: Mutex<BTreeMap<String, Lent>>,
+    /// By server, what is lent of it.
+    lenders: Mutex<BTreeMap<String, Lender>>,
     /// Told of whatever is news.
     changed: Arc<Notify>,
-}
-
-/// A server of which each instance is for one client.
-#[derive(Debug)]
-struct Lent {
-    lender: Lender,
-    instances: BTreeSet<String>,
 }
 
 /// Whether a process is there.
@@ -49,12 +40,11 @@ pub(super) enum Presence {
 impl Link {
     pub(super) fn new(attach: Arc<dyn Attach>, leases: Arc<LeaseBook>, changed: Arc<Notify>) -> Self {
         let presence = Mutex::new(Presence::Away(Instant::now(), None));
-        let (orders, streams, lent) = (watch::Sender::new(None), Mutex::default(), Mutex::default());
-        Self { orders, attach, leases, presence, streams, lent, changed }
+        Self { orders: watch::Sender::new(None), attach, leases, presence, lenders: Mutex::default(), changed }
     }
 
-    fn lent(&self) -> MutexGuard<'_, BTreeMap<String, Lent>> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lenders(&self) -> MutexGuard<'_, BTreeMap<String, Lender>> {
+        self.lenders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn presence(&self) -> Presence {
@@ -71,52 +61,45 @@ impl Link {
 
     /// Says what is wanted from now on.
     pub(super) fn order(&self, config: &GatewayConfig, servers: &[ServerConfig]) {
-        let instances = servers.iter().flat_map(|server| &server.instances);
-        let ids = instances.filter(|instance| instance.endpoint == Endpoint::Stdio).map(|instance| instance.id.clone());
-        // Before anybody is told of them, who then asks at once.
-        *self.streams.lock().unwrap_or_else(PoisonError::into_inner) = ids.collect();
-        self.set_lent(servers);
+        // What is lent of those that stay is still counted.
+        self.lenders().retain(|name, _| servers.iter().any(|server| server.name == *name));
         let wanted = Wanted { config: config.clone(), servers: servers.to_vec() };
         self.orders.send_replace(Some(Order::Serve(Box::new(wanted))));
     }
 
     /// Says that nothing is wanted any more.
     pub(super) fn close(&self, reason: &str) {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.set_lent(&[]);
         self.orders.send_replace(Some(Order::Close(reason.to_owned())));
     }
 
-    /// Whether the streams of an instance may be had.
-    pub(super) fn has_streams_of(&self, instance: &str) -> bool {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).contains(instance)
+    /// What is found of an instance of one of the servers that are wanted.
+    fn find<T>(&self, id: &str, find: impl Fn(&ServerConfig, &Instance) -> Option<T>) -> Option<T> {
+        let order = self.orders.borrow();
+        let Some(Order::Serve(wanted)) = &*order else { return None };
+        let of_server = |server| move |instance| (server, instance);
+        let all = wanted.servers.iter().flat_map(|server| server.instances.iter().map(of_server(server)));
+        all.filter(|(_, instance)| instance.id == id).find_map(|(server, instance)| find(server, instance))
     }
 
-    fn set_lent(&self, servers: &[ServerConfig]) {
-        let mut lent = self.lent();
-        let of_one = servers.iter().filter(|server| server.sharing.isolation != Isolation::Shared);
-        *lent = of_one
-            .map(|server| {
-                // What is lent of it stays counted.
-                let lender = lent.remove(&server.name).map(|known| known.lender);
-                let lender = lender.unwrap_or_else(|| Lender { lent: Arc::default(), told: Arc::clone(&self.changed) });
-                let instances = server.instances.iter().map(|instance| instance.id.clone()).collect();
-                (server.name.clone(), Lent { lender, instances })
-            })
-            .collect();
+    /// Whether the streams of an instance may be had.
+    pub(super) fn has_streams_of(&self, id: &str) -> bool {
+        self.find(id, |_, instance| (instance.endpoint == Endpoint::Stdio).then_some(())).is_some()
     }
 
     /// Who lends an instance to one client; `None` where nobody does.
-    pub(super) fn lender_of(&self, instance: &str) -> Option<Lender> {
-        self.lent().values().find(|lent| lent.instances.contains(instance)).map(|lent| lent.lender.clone())
+    pub(super) fn lender_of(&self, id: &str) -> Option<Lender> {
+        let is_for_one = |server: &ServerConfig| server.sharing.isolation != Isolation::Shared;
+        let server = self.find(id, |server, _| is_for_one(server).then(|| server.name.clone()))?;
+        let begin = || Lender { lent: Arc::default(), told: Arc::clone(&self.changed) };
+        Some(self.lenders().entry(server).or_insert_with(begin).clone())
     }
 
     /// What is needed of each server, as far as the process says. What is lent is what is lent here.
     pub(super) fn demands(&self) -> BTreeMap<Arc<str>, Demand> {
         let Some(account) = self.account() else { return BTreeMap::new() };
-        let lent = self.lent();
+        let lenders = self.lenders();
         let demand = |(name, demand): (&String, &Demand)| {
-            let leased = lent.get(name).map_or(demand.leased, |lent| lent.lender.lent.load(Ordering::Relaxed));
+            let leased = lenders.get(name).map_or(0, |lender| lender.lent.load(Ordering::Relaxed));
             (name.as_str().into(), Demand { leased, ..*demand })
         };
         account.demands.iter().map(demand).collect()

@@ -121,7 +121,7 @@ mod tests {
     use gateway::config::{AuditConfig, Endpoint, GatewayConfig, Instance, ServerConfig, TokenConfig};
     use gateway::hub::{Demand, HubStatus, InstanceHealth};
 
-    use super::{Account, Order, PROTOCOL, Wanted};
+    use super::{Account, Answer, Hello, Opening, Order, PROTOCOL, Wanted};
 
     #[test]
     fn another_form_of_what_is_said_is_another_protocol() {
@@ -141,9 +141,20 @@ mod tests {
             demands: [("web".to_owned(), Demand::default())].into(),
             status: HubStatus::default(),
         };
-        let said = format!("{PROTOCOL}\n{}\n{}\n", to_text(&order), to_text(&account));
+        let openings = [Opening::Gateway(hello()), Opening::Attach("1".into()), Opening::Lend("1".into())];
+        let refused = Answer::Refused("no".into());
+        let answers = [Answer::Welcome(hello()), Answer::Attached, Answer::Lent, Answer::Taken, refused];
+        let begun = format!("{}\n{}", to_text(&openings), to_text(&answers));
+        let said = format!("{PROTOCOL}\n{begun}\n{}\n{}\n", to_text(&order), to_text(&account));
         expect![[r#"
             2
+            [{"gateway":{"protocol":2,
+            "release":"1.0.0"}},{"attach":"1"},{"lend":"1"}]
+            [{"welcome":{"protocol":2,
+            "release":"1.0.0"}},
+            "attached",
+            "lent",
+            "taken",{"refused":"no"}]
             {"serve":{"config":{"listen":"127.0.0.1:3010",
             "naming":"Prefixed",
             "tokens":[{"principal":"laptop",
@@ -201,6 +212,11 @@ mod tests {
         assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
         let text = serde_json::to_string(&account).unwrap();
         assert_eq!(serde_json::from_str::<Account>(&text).unwrap(), account);
+    }
+
+    /// Of a release that is always the same.
+    fn hello() -> Hello {
+        Hello { protocol: PROTOCOL, release: "1.0.0".to_owned() }
     }
 
     fn to_text(value: &impl serde::Serialize) -> String {
