@@ -73,6 +73,11 @@ bench_hub() {
     [ -z "$mcp_proxy" ] || export EVENKEEL_BENCH_MCP_PROXY=$mcp_proxy
     cargo build --locked --release --package gateway --example hub
     cargo bench --locked --package gateway --bench hub
+    # On one core no message wakes an idle one, which takes as long as a list, or not, from one round to the next.
+    if command -v taskset >/dev/null; then
+        echo "Once more, all on one core:"
+        taskset --cpu-list 0 cargo bench --locked --package gateway --bench hub -- calls lists sessions
+    fi
 }
 
 host=()
