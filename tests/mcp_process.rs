@@ -2,7 +2,7 @@
 
 mod gateway_process;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 
@@ -81,6 +81,11 @@ fn calls_in_audit(bed: &TestBed) -> Vec<Value> {
 fn sessions_that_call(bed: &TestBed) -> usize {
     let calls = calls_in_audit(bed);
     calls.iter().filter_map(|call| call["session"].as_str()).collect::<BTreeSet<_>>().len()
+}
+
+/// Whether a client says that nobody listened.
+fn was_not_reached(why: &str) -> bool {
+    why.contains("ConnectionRefused")
 }
 
 fn answers(tally: &Tally) -> usize {
@@ -184,14 +189,24 @@ fn a_gateway_that_is_restarted_touches_neither_the_controller_nor_the_containers
                 (written >= answered).then_some(())
             });
         }
+        // Nobody listens for a moment, and sessions end with their process. Of each client one call can have been under way, and one more on
+        // a connection that was waiting to be taken.
+        let mut cut_off = BTreeMap::<_, u32>::new();
         for failed in &tally.failed {
-            // Nobody listens for a moment, sessions end with their process, and servers are attached to anew.
-            let is_of_the_restart = matches!(&failed.ended, Ended::Broken(_) | Ended::SessionLost)
-                || matches!(&failed.ended, Ended::Error(code, _) if *code == SERVER_UNAVAILABLE);
-            assert!(is_of_the_restart, "{failed:?}");
+            let is_of_the_restart = match &failed.ended {
+                Ended::SessionLost => failed.era == Era::Legacy,
+                Ended::Broken(why) if was_not_reached(why) => true,
+                Ended::Broken(_) => {
+                    let count = cut_off.entry(failed.client).or_default();
+                    *count += 1;
+                    *count <= 2
+                }
+                Ended::Well | Ended::Error(..) => false,
+            };
+            assert!(is_of_the_restart, "{failed:?} of {:?}", tally.failed);
         }
         for server in ["pipe", "web"] {
-            await_answer(door.address, &door.token, server);
+            assert_answers(door.address, &door.token, server);
         }
         bed.await_ready("McpGateway", "hub");
     }
@@ -295,14 +310,12 @@ fn a_gateway_that_is_removed_lets_nobody_in_any_more_and_one_that_moves_in_with_
         (columns && !GatewayProcess::socket(&bed).exists()).then_some(())
     });
     await_tools_of(door.address, &door.token, &["pipe", "web"]);
-    // Lists are from memory, and the server may still be attached to.
-    await_answer(door.address, &door.token, "pipe");
+    assert_answers(door.address, &door.token, "pipe");
     bed.write("mcp.yaml", &(servers.clone() + &gateway(door.address)));
     eventually("the process listens", PATIENCE, || {
         (GatewayProcess::socket(&bed).exists() && bed.condition("McpGateway", "hub", "Ready").is_true).then_some(())
     });
     await_tools_of(door.address, &door.token, &["pipe", "web"]);
-    // Lists are from memory, and the server may still be attached to.
-    await_answer(door.address, &door.token, "pipe");
+    assert_answers(door.address, &door.token, "pipe");
     assert_eq!(runs(&bed), before, "the containers go on");
 }

@@ -123,11 +123,22 @@ impl Keeper {
             servers.map(|server| if self.is_simulated { server.over_standard_streams() } else { server }).collect()
         };
         self.close_unwanted(&gateways).await;
-        let mut states = BTreeMap::new();
+        let mut kept = Vec::with_capacity(gateways.len());
         for wanted in &gateways {
-            states.insert(wanted.settings.key.clone(), self.keep_gateway(wanted).await);
+            kept.push(self.keep_gateway(wanted).await);
         }
         let offers = self.distribute(&servers, &gateways);
+        // Nobody is let in before the hub knows its servers.
+        let mut states = BTreeMap::new();
+        for (wanted, kept) in gateways.iter().zip(kept) {
+            let key = &wanted.settings.key;
+            let state = match (kept, self.gateways.get_mut(key)) {
+                (Err(state), _) => state,
+                (Ok(()), Some(hub)) => hub.serve().await,
+                (Ok(()), None) => GatewayState::Suspended,
+            };
+            states.insert(key.clone(), state);
+        }
         self.tell(&servers, &offers, &gateways, &states);
         let has_failed = states.values().any(|state| matches!(state, GatewayState::Failed(..)));
         match (has_failed, states.is_empty()) {
@@ -156,8 +167,11 @@ impl Keeper {
         }
     }
 
-    /// Makes one gateway as it is wanted.
-    async fn keep_gateway(&mut self, wanted: &WantedGateway) -> GatewayState {
+    /// Makes one gateway as it is wanted, but for its listener.
+    ///
+    /// # Errors
+    /// How it is while it cannot be.
+    async fn keep_gateway(&mut self, wanted: &WantedGateway) -> Result<(), GatewayState> {
         let key = &wanted.settings.key;
         if !wanted.is_suspended {
             let config = match self.configure(wanted).await {
@@ -165,7 +179,7 @@ impl Keeper {
                 Err(fault) => {
                     // Its tokens are not what they were: nobody may come in by those.
                     self.close_gateway(key).await;
-                    return GatewayState::Failed("TokenFault", fault);
+                    return Err(GatewayState::Failed("TokenFault", fault));
                 }
             };
             let runs = wanted.settings.runs;
@@ -174,17 +188,12 @@ impl Keeper {
             }
             if !self.gateways.contains_key(key) {
                 let listen = config.listen;
-                match GatewayHub::open(runs, config, &self.dir.join(file_stem(key)), self.common.clone()) {
-                    Ok(hub) => drop(self.gateways.insert(key.clone(), hub)),
-                    Err(state) => return state,
-                }
+                let hub = GatewayHub::open(runs, config, &self.dir.join(file_stem(key)), self.common.clone())?;
+                self.gateways.insert(key.clone(), hub);
                 tracing::info!(gateway = %key, listen = %listen, runs = ?runs, "a gateway is opened");
             }
         }
-        match self.gateways.get_mut(key) {
-            Some(hub) => hub.serve().await,
-            None => GatewayState::Suspended,
-        }
+        Ok(())
     }
 
     /// How a gateway is to be set, with its tokens as they are now.

@@ -1,5 +1,6 @@
 //! A whole hub over loopback, with servers of a few lines behind it.
 
+mod arrival;
 mod audit;
 mod leases;
 mod lifecycle;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Server;
 use super::instance::{InFlight, InstanceHandle};
@@ -22,6 +22,10 @@ use crate::upstream::link::Link;
 
 /// How long an instance that is not always there is kept after its last use, where nothing else is said.
 pub(crate) const IDLE_TIME: Duration = Duration::from_mins(10);
+
+/// How long a request waits for an instance that nobody starts for it, but that may be reached at any moment; and how long after the
+/// server became known there may be some that the gateway has not been told of yet.
+const ARRIVAL_TIME: Duration = Duration::from_secs(10);
 
 /// What is needed of a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +65,8 @@ pub(super) struct Users {
     /// Told when an instance answers otherwise than before. Whoever has waited longest looks first.
     news: Notify,
     is_removed: AtomicBool,
+    /// Since when the server is known: mostly since the gateway's start.
+    since: Instant,
     waiting: AtomicUsize,
     picked: AtomicUsize,
     /// How often it had been used when that was last looked at, and when it was last seen to be in use.
@@ -75,6 +81,7 @@ impl Users {
             lender: Lender { lent: Arc::default(), told },
             news: Notify::new(),
             is_removed: AtomicBool::new(false),
+            since: Instant::now(),
             waiting: AtomicUsize::new(0),
             picked: AtomicUsize::new(0),
             seen: Mutex::new((0, Instant::now())),
@@ -117,9 +124,20 @@ impl Server {
         }
         match self.pick() {
             Some(picked) => Ok(Some(picked)),
-            None if sharing.is_on_demand => Ok(None),
-            None => Err(not_ready()),
+            None if sharing.is_on_demand || self.arrival(Instant::now()).is_some() => Ok(None),
+            // One that was on its way may have arrived in between.
+            None => self.pick().map(Some).ok_or_else(not_ready),
         }
+    }
+
+    /// Until when a request waits that has waited since `begun`, and that nobody starts an instance for; `None` where there will be none.
+    fn arrival(&self, begun: Instant) -> Option<Instant> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        if instances.is_empty() {
+            let known = self.users.since + ARRIVAL_TIME;
+            return (known > Instant::now()).then_some(known);
+        }
+        instances.values().any(|handle| handle.is_on_its_way()).then(|| begun + ARRIVAL_TIME)
     }
 
     /// The instance that a request goes to, once there is one. Whoever gives up waiting drops this.
@@ -202,21 +220,29 @@ impl Server {
         mut look: impl FnMut() -> Result<Option<T>, NoInstance>,
     ) -> Result<(T, Option<Waiting<'_>>), NoInstance> {
         let mut waiting = None;
+        let begun = Instant::now();
         loop {
             let mut news = pin!(self.users.news.notified());
             // What comes while it looks is news as well.
             news.as_mut().enable();
+            // Before it looks: what arrives in between is found.
+            let arrival = self.arrival(begun);
             if let Some(found) = look()? {
                 return Ok((found, waiting));
             }
             if self.users.is_removed.load(Ordering::Relaxed) {
                 return Err(NoInstance::NotReady("is not there any more".to_owned()));
             }
-            if !self.config().sharing.is_on_demand {
+            if !self.config().sharing.is_on_demand && arrival.is_none_or(|until| until <= Instant::now()) {
                 return Err(not_ready());
             }
             waiting.get_or_insert_with(|| Waiting::begin(&self.users));
-            news.await;
+            if self.config().sharing.is_on_demand {
+                news.await;
+            } else if let Some(until) = arrival {
+                // What is over by then is seen above.
+                drop(timeout_at(until, news).await);
+            }
         }
     }
 

@@ -67,6 +67,8 @@ pub enum InstanceHealth {
 enum State {
     Starting,
     Ready(Arc<Connection>, Arc<Listing>),
+    /// It answered a moment ago, and is about to be reached again.
+    Lost(String),
     Failed(String),
 }
 
@@ -153,14 +155,14 @@ impl InstanceHandle {
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
         match &*self.shared.read() {
             State::Ready(connection, _) => Some(Arc::clone(connection)),
-            State::Starting | State::Failed(_) => None,
+            State::Starting | State::Lost(_) | State::Failed(_) => None,
         }
     }
 
     pub(super) fn listing(&self) -> Option<Arc<Listing>> {
         match &*self.shared.read() {
             State::Ready(_, listing) => Some(Arc::clone(listing)),
-            State::Starting | State::Failed(_) => None,
+            State::Starting | State::Lost(_) | State::Failed(_) => None,
         }
     }
 
@@ -172,7 +174,15 @@ impl InstanceHandle {
         match &*self.shared.read() {
             State::Starting => InstanceHealth::Unknown,
             State::Ready(..) => InstanceHealth::Ready,
-            State::Failed(why) => InstanceHealth::Failed(why.clone()),
+            State::Lost(why) | State::Failed(why) => InstanceHealth::Failed(why.clone()),
+        }
+    }
+
+    /// Whether it does not answer, and nothing is known that would keep it from doing so in a moment.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        match &*self.shared.read() {
+            State::Starting | State::Lost(_) => true,
+            State::Ready(..) | State::Failed(_) => false,
         }
     }
 }
@@ -230,7 +240,7 @@ impl InFlight {
             if !matches!(&*state, State::Ready(connection, _) if Arc::ptr_eq(connection, own)) {
                 return;
             }
-            *state = State::Failed(why.to_owned());
+            *state = State::Lost(why.to_owned());
         }
         shared.kick.notify_one();
         self.handle.dirty.notify_one();
@@ -252,6 +262,11 @@ impl Drop for InFlight {
 impl Shared {
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it did when it was reached last.
+    fn has_answered(&self) -> bool {
+        matches!(&*self.read(), State::Ready(..) | State::Lost(_))
     }
 
     fn note_listed(&self) {
@@ -278,15 +293,16 @@ impl Keeper {
         let mut pause = first;
         loop {
             let begun = Instant::now();
-            let why = match self.reach().await {
-                Ok((connection, events)) => self.follow(connection, events).await,
-                Err(why) => why,
+            let (why, has_answered) = match self.reach().await {
+                Ok((connection, events)) => (self.follow(connection, events).await, self.shared.has_answered()),
+                Err(why) => (why, false),
             };
             tracing::debug!(server = %self.surroundings.server, instance = %self.id, why = %why, "an instance is not reached");
-            self.publish(State::Failed(why));
             if begun.elapsed() > QUIET_TIME {
                 pause = first;
             }
+            // One that is lost again and again is one that does not work.
+            self.publish(if has_answered && pause == first { State::Lost(why) } else { State::Failed(why) });
             sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
@@ -345,7 +361,7 @@ impl Keeper {
                 // repeated; one that talks without an end does not keep itself from being reached anew.
                 biased;
                 () = self.shared.kick.notified() => return match &*self.shared.read() {
-                    State::Failed(why) => why.clone(),
+                    State::Lost(why) | State::Failed(why) => why.clone(),
                     State::Starting | State::Ready(..) => "it has forgotten the session".to_owned(),
                 },
                 event = events.recv(), if has_events => match event {
