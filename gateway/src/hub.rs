@@ -22,7 +22,7 @@ use crate::audit::{AuditError, AuditLog};
 use crate::catalogue::{Catalogue, Contribution};
 use crate::config::{GatewayConfig, ServerConfig};
 use crate::lease::LeaseBook;
-use crate::metrics::{Gauges, Metrics};
+use crate::metrics::{Gauges, Metrics, ServerGauges};
 use crate::pin::{Doubt, PinBook};
 use crate::policy::Principal;
 use crate::secrets::{SecretBook, Secrets};
@@ -319,10 +319,14 @@ impl Hub {
         let demands = self.look_at_demands();
         let sum = |count: fn(&Demand) -> usize| demands.values().map(count).sum();
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let ages = servers.iter().filter_map(|(name, server)| Some((name.to_string(), server.listed_ago()?.as_secs())));
+        let by_server = servers.iter().map(|(name, server)| ServerGauges {
+            name: Arc::clone(name),
+            counted: Arc::clone(&server.metrics),
+            catalogue_age: server.listed_ago().map(|ago| ago.as_secs()),
+        });
         Gauges {
             demand: (sum(|demand| demand.leased), sum(|demand| demand.waiting)),
-            catalogue_ages: ages.collect(),
+            by_server: by_server.collect(),
             sessions: status.sessions,
             servers: (status.servers, status.ready),
             instances,

@@ -1,6 +1,7 @@
 //! What the gateway counts: few names with bounded labels, in the text format of Prometheus.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -22,6 +23,19 @@ pub struct Metrics {
     pub discovery: Histogram,
 }
 
+/// What is counted of one server.
+#[derive(Debug, Default)]
+pub struct ServerMetrics {
+    /// Requests that it answered well.
+    pub ok: AtomicU64,
+    /// Requests that were sent to it, or waited for it, and ended with an error.
+    pub errors: AtomicU64,
+    /// Requests for it that were refused before anything was sent, as where it was not ready.
+    pub denied: AtomicU64,
+    /// How long those took that went to it.
+    pub calls: Histogram,
+}
+
 /// How often something took how long.
 #[derive(Debug, Default)]
 pub struct Histogram {
@@ -40,16 +54,20 @@ impl Histogram {
         self.sum_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    fn write(&self, name: &str, help: &str, text: &mut String) -> fmt::Result {
+    /// Its lines. `server`: whose it is; nothing where it is of all.
+    fn write(&self, name: &str, server: Option<&str>, text: &mut String) -> fmt::Result {
+        let (label, only) = match server {
+            Some(server) => (format!("server=\"{server}\","), format!("{{server=\"{server}\"}}")),
+            None => Default::default(),
+        };
         let mut total = 0;
-        writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram")?;
         for (place, bucket) in self.buckets.iter().enumerate() {
             total += bucket.load(Ordering::Relaxed);
             let bound = BOUNDS.get(place).map_or_else(|| "+Inf".to_owned(), |bound| seconds(*bound));
-            writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {total}")?;
+            writeln!(text, "{name}_bucket{{{label}le=\"{bound}\"}} {total}")?;
         }
         let sum = seconds(self.sum_micros.load(Ordering::Relaxed));
-        writeln!(text, "{name}_sum {sum}\n{name}_count {total}")
+        writeln!(text, "{name}_sum{only} {sum}\n{name}_count{only} {total}")
     }
 }
 
@@ -70,10 +88,21 @@ pub struct Gauges {
     pub demand: (usize, usize),
     /// Tools that are listed.
     pub tools: usize,
-    /// By server, the seconds since it last said what it lists; none that never has since the start.
-    pub catalogue_ages: Vec<(String, u64)>,
+    /// Each server.
+    pub by_server: Vec<ServerGauges>,
     /// Records that the audit could not write.
     pub audit_failures: u64,
+}
+
+/// What is so of one server at this moment.
+#[derive(Debug, Clone)]
+pub struct ServerGauges {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What was counted of it.
+    pub counted: Arc<ServerMetrics>,
+    /// The seconds since it last said what it lists; none where it never has since the start.
+    pub catalogue_age: Option<u64>,
 }
 
 impl Metrics {
@@ -86,33 +115,62 @@ impl Metrics {
     }
 
     fn write(&self, gauges: &Gauges, text: &mut String) -> fmt::Result {
-        let counters = [("ok", &self.ok), ("error", &self.errors), ("denied", &self.denied)];
-        text.push_str("# HELP evenkeel_mcp_requests_total Requests, by how they ended.\n# TYPE evenkeel_mcp_requests_total counter\n");
-        for (outcome, counter) in counters {
-            let count = counter.load(Ordering::Relaxed);
-            writeln!(text, "evenkeel_mcp_requests_total{{outcome=\"{outcome}\"}} {count}")?;
+        let name = "evenkeel_mcp_requests_total";
+        writeln!(text, "# HELP {name} Requests, by how they ended.\n# TYPE {name} counter")?;
+        for (outcome, counter) in [("ok", &self.ok), ("error", &self.errors), ("denied", &self.denied)] {
+            writeln!(text, "{name}{{outcome=\"{outcome}\"}} {}", counter.load(Ordering::Relaxed))?;
         }
-        self.calls.write("evenkeel_mcp_call_seconds", "How long calls to servers took.", text)?;
-        self.discovery.write("evenkeel_mcp_discovery_seconds", "How long lists took.", text)?;
-        let (servers, ready) = gauges.servers;
-        let (leased, waiting) = gauges.demand;
+        let name = "evenkeel_mcp_call_seconds";
+        writeln!(text, "# HELP {name} How long calls to servers took.\n# TYPE {name} histogram")?;
+        self.calls.write(name, None, text)?;
+        let name = "evenkeel_mcp_discovery_seconds";
+        writeln!(text, "# HELP {name} How long lists took.\n# TYPE {name} histogram")?;
+        self.discovery.write(name, None, text)?;
+        gauges.write(text)
+    }
+}
+
+impl Gauges {
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let (servers, ready) = self.servers;
+        let (leased, waiting) = self.demand;
         let lines: [(&str, &str, u64); 8] = [
-            ("evenkeel_mcp_sessions", "Sessions of legacy clients.", gauges.sessions as u64),
+            ("evenkeel_mcp_sessions", "Sessions of legacy clients.", self.sessions as u64),
             ("evenkeel_mcp_servers", "Servers behind the gateway.", servers as u64),
             ("evenkeel_mcp_servers_ready", "Servers that answer.", ready as u64),
-            ("evenkeel_mcp_instances_ready", "Instances that answer.", gauges.instances as u64),
+            ("evenkeel_mcp_instances_ready", "Instances that answer.", self.instances as u64),
             ("evenkeel_mcp_instances_leased", "Instances that one session or call has to itself.", leased as u64),
             ("evenkeel_mcp_waiting", "Requests that wait for an instance.", waiting as u64),
-            ("evenkeel_mcp_tools", "Tools that are listed.", gauges.tools as u64),
-            ("evenkeel_mcp_audit_failures", "Audit records that could not be written.", gauges.audit_failures),
+            ("evenkeel_mcp_tools", "Tools that are listed.", self.tools as u64),
+            ("evenkeel_mcp_audit_failures", "Audit records that could not be written.", self.audit_failures),
         ];
         for (name, help, value) in lines {
             writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")?;
         }
+        self.write_servers(text)
+    }
+
+    /// What there is of each server: only those that the gateway has, so that the labels are bounded.
+    fn write_servers(&self, text: &mut String) -> fmt::Result {
         let name = "evenkeel_mcp_catalogue_age_seconds";
         writeln!(text, "# HELP {name} Since a server last said what it lists.\n# TYPE {name} gauge")?;
-        for (server, age) in &gauges.catalogue_ages {
-            writeln!(text, "{name}{{server=\"{server}\"}} {age}")?;
+        for ServerGauges { name: server, catalogue_age, .. } in &self.by_server {
+            if let Some(age) = catalogue_age {
+                writeln!(text, "{name}{{server=\"{server}\"}} {age}")?;
+            }
+        }
+        let name = "evenkeel_mcp_server_requests_total";
+        writeln!(text, "# HELP {name} Requests for a server, by how they ended.\n# TYPE {name} counter")?;
+        for ServerGauges { name: server, counted, .. } in &self.by_server {
+            for (outcome, counter) in [("ok", &counted.ok), ("error", &counted.errors), ("denied", &counted.denied)] {
+                let count = counter.load(Ordering::Relaxed);
+                writeln!(text, "{name}{{server=\"{server}\",outcome=\"{outcome}\"}} {count}")?;
+            }
+        }
+        let name = "evenkeel_mcp_server_call_seconds";
+        writeln!(text, "# HELP {name} How long calls to a server took.\n# TYPE {name} histogram")?;
+        for ServerGauges { name: server, counted, .. } in &self.by_server {
+            counted.calls.write(name, Some(server), text)?;
         }
         Ok(())
     }
@@ -130,9 +188,7 @@ mod tests {
         for micros in [50, 300, 300, 20_000_000] {
             metrics.calls.observe(Duration::from_micros(micros));
         }
-        let ages = vec![("time".to_owned(), 7)];
-        let text = metrics.text(&Gauges { catalogue_ages: ages, ..Gauges::default() });
-        assert!(text.contains("evenkeel_mcp_catalogue_age_seconds{server=\"time\"} 7\n"), "{text}");
+        let text = metrics.text(&Gauges::default());
         assert!(text.contains("evenkeel_mcp_call_seconds_bucket{le=\"0.000100\"} 1\n"), "{text}");
         assert!(text.contains("evenkeel_mcp_call_seconds_bucket{le=\"0.000500\"} 3\n"), "{text}");
         assert!(text.contains("evenkeel_mcp_call_seconds_bucket{le=\"+Inf\"} 4\n"), "{text}");

@@ -4,6 +4,7 @@ pub mod edit;
 mod outgoing;
 mod target;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -13,6 +14,7 @@ use crate::catalogue::{Target, View};
 use crate::connection::{Connection, ProbeError};
 use crate::era::Era;
 use crate::hub::Hub;
+use crate::metrics::ServerMetrics;
 use crate::policy::Principal;
 use crate::secrets::Secrets;
 use crate::server::instance::InFlight;
@@ -93,6 +95,20 @@ impl Relay {
         let target = find_target(view, method, &params.fields, caller.era)?;
         let unavailable = |why: &str| RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{}` {why}", target.server));
         let server = hub.server(&target.server).ok_or_else(|| unavailable("is not there any more"))?;
+        let admitted = Self::admit(hub, caller, (target, &server), method, params);
+        admitted.inspect_err(|_| {
+            server.metrics.denied.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    /// A request for a server, unless it may not be sent to it, or not now.
+    fn admit(
+        hub: &Hub,
+        caller: Arc<Caller>,
+        (target, server): (Target, &Arc<Server>),
+        method: &str,
+        params: &Params<'_>,
+    ) -> Result<Self, RpcError> {
         let config = server.config();
         let secrets = hub.secrets();
         if secrets.is_in(params.text) {
@@ -120,7 +136,7 @@ impl Relay {
             is_late: first.is_none(),
             first: first.map(OnceLock::from).unwrap_or_default(),
             detour: OnceLock::new(),
-            server,
+            server: Arc::clone(server),
             caller,
             method: method.to_owned(),
             params: params.text.to_owned(),
@@ -131,6 +147,11 @@ impl Relay {
             secrets,
             _permit: permit,
         })
+    }
+
+    /// What is counted of the server that it goes to.
+    pub fn server_metrics(&self) -> &Arc<ServerMetrics> {
+        &self.server.metrics
     }
 
     /// Who asks.

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::ServerConfig;
 use crate::connection::Listing;
+use crate::metrics::ServerMetrics;
 use crate::whole_file::{Durability, write_whole};
 use demand::Users;
 pub use demand::{Demand, NoInstance};
@@ -23,6 +24,8 @@ use instance::{InFlight, InstanceHandle, InstanceHealth, Surroundings};
 pub struct Server {
     /// Its name.
     pub name: Arc<str>,
+    /// What is counted of it.
+    pub metrics: Arc<ServerMetrics>,
     config: RwLock<Arc<ServerConfig>>,
     instances: Mutex<BTreeMap<String, Arc<InstanceHandle>>>,
     /// What it lists, or did when it last ran.
@@ -42,6 +45,7 @@ impl Server {
         let listing = remembered.and_then(|text| serde_json::from_slice(&text).ok()).map(Arc::new);
         Self {
             name: config.name.as_str().into(),
+            metrics: Arc::default(),
             permits: RwLock::new(Arc::new(Semaphore::new(config.calls.concurrency))),
             config: RwLock::new(config),
             instances: Mutex::default(),

@@ -1,11 +1,13 @@
 //! What the audit says of a request that a client makes.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
 use crate::audit::{AuditLog, AuditRecord, beginning_of, shape_of};
 use crate::hub::{Hub, now_ms};
+use crate::metrics::ServerMetrics;
 use crate::relay::{Caller, Relay};
 use crate::wire::params::Params;
 
@@ -14,6 +16,8 @@ use crate::wire::params::Params;
 pub(super) struct Entry {
     audit: AuditLog,
     record: AuditRecord,
+    /// The counters of the server that it goes to.
+    server: Option<Arc<ServerMetrics>>,
     begun: Instant,
 }
 
@@ -38,11 +42,12 @@ impl Entry {
             arguments,
             ..AuditRecord::default()
         };
-        Self { audit: hub.audit.clone(), record, begun: Instant::now() }
+        Self { audit: hub.audit.clone(), record, server: None, begun: Instant::now() }
     }
 
     /// It goes to a server.
     pub(super) fn goes_to(&mut self, relay: &Relay) {
+        self.server.get_or_insert_with(|| Arc::clone(relay.server_metrics()));
         self.record.server = Some(relay.target.server.to_string());
         self.record.name = Some(beginning_of(&relay.target.original, 200));
         self.record.instance = relay.instance().map(|instance| beginning_of(instance.id(), 12));
@@ -51,14 +56,20 @@ impl Entry {
     /// The request has ended.
     pub(super) async fn end(mut self, hub: &Hub, outcome: &'static str, code: Option<i64>, bytes: usize) {
         let took = self.begun.elapsed();
-        let counter = match outcome {
-            "ok" | "toolError" => &hub.metrics.ok,
-            "denied" | "refused" => &hub.metrics.denied,
-            _ => &hub.metrics.errors,
+        let all = &hub.metrics;
+        let server = self.server.take();
+        let of_server = |counter: fn(&ServerMetrics) -> &AtomicU64| server.as_deref().map(counter);
+        let counters = match outcome {
+            "ok" | "toolError" => [Some(&all.ok), of_server(|server| &server.ok)],
+            "denied" | "refused" => [Some(&all.denied), of_server(|server| &server.denied)],
+            _ => [Some(&all.errors), of_server(|server| &server.errors)],
         };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if self.record.server.is_some() {
-            hub.metrics.calls.observe(took);
+        for counter in counters.into_iter().flatten() {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(server) = &server {
+            all.calls.observe(took);
+            server.calls.observe(took);
         }
         let mut record = std::mem::take(&mut self.record);
         record.outcome = outcome.to_owned();

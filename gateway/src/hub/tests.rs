@@ -4,6 +4,7 @@ mod arrival;
 mod audit;
 mod leases;
 mod lifecycle;
+mod metrics;
 mod relay;
 mod sessions;
 mod stage;
