@@ -1,5 +1,6 @@
 //! Gateways that are processes of their own: either side goes on without the other, and the containers without both.
 
+mod gateway_container;
 mod gateway_process;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use self::gateway_container::GatewayContainer;
 use self::gateway_process::GatewayProcess;
 use crate::mcp_load::load::{Load, Tally, Work};
 use crate::support::engine::{TestBed, Which, eventually};
@@ -130,6 +132,30 @@ fn a_process_without_an_engine_serves_what_the_controller_gives_it() {
     bed.await_reason("McpGateway", "hub", "NotConnected");
     assert!(ask(address, &token, "tools/list", json!({})).is_err(), "nobody listens any more");
     assert_eq!(runs(&bed), before, "the containers go on");
+}
+
+#[test]
+fn a_gateway_in_a_container_of_its_own_is_given_nothing_but_the_way_to_the_controller() {
+    let Some(mut bed) = mcp_scene("mcp-process-container") else { return };
+    let address = free_address();
+    bed.write("mcp.yaml", &(over_stdio("pipe") + &over_http("web") + &gateway(address)));
+    bed.start();
+    bed.await_reason("McpGateway", "hub", "NotConnected");
+    let container = GatewayContainer::start(&bed);
+    bed.await_ready("McpGateway", "hub");
+    let token = token(&bed);
+    await_tools_of(address, &token, &["pipe", "web"]);
+    assert_answers(address, &token, "pipe");
+    assert_answers(address, &token, "web");
+    let told = container.inspect();
+    let mounts: Vec<_> = told["Mounts"].as_array().unwrap().iter().map(|mount| &mount["Source"]).collect();
+    assert_eq!(mounts, [&json!(GatewayProcess::directory(&bed))], "no engine's socket is among them");
+    assert_eq!((&told["HostConfig"]["Privileged"], &told["HostConfig"]["CapDrop"]), (&json!(false), &json!(["ALL"])));
+    eventually("both calls are in the audit beside the socket", PATIENCE, || {
+        (calls_in_audit(&bed).len() == 2).then_some(())
+    });
+    assert_eq!(container.stop(), 0);
+    bed.await_reason("McpGateway", "hub", "NotConnected");
 }
 
 #[test]
