@@ -28,12 +28,8 @@ const reasonAgainst = (way, scenario) => {
   return undefined;
 };
 
-// What is known to fail, as `WAY MODE SET SCENARIO/CHECK`.
-const KNOWN = new Set([
-  // The bridge does not go on with a stream that was ended before the answer: the hub ends none, and no event of it has an id to go on from.
-  "bridge legacy 2025-11-25 sse-retry/client-sse-retry-timing",
-  "bridge legacy 2025-11-25 sse-retry/client-sse-last-event-id",
-]);
+// What is known to fail, as `WAY MODE SET SCENARIO/CHECK`: nothing now.
+const KNOWN = new Set([]);
 
 const AT_ONCE = 4;
 

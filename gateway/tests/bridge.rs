@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
-use scene::{Client, Gateway, GivingUp, Script, eventually, free_address, modern};
+use scene::{Client, EndingEarly, Gateway, GivingUp, Script, eventually, free_address, modern};
 use serde_json::{Value, json};
 
 fn call(tool: &str, arguments: &Value) -> Value {
@@ -293,4 +293,30 @@ async fn a_call_that_a_proxy_gave_up_on_is_not_sent_again() {
         assert_eq!(proxy.calls.load(Ordering::SeqCst), 1);
         client.close().await;
     }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_stream_that_is_ended_before_the_answer_is_fetched_after_the_time_that_is_named() {
+    let gateway = EndingEarly::start(true).await;
+    let mut client = Client::start(gateway.address);
+    client.initialize().await;
+    let answer = client.ask(json!(2), "tools/call", call("echo", &json!({}))).await;
+    assert_eq!(text_of(&answer), "late");
+    client.close().await;
+    let seen = gateway.seen.lock().unwrap();
+    let [(called, None), (fetched, Some(event))] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!(event, "7");
+    assert!(fetched.duration_since(*called) >= Duration::from_millis(300), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_no_further_is_the_last_and_its_call_is_not_sent_again() {
+    let gateway = EndingEarly::start(false).await;
+    let mut client = Client::start(gateway.address);
+    client.initialize().await;
+    let answer = client.ask(json!(2), "tools/call", call("echo", &json!({}))).await;
+    assert_eq!(answer["error"]["code"], -31001, "{answer}");
+    client.close().await;
+    let events: Vec<_> = gateway.seen.lock().unwrap().iter().map(|(_, event)| event.clone()).collect();
+    assert_eq!(events, [None, Some("7".to_owned())]);
 }

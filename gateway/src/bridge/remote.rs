@@ -9,7 +9,7 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, 
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::address::McpAddress;
-use crate::upstream::answer::{collect, is_stream};
+use crate::upstream::answer::{Place, collect, is_stream};
 use crate::upstream::client::HttpClient;
 use crate::upstream::exchange::UpstreamError;
 use crate::upstream::http::HttpSession;
@@ -63,6 +63,8 @@ pub(super) struct MessageStream {
     body: Incoming,
     reader: SseReader,
     ready: VecDeque<String>,
+    /// How far it came.
+    pub(super) place: Place,
 }
 
 impl Remote {
@@ -87,6 +89,18 @@ impl Remote {
     /// Opens the stream of what belongs to no request.
     pub(super) async fn listen(&self, session: &HttpSession) -> Result<Arrived, RemoteError> {
         self.send(Method::GET, &session_headers(session), Bytes::new()).await
+    }
+
+    /// Opens a stream again after one of its events.
+    pub(super) async fn listen_after(
+        &self,
+        session: &HttpSession,
+        event: &HeaderValue,
+    ) -> Result<Arrived, RemoteError> {
+        let mut headers = session_headers(session);
+        let event = event.to_str().map_err(|error| RemoteError::Broken(error.to_string()))?;
+        headers.push(("last-event-id".to_owned(), event.to_owned()));
+        self.send(Method::GET, &headers, Bytes::new()).await
     }
 
     /// Ends a session; one that is not known any more has nothing to end.
@@ -123,7 +137,8 @@ impl Remote {
         let session_id = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         if status.is_success() && is_stream(&response) {
             let reader = SseReader::new(ANSWER_LIMIT);
-            let stream = MessageStream { body: response.into_body(), reader, ready: VecDeque::new() };
+            let (body, ready) = (response.into_body(), VecDeque::new());
+            let stream = MessageStream { body, reader, ready, place: Place::default() };
             return Ok(Arrived { status, session_id, content: Content::Stream(stream) });
         }
         let body = collect(response.into_body(), ANSWER_LIMIT).await;
@@ -134,6 +149,11 @@ impl Remote {
 }
 
 impl MessageStream {
+    /// The rest of another one.
+    pub(super) fn going_on_from(self, ended: Self) -> Self {
+        Self { place: ended.place, ..self }
+    }
+
     /// The next message, on one line; `None` when the stream has ended. Not cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<String>, RemoteError> {
         loop {
@@ -144,9 +164,14 @@ impl MessageStream {
             let frame = frame.map_err(|error| RemoteError::Broken(format!("the stream broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             let events = self.reader.push(&data).map_err(|error| RemoteError::Broken(error.to_string()))?;
-            let texts = events.into_iter().map(|event| one_line(event.data.trim()).into_owned());
-            // An event without data only says where to go on from.
-            self.ready.extend(texts.filter(|text| !text.is_empty()));
+            for event in events {
+                self.place.note(&event);
+                let text = one_line(event.data.trim());
+                // An event without data only says where to go on from.
+                if !text.is_empty() {
+                    self.ready.push_back(text.into_owned());
+                }
+            }
         }
     }
 }

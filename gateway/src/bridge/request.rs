@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::asked::Asked;
 use super::backoff::Backoff;
 use super::dress::ToolHeaders;
-use super::remote::{Arrived, Content, Headers, RemoteError, session_headers};
+use super::remote::{Arrived, Content, Headers, MessageStream, RemoteError, session_headers};
 use super::reply::{Read, Reply, refusal, unavailable};
 use super::session::{OpenSession, Parts, SessionHandle, State};
 use super::subscription;
@@ -167,10 +167,24 @@ impl Bridge {
                         Some(Read::Other(_)) => self.parts.output.write(text).await,
                         None => tracing::debug!("an event of the gateway is no message"),
                     },
-                    Ok(None) => return Attempt::Broken("its stream ended without the answer".to_owned()),
+                    Ok(None) => match self.rest_of(stream, open).await {
+                        Some(rest) => stream = rest,
+                        None => return Attempt::Broken("its stream ended without the answer".to_owned()),
+                    },
                     Err(RemoteError::Unreachable(why) | RemoteError::Broken(why)) => return Attempt::Broken(why),
                 }
             },
+        }
+    }
+
+    /// What comes after a stream that was ended before the answer: a gateway of a version with sessions may have the rest fetched, after
+    /// the time that it names. One that breaks off is no such stream.
+    async fn rest_of(&self, mut ended: MessageStream, open: Option<&OpenSession>) -> Option<MessageStream> {
+        let (session, (event, pause)) = (&open?.session, ended.place.take()?);
+        sleep(pause).await;
+        match self.parts.remote.listen_after(session, &event).await.ok()?.content {
+            Content::Stream(rest) => Some(rest.going_on_from(ended)),
+            Content::Whole(_) => None,
         }
     }
 

@@ -12,20 +12,39 @@ use tokio::sync::mpsc;
 use super::exchange::{Answer, Note, UpstreamError};
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
-use crate::wire::sse::SseReader;
+use crate::wire::sse::{Event, SseReader};
 
 /// How the content type of a stream of events begins.
 const EVENT_STREAM: &str = "text/event-stream";
 /// How much of an answer that is no JSON-RPC is told.
 pub(crate) const REFUSAL_LIMIT: usize = 300;
 
+/// How long a server that has ended a stream is left alone where it names no time, and at least: it must not keep us busy.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(100));
+
 /// How far a stream of events came.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// What the last event that has an id is called.
-    pub(super) last_event: Option<HeaderValue>,
+    last_event: Option<HeaderValue>,
     /// How long the server wants to be left alone before the rest is fetched.
-    pub(super) pause: Option<Duration>,
+    pause: Option<Duration>,
+}
+
+impl Place {
+    /// It came as far as this event.
+    pub(crate) fn note(&mut self, event: &Event) {
+        self.pause = event.retry_ms.map(Duration::from_millis).or(self.pause);
+        if let Some(id) = &event.id {
+            self.last_event = HeaderValue::from_str(id).ok().filter(|id| !id.is_empty());
+        }
+    }
+
+    /// From which event the rest is fetched, and after which time. Taken: a stream that then comes no further is the last.
+    pub(crate) fn take(&mut self) -> Option<(HeaderValue, Duration)> {
+        let (default, shortest) = PAUSES;
+        Some((self.last_event.take()?, self.pause.unwrap_or(default).max(shortest)))
+    }
 }
 
 /// Whether an answer is a stream of events.
@@ -95,10 +114,7 @@ pub(super) async fn read_events(
         let frame = frame.map_err(|error| UpstreamError::Gone(format!("its stream broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         for event in reader.push(&data).map_err(|_| UpstreamError::TooLarge(limit))? {
-            place.pause = event.retry_ms.map(Duration::from_millis).or(place.pause);
-            if let Some(id) = &event.id {
-                place.last_event = HeaderValue::from_str(id).ok().filter(|id| !id.is_empty());
-            }
+            place.note(&event);
             if event.data.trim().is_empty() {
                 continue;
             }

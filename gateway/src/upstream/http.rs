@@ -24,10 +24,6 @@ use crate::wire::reply::{notification, request_with};
 
 /// How long a server has to take what needs no answer of its own: a notification, an answer, or the end of a session.
 const SEND_TIME: Duration = Duration::from_secs(20);
-/// How long a server that has ended a stream is left alone where it names no time.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
-/// How long it is left alone at least: one that names no time at all must not keep us busy.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 static VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 static SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -334,9 +330,8 @@ impl HttpLink {
             {
                 return Ok(answer);
             }
-            // Taken: a stream that came no further is the last.
-            let (Some(session), Some(id)) = (session, place.last_event.take()) else { return Err(ended()) };
-            sleep(place.pause.unwrap_or(DEFAULT_PAUSE).max(SHORTEST_PAUSE)).await;
+            let (Some(session), Some((id, pause))) = (session, place.take()) else { return Err(ended()) };
+            sleep(pause).await;
             response = self.get_stream(session, Some(id)).await?.ok_or_else(ended)?;
         }
     }

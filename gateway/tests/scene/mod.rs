@@ -1,5 +1,7 @@
 //! A gateway in this process with a scripted server behind it, and a client of the bridge.
 
+mod ending_early;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +26,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+pub(crate) use ending_early::EndingEarly;
 
 pub(crate) const MODERN: &str = "2026-07-28";
 const IN_TIME: Duration = Duration::from_secs(20);
