@@ -1,10 +1,10 @@
 # Everything that is done with this repository, by name. `make` alone lists it. The work itself is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-engines soak replay soak-engine bench fmt lint schemas release ci
+.PHONY: help demo demo-clean test test-engines soak replay soak-engine check-mcp-local bench fmt lint schemas release ci
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 demo: ## An Engine where there is none, a build, and a small real platform, reconciled
 	@scripts/demo.sh up
@@ -27,6 +27,9 @@ replay: ## The simulated run of SEED=, line by line
 
 soak-engine: ## A real Engine meddled with for an hour, or for MINUTES=, with SEED= of the meddler's; a table at the end
 	EVENKEEL_SOAK_MINUTES=$(or $(MINUTES),60) $(if $(SEED),EVENKEEL_SOAK_SEED=$(SEED)) cargo test --package evenkeel --test it soak:: -- --nocapture
+
+check-mcp-local: ## Seven real MCP servers from PyPI and npm in hardened containers: each called, one kept in (root, Debian)
+	@scripts/mcp-local-check.sh
 
 bench: ## The benchmarks, as ratios (some minutes; alone: bench-cold, -repair, -steady, -simulated, -start, -attach, -load, -plan, -hub)
 	@scripts/bench.sh
