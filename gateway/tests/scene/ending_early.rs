@@ -14,11 +14,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+/// What came and when: a call, or with the event that it names a request for what comes after that.
+type Seen = Arc<Mutex<Vec<(Instant, Option<String>)>>>;
+
 /// The gateway. The rest of a stream has the answer where `has_answer` says so, and else nothing at all.
 pub(crate) struct EndingEarly {
     pub(crate) address: SocketAddr,
-    /// When calls came, and when what comes after which event was fetched.
-    pub(crate) seen: Arc<Mutex<Vec<(Instant, Option<String>)>>>,
+    pub(crate) seen: Seen,
     task: JoinHandle<()>,
 }
 
@@ -26,7 +28,7 @@ impl EndingEarly {
     pub(crate) async fn start(has_answer: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::<Mutex<Vec<(Instant, Option<String>)>>>::default();
+        let seen = Seen::default();
         let told = Arc::clone(&seen);
         let service = move |request: Request<Incoming>| {
             let told = Arc::clone(&told);
