@@ -1,7 +1,7 @@
 # Everything that is done with this repository, by name. `make` alone lists it. The work itself is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-engines soak replay soak-engine check-mcp-local bench fmt lint schemas release ci
+.PHONY: help demo demo-clean test test-engines soak replay soak-engine soak-hub check-mcp-local bench fmt lint schemas release ci
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -27,6 +27,11 @@ replay: ## The simulated run of SEED=, line by line
 
 soak-engine: ## A real Engine meddled with for an hour, or for MINUTES=, with SEED= of the meddler's; a table at the end
 	EVENKEEL_SOAK_MINUTES=$(or $(MINUTES),60) $(if $(SEED),EVENKEEL_SOAK_SEED=$(SEED)) cargo test --package evenkeel --test it soak:: -- --nocapture
+
+soak-hub: ## Calls through the hub during UPDATES=50, RESTARTS=20 and KILLS=20, and SESSIONS=10000 of CLIENTS=64
+	EVENKEEL_MCP_UPDATES=$(or $(UPDATES),50) EVENKEEL_MCP_RESTARTS=$(or $(RESTARTS),20) EVENKEEL_MCP_KILLS=$(or $(KILLS),20) \
+		EVENKEEL_MCP_SESSIONS=$(or $(SESSIONS),10000) EVENKEEL_MCP_CLIENTS=$(or $(CLIENTS),64) \
+		cargo test --package evenkeel --test it mcp_load:: -- --nocapture --test-threads 2
 
 check-mcp-local: ## Seven real MCP servers from PyPI and npm in hardened containers: each called, one kept in (root, Debian)
 	@scripts/mcp-local-check.sh

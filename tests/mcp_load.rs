@@ -1,6 +1,7 @@
 //! Load on a gateway while what is behind it changes: every call is counted, and none may be lost that need not be.
 //!
-//! `EVENKEEL_MCP_UPDATES`, `EVENKEEL_MCP_KILLS`, `EVENKEEL_MCP_RESTARTS` and `EVENKEEL_MCP_SESSIONS` say how many there are of each.
+//! `EVENKEEL_MCP_UPDATES`, `EVENKEEL_MCP_KILLS`, `EVENKEEL_MCP_RESTARTS` and `EVENKEEL_MCP_SESSIONS` say how many there are of each, and
+//! `EVENKEEL_MCP_CLIENTS` how many clients have those sessions at once. `make soak-hub` sets all of them.
 
 mod audit;
 mod bridge;
@@ -214,6 +215,7 @@ fn a_gateway_that_is_restarted_finds_its_servers_and_a_bridge_loses_no_list() {
 fn sessions_leave_nothing_behind() {
     let Some(mut bed) = mcp_scene("mcp-load-sessions") else { return };
     let sessions = how_many("EVENKEEL_MCP_SESSIONS", 1_000);
+    let clients = usize::try_from(how_many("EVENKEEL_MCP_CLIENTS", 16)).unwrap();
     let address = free_address();
     let limits = format!("limits: {{ sessions: {}, sessionIdle: 10s }}", sessions::LIMIT);
     let gateway = gateway(address).replace("spec: { ", &format!("spec: {{ {limits}, "));
@@ -223,7 +225,7 @@ fn sessions_leave_nothing_behind() {
     let ids = || SERVERS.map(|server| bed.ids(Which::All, server));
     let before = ids();
     let pid = bed.controller_pid().unwrap();
-    let crowd = Crowd::new(&door, SERVERS.map(|server| format!("{server}__test_simple_text")));
+    let crowd = Crowd::new(&door, SERVERS.map(|server| format!("{server}__json_schema_2020_12_tool")), clients);
     crowd.warm_up();
     let descriptors = sessions::descriptors(pid);
     crowd.pass(sessions / 2, sessions::LEFT_ONE_IN);
@@ -231,7 +233,7 @@ fn sessions_leave_nothing_behind() {
     crowd.pass(sessions - sessions / 2, sessions::LEFT_ONE_IN);
     let whole = sessions::resident_kib(pid);
     let tally = crowd.tally();
-    say(&format!("{tally}; resident {half} KiB after half of them, {whole} KiB after all"));
+    say(&format!("{tally}, of {clients} clients; resident {half} KiB after half of them, {whole} KiB after all"));
     assert_eq!(tally.faults, NOTHING);
     assert_eq!(ids(), before, "the containers are those that it began with");
     assert!(tally.most <= sessions::LIMIT, "{tally}");

@@ -1,4 +1,4 @@
-//! Many sessions of legacy clients: each begins, calls once, and ends, or is left alone.
+//! Many sessions of legacy clients: each begins, calls each server once, gets its own answers, and ends, or is left alone.
 
 use std::fmt;
 use std::fs;
@@ -18,8 +18,6 @@ pub(super) const LIMIT: usize = 128;
 pub(super) const DESCRIPTORS_APART: usize = 8;
 /// What an allocator may keep that was free before.
 pub(super) const ALLOCATOR_KIB: u64 = 8 << 10;
-/// How many clients come at once.
-const CLIENTS: usize = 16;
 /// Of so many sessions one is left alone, and not ended.
 pub(super) const LEFT_ONE_IN: u64 = 10;
 /// The error of too much at once.
@@ -53,13 +51,15 @@ pub(super) struct Crowd {
     runtime: Runtime,
     door: Door,
     tools: [String; 2],
+    /// How many clients come at once.
+    clients: usize,
     tally: Arc<Mutex<SessionTally>>,
 }
 
 impl Crowd {
-    pub(super) fn new(door: &Door, tools: [String; 2]) -> Self {
+    pub(super) fn new(door: &Door, tools: [String; 2], clients: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { runtime, door: door.clone(), tools, tally: Arc::default() }
+        Self { runtime, door: door.clone(), tools, clients, tally: Arc::default() }
     }
 
     /// Fills caches and pools.
@@ -71,8 +71,8 @@ impl Crowd {
     /// Lets so many sessions pass. Of `left_one_in` of them one is left alone, and not ended.
     pub(super) fn pass(&self, count: u64, left_one_in: u64) {
         let left = Arc::new(AtomicU64::new(count));
-        let is_over = Arc::new(AtomicUsize::new(CLIENTS));
-        let clients: Vec<_> = (0..CLIENTS)
+        let is_over = Arc::new(AtomicUsize::new(self.clients));
+        let clients: Vec<_> = (0..self.clients)
             .map(|_| {
                 let (door, tools) = (self.door.clone(), self.tools.clone());
                 let (left, tally, is_over) = (Arc::clone(&left), Arc::clone(&self.tally), Arc::clone(&is_over));
@@ -106,7 +106,7 @@ impl Crowd {
     /// Sessions that are open are told of, and those that ended are not.
     pub(super) fn check_that_the_gauge_falls_when_sessions_end(&self) {
         self.await_sessions(0);
-        let mut clients: Vec<McpClient> = (0..CLIENTS).map(|_| McpClient::new(&self.door, Era::Legacy)).collect();
+        let mut clients: Vec<McpClient> = (0..self.clients).map(|_| McpClient::new(&self.door, Era::Legacy)).collect();
         for (number, client) in clients.iter_mut().enumerate() {
             assert_eq!(self.runtime.block_on(client.begin()), Ended::Well, "session {number}");
             assert!(self.sessions() > 0, "session {number} is not told of");
@@ -144,9 +144,12 @@ async fn pass_one(
         }
     }
     for tool in tools {
-        let ended = client.call(tool, &json!({})).await;
-        if ended != Ended::Well {
-            fault(tool, ended);
+        // The server answers with what it was asked, so that an answer to somebody else is seen.
+        let mine = json!({ "name": format!("session {number}"), "email": "a@example.com" });
+        match client.call_for(tool, &mine).await {
+            Ok(result) if result["structuredContent"]["arguments"] == mine => {}
+            Ok(result) => fault(tool, Ended::Broken(format!("the answer to another session: {result}"))),
+            Err(ended) => fault(tool, ended),
         }
     }
     if is_left {

@@ -106,11 +106,19 @@ impl McpClient {
 
     /// Calls a tool.
     pub(crate) async fn call(&mut self, tool: &str, arguments: &Value) -> Ended {
+        self.call_for(tool, arguments).await.err().unwrap_or(Ended::Well)
+    }
+
+    /// Calls a tool for its result.
+    pub(crate) async fn call_for(&mut self, tool: &str, arguments: &Value) -> Result<Value, Ended> {
         let params = json!({ "name": tool, "arguments": arguments });
         match self.request("tools/call", &params).await {
-            Ok(reply) if reply.status == StatusCode::NOT_FOUND && self.era == Era::Legacy => Ended::SessionLost,
-            Ok(reply) => ended(&reply),
-            Err(why) => Ended::Broken(why),
+            Ok(reply) if reply.status == StatusCode::NOT_FOUND && self.era == Era::Legacy => Err(Ended::SessionLost),
+            Ok(reply) => match ended(&reply) {
+                Ended::Well => Ok(message_of(&reply.body)["result"].clone()),
+                other @ (Ended::Error(..) | Ended::SessionLost | Ended::Broken(_)) => Err(other),
+            },
+            Err(why) => Err(Ended::Broken(why)),
         }
     }
 
