@@ -34,11 +34,15 @@ fn owner(bed: &TestBed) -> (u32, u32) {
     if me.uid() == 0 { (1001, 1001) } else { (me.uid(), me.gid()) }
 }
 
-fn telling_server((uid, gid): (u32, u32)) -> String {
-    let script: Vec<String> = TELLING.trim().lines().map(|line| format!("      {line}")).collect();
+fn telling_server(owner: (u32, u32)) -> String {
+    script_server(TELLING, owner, "mounts: [{ secretFile: ./pipe.token, path: /run/secrets/pipe }]")
+}
+
+/// A server that is this script; `more` is a line of its spec.
+fn script_server(script: &str, (uid, gid): (u32, u32), more: &str) -> String {
+    let script: Vec<String> = script.trim().lines().map(|line| format!("      {line}")).collect();
     let spec = format!(
-        "spec:\n  image: $image\n  user: \"{uid}:{gid}\"\n  command:\n    - /bin/sh\n    - -c\n    - |\n{}\n  \
-         mounts: [{{ secretFile: ./pipe.token, path: /run/secrets/pipe }}]\n",
+        "spec:\n  image: $image\n  user: \"{uid}:{gid}\"\n  command:\n    - /bin/sh\n    - -c\n    - |\n{}\n  {more}\n",
         script.join("\n")
     );
     object("McpServer", "pipe", &spec)
@@ -108,4 +112,50 @@ fn a_secret_of_a_container_is_a_file_in_it_and_in_no_inspect_no_store_no_log_and
     assert!(why.contains("everybody may read") && !why.contains(SECOND), "{why}");
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     bed.await_ready("McpServer", "pipe");
+}
+
+#[test]
+fn a_secret_that_stands_in_a_manifest_is_warned_of_and_told_by_no_answer_no_audit_no_event_and_no_log() {
+    let Some(mut bed) = scene("mcp-open-secret") else { return };
+    let address = free_address();
+    let script = TELLING.replace("$(cat /run/secrets/pipe)", "$PIPE_TOKEN or $PASSWORD_OF_URL");
+    let password = "hunter2-hunter2";
+    let write = |bed: &TestBed, token: &str| {
+        let url = format!("DATABASE_URL: \"postgres://a:{password}@db/app\", PASSWORD_OF_URL: {password}");
+        bed.write(
+            "server.yaml",
+            &script_server(&script, (1001, 1001), &format!("env: {{ PIPE_TOKEN: {token}, {url} }}")),
+        );
+    };
+    write(&bed, FIRST);
+    bed.write(
+        "gateway.yaml",
+        &object("McpGateway", "hub", &format!("spec: {{ listen: \"{address}\", audit: {{ values: true }} }}\n")),
+    );
+    bed.start();
+    let fault = bed.await_fault("server.yaml", "E0250");
+    bed.await_ready("McpServer", "pipe");
+    let token = token(&bed);
+    await_tools_of(address, &token, &["pipe"]);
+    let tell = |arguments: serde_json::Value| {
+        let answer =
+            ask(address, &token, "tools/call", json!({ "name": "pipe__tell", "arguments": arguments })).unwrap();
+        message_of(&answer.body).to_string()
+    };
+    let told = tell(json!({}));
+    assert!(told.contains("it is [secret] or [secret]"), "{told}");
+    let refused = tell(json!({ "text": format!("say {password}") }));
+    assert!(refused.contains("error") && !refused.contains("it is"), "{refused}");
+
+    let old = bed.ids(Which::Running, "pipe").remove(0);
+    write(&bed, SECOND);
+    bed.await_replaced("pipe", &old);
+    eventually("the second value is hidden too", PATIENCE, || tell(json!({})).contains("it is [secret]").then_some(()));
+    let events = bed.events().iter().map(ToString::to_string).collect::<String>();
+    assert!(events.contains("env.PIPE_TOKEN ([secret] -> [secret])"), "{events}");
+    for value in [FIRST, SECOND, password] {
+        assert!(!bed.log().contains(value), "{value} is in the log");
+        assert!(!fault.to_string().contains(value) && !events.contains(value), "{value} is told");
+        assert_eq!(files_with(&bed.data().join("mcp"), value), NOTHING);
+    }
 }

@@ -20,6 +20,7 @@ mod later;
 pub mod name;
 mod node;
 pub mod object;
+pub mod open_secret;
 pub mod primitive;
 pub mod reference;
 pub mod schema;

@@ -191,7 +191,12 @@ impl Loader {
         object.spec.resolve_host_paths(directory);
         for mut fault in object.validate() {
             let place = map.find(&fault.field).unwrap_or(first);
-            fault.spans.insert(0, source.span(place));
+            let mut span = source.span(place);
+            if fault.code == "E0250" {
+                // The line holds the secret.
+                span.snippet.clear();
+            }
+            fault.spans.insert(0, span);
             diagnostics.push(fault);
         }
         Some((object, map))

@@ -1,5 +1,6 @@
 //! Which fields of two templates differ, with both values as users write them.
 
+use crds_schema::open_secret::without_secrets;
 use crds_schema::units::{Bytes, MilliCpu};
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ fn collect_changes(path: &str, old: &Value, new: &Value, fields: &mut Vec<FieldC
         return;
     }
     let (Value::Object(old_map), Value::Object(new_map)) = (old, new) else {
-        fields.push(FieldChange { field: path.to_owned(), old: show(old), new: show(new) });
+        fields.push(FieldChange { field: path.to_owned(), old: show(path, old), new: show(path, new) });
         return;
     };
     let mut names: Vec<&String> = old_map.keys().chain(new_map.keys()).collect();
@@ -56,12 +57,14 @@ fn collect_changes(path: &str, old: &Value, new: &Value, fields: &mut Vec<FieldC
     }
 }
 
-fn show(value: &Value) -> String {
+/// The value of a field for people; what of it is a secret is not shown.
+fn show(path: &str, value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
         Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     };
+    let text = without_secrets(path.strip_prefix("env.").unwrap_or_default(), &text);
     if text.chars().count() <= MAX_SHOWN_CHARS {
         return text;
     }
@@ -119,4 +122,28 @@ fn show_cpu(nano_cpus: i64) -> String {
 
 fn show_count(count: i64) -> String {
     if count == 0 { String::new() } else { count.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds_schema::primitive::ContainerSpec;
+
+    use super::changed_fields;
+
+    #[test]
+    fn a_plan_tells_that_a_secret_has_changed_and_not_from_what_to_what() {
+        let old = r#"{"env":{"API_KEY":"one","URL":"pg://a:one@db","GREETING":"hello"},"args":["pg://a:one@db"]}"#;
+        let new = r#"{"env":{"API_KEY":"two","URL":"pg://a:two@db","GREETING":"ahoy"},"args":["pg://a:two@db"]}"#;
+        let fields = changed_fields::<ContainerSpec>(old, new).unwrap();
+        let lines: Vec<String> =
+            fields.iter().map(|change| format!("{}: {} -> {}", change.field, change.old, change.new)).collect();
+        let args = r#"["pg://a:[secret]@db"]"#;
+        let expected = [
+            format!("args: {args} -> {args}"),
+            "env.API_KEY: [secret] -> [secret]".to_owned(),
+            "env.GREETING: hello -> ahoy".to_owned(),
+            "env.URL: pg://a:[secret]@db -> pg://a:[secret]@db".to_owned(),
+        ];
+        assert_eq!(lines, expected);
+    }
 }

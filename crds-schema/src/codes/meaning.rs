@@ -349,9 +349,9 @@ pub(super) const MEANING_CODES: &[ErrorCode] = &[
     ErrorCode {
         code: "E0250",
         title: "a secret stands in a manifest",
-        explanation: "A header that carries a secret has its value in the manifest, and so in git, and in everything that shows objects. This is a warning: the header is sent.",
-        example: "remote: { url: https://mcp.example.com/mcp, headers: { Authorization: Bearer abc } }",
-        remedy: "Write the value into a file of its own, readable by its owner, and name it: `headerFiles: [{ name: Authorization, file: ./tickets.token }]`.",
+        explanation: "A header that carries a secret, a variable whose name says that it is one (`*_TOKEN`, `*_KEY`, `*PASSWORD*` and the like), or the password of an address (`postgres://USER:PASSWORD@HOST`) in a variable or an argument has its value in the manifest, and so in git, in everything that shows objects and, of a container, in `docker inspect`. This is a warning: it is used as it is.",
+        example: "env: { GITHUB_TOKEN: ghp_0123456789 }",
+        remedy: "Write the value into a file of its own, readable by its owner. Of a header name it: `headerFiles: [{ name: Authorization, file: ./tickets.token }]`. Into a container mount it: `mounts: [{ secretFile: ./github.token, path: /run/secrets/github }]`, and tell the program that path, by its `*_FILE` variable where it has one, else by a shell that reads the file: `command: [/bin/sh, -c, 'GITHUB_TOKEN=\"$(cat /run/secrets/github)\" exec /server']`.",
     },
     ErrorCode {
         code: "E0251",

@@ -60,6 +60,27 @@ fn a_fixed_name_and_a_check_of_health_are_no_fields_of_a_server() {
 }
 
 #[test]
+fn a_secret_that_is_written_into_a_variable_or_an_argument_is_warned_of_and_not_repeated() {
+    let spec = "env: { GITHUB_TOKEN: ghp_0123456789, DATABASE_URL: \"postgres://a:hunter2@db/app\", TOKEN_FILE: /run/t, DEBUG_KEY: \"true\" }\n  \
+                args: [--dsn, \"postgres://a:hunter2@db/app\"]";
+    check(
+        &server(spec),
+        &expect![[r#"
+        stack.yaml:6:24 McpServer/github spec.env.GITHUB_TOKEN: E0250: the value of `GITHUB_TOKEN` looks like a secret, and whoever reads the manifest or inspects the container knows it; mount it from a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`, and write that path to `GITHUB_TOKEN_FILE` where the program knows such a variable
+        stack.yaml:6:54 McpServer/github spec.env.DATABASE_URL: E0250: the value of `DATABASE_URL` holds a password, and whoever reads the manifest or inspects the container knows it; mount it from a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`, and write that path to `DATABASE_URL_FILE` where the program knows such a variable
+        stack.yaml:7:17 McpServer/github spec.args[1]: E0250: the argument holds a password, and whoever reads the manifest or inspects the container knows it; mount it from a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`, and have the program read it there
+    "#]],
+    );
+    for text in [server(spec), server(spec).replace("kind: McpServer", "kind: Deployment")] {
+        let (objects, diagnostics) = load("stack.yaml", &text);
+        let codes: Vec<&str> = diagnostics.iter().map(|fault| fault.code.as_str()).collect();
+        assert_eq!((objects.len(), codes), (1, vec!["E0250"; 3]), "it is taken all the same");
+        let told = serde_json::to_string(&diagnostics).unwrap();
+        assert!(!told.contains("hunter2") && !told.contains("ghp_"), "{told}");
+    }
+}
+
+#[test]
 fn the_label_of_the_audit_is_on_every_server_and_nobodys_to_set() {
     check(
         &server("labels: { mcp.governance.audit: \"false\" }"),
@@ -137,7 +158,9 @@ fn servers_of_the_platform_that_need_the_world_join_a_network_that_leads_there()
         let object = objects.iter().find(|object| object.metadata.name.as_str() == server).unwrap();
         let KindSpec::McpServer(spec) = &object.spec else { panic!("{server} is no server") };
         let joined = format!("{:?}", spec.networks);
-        is_internal.iter().any(|(network, is_internal)| !is_internal && joined.contains(network.name.as_str()))
+        let is_elsewhere = spec.remote.is_some();
+        is_elsewhere
+            || is_internal.iter().any(|(network, is_internal)| !is_internal && joined.contains(network.name.as_str()))
     };
     for server in ["github", "fetch", "weather", "api-testing"] {
         assert!(leads_out(server), "{server}");

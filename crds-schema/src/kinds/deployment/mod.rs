@@ -3,6 +3,7 @@
 mod claims;
 mod host_paths;
 mod lower;
+mod open_secrets;
 mod ports;
 mod security;
 mod spec;

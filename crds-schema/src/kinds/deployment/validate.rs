@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::open_secrets::warn_of_open_secrets;
 use super::ports::check_ports;
 use super::security::check_security;
 use super::spec::{Deployment, Mount, NetworkList, Resources, Security, SecurityProfile};
@@ -101,6 +102,7 @@ impl Deployment {
         self.check_hosts(&mut faults);
         self.check_dependencies(kind, metadata, &mut faults);
         self.check_container_name(&mut faults);
+        warn_of_open_secrets(self, &mut faults);
         faults
     }
 

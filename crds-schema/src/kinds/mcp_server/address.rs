@@ -82,9 +82,14 @@ pub(super) fn check_header_files(remote: &McpRemote, faults: &mut Vec<Diagnostic
 /// Names of headers whose values are secrets, wherever they are written.
 const SECRET_HEADERS: [&str; 5] = ["api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"];
 
+/// Whether the value of a header is a secret.
+pub(super) fn is_secret_header(name: &str) -> bool {
+    SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+}
+
 /// A warning for each secret that stands in the manifest itself, and so in git and in everything that shows objects.
 pub(super) fn warn_of_secrets(remote: &McpRemote, faults: &mut Vec<Diagnostic>) {
-    for name in remote.headers.keys().filter(|name| SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str())) {
+    for name in remote.headers.keys().filter(|name| is_secret_header(name)) {
         let message =
             format!("the value of `{}` is a secret, and everybody who reads the manifest knows it", echo(name));
         let hint = format!(

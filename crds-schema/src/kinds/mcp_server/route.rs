@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::address::is_secret_header;
 use super::spec::{McpHeaderFile, McpIsolation, McpPin, McpRisk, McpServer, McpStart, McpTransport};
 use crate::kinds::Kind;
 use crate::object::{Metadata, ObjectKey};
+use crate::open_secret::{is_distinctive, passwords_in, secrets_of};
 use crate::units::{Bytes, HumanDuration};
 
 /// How long a call may take when the user does not say.
@@ -41,6 +43,8 @@ pub struct McpRoute {
     pub instances: InstanceBounds,
     /// The files that its containers have their secrets from. Paths are absolute.
     pub secret_files: Vec<String>,
+    /// Secrets that stand in the manifest itself, as far as they can be looked for in what the server says.
+    pub open_secrets: Vec<String>,
 }
 
 /// How a server is spoken to.
@@ -123,7 +127,25 @@ impl McpServer {
             calls: self.call_limits(),
             instances: self.instance_bounds(),
             secret_files: self.mounts.iter().filter_map(|mount| mount.secret_file.clone()).collect(),
+            open_secrets: self.open_secrets(),
         }
+    }
+
+    fn open_secrets(&self) -> Vec<String> {
+        let mut secrets: Vec<String> = self.env.iter().flat_map(|(name, value)| secrets_of(name, value)).collect();
+        for word in self.command.iter().chain(&self.args).flatten() {
+            secrets.extend(passwords_in(word));
+        }
+        for (name, value) in self.remote.iter().flat_map(|remote| &remote.headers) {
+            if is_secret_header(name) {
+                // A scheme such as `Bearer` is no part of it.
+                secrets.extend(value.rsplit(' ').next().map(str::to_owned));
+            }
+        }
+        secrets.retain(|secret| is_distinctive(secret));
+        secrets.sort();
+        secrets.dedup();
+        secrets
     }
 
     fn route_transport(&self) -> RouteTransport {
@@ -221,6 +243,18 @@ mod tests {
         let expected =
             RouteTransport::Remote { url: "https://mcp.example.com/mcp".to_owned(), headers, header_files: Vec::new() };
         assert_eq!(route(json!({ "remote": remote })).transport, expected);
+    }
+
+    #[test]
+    fn secrets_of_the_manifest_itself_are_told_as_far_as_they_can_be_looked_for() {
+        let env = json!({ "API_KEY": "key-0123456789", "DATABASE_URL": "postgres://a:hunter2hunter2@db/app", "DEBUG": "true",
+            "AUTH_TOKEN": "true", "DB_PASSWORD": "password", "LOG_LEVEL": "information" });
+        let args = json!(["--dsn", "mysql://a:p%40ssw0rd@db/app", "--quiet"]);
+        let there = route(json!({ "image": "time:1", "env": env, "args": args }));
+        assert_eq!(there.open_secrets, ["hunter2hunter2", "key-0123456789", "p%40ssw0rd", "p@ssw0rd"]);
+        let headers = json!({ "Authorization": "Bearer token-0123", "X-Team": "platform-team-1" });
+        let far = route(json!({ "remote": { "url": "https://mcp.example.com/mcp", "headers": headers } }));
+        assert_eq!(far.open_secrets, ["token-0123"]);
     }
 
     #[test]
