@@ -117,6 +117,24 @@ fn the_version_is_data() {
 }
 
 #[test]
+fn validate_shows_warnings_without_the_secrets_that_they_are_about_and_ends_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("web.yaml");
+    let spec = "{ image: nginx, env: { API_TOKEN: ghp-0123456789 } }";
+    fs::write(
+        &path,
+        format!("apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{ name: web }}\nspec: {spec}\n"),
+    )
+    .unwrap();
+    let output = evenkeel(&["validate", path.to_str().unwrap()], &[]);
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!((output.status.code(), stderr.trim()), (Some(0), "1 sound object in 1 file: 2 warnings"), "{stdout}");
+    assert!(stdout.contains("warning[E0250]") && stdout.contains("warning[E0252]"), "{stdout}");
+    let secret = stdout.lines().skip_while(|line| !line.contains("E0250")).take_while(|line| !line.is_empty());
+    assert!(!secret.collect::<String>().contains("ghp-"), "{stdout}");
+}
+
+#[test]
 fn a_wrong_argument_ends_with_2_and_a_suggestion() {
     check(
         &["get", "--wach"],

@@ -142,6 +142,13 @@ pub fn image_reference_fault(text: &str) -> Option<&'static str> {
     None
 }
 
+/// Whether a reference to an image names no version, so that it means whatever is the newest when it is fetched: no digest, and no tag or
+/// `latest`.
+pub fn is_moving_reference(text: &str) -> bool {
+    let last = text.rsplit('/').next().unwrap_or_default();
+    !text.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
 fn is_registry_host(name: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
@@ -180,7 +187,7 @@ pub(crate) fn echo(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{image_reference_fault, is_engine_name, is_hostname};
+    use super::{image_reference_fault, is_engine_name, is_hostname, is_moving_reference};
 
     #[test]
     fn image_references_are_those_of_the_engine() {
@@ -214,6 +221,18 @@ mod tests {
             "a:b:c",
         ] {
             assert!(image_reference_fault(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_reference_without_a_tag_or_with_latest_moves_and_one_with_a_digest_never_does() {
+        for moving in ["nginx", "nginx:latest", "localhost:5000/mcp/time", "[::1]:5000/a", "10.0.0.1:5000/a:latest"] {
+            assert!(is_moving_reference(moving), "{moving}");
+        }
+        let digest = "a".repeat(64);
+        let pinned = [format!("nginx@sha256:{digest}"), format!("nginx:latest@sha256:{digest}")];
+        for fixed in ["nginx:1.29", "localhost:5000/mcp/time:2.0", "a/b:latest-1", &pinned[0], &pinned[1]] {
+            assert!(!is_moving_reference(fixed), "{fixed}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! What `docs/kinds/` will describe one day but this release does not know: it gets an answer of its own, not "unknown field".
+//! Fields and kinds that are not there and that somebody will write: those that `docs/kinds/` will describe one day, and those that a kind
+//! does without. Each gets an answer of its own.
 
 /// Kinds that a later release brings.
 pub(crate) const LATER_KINDS: [&str; 7] =
@@ -6,28 +7,78 @@ pub(crate) const LATER_KINDS: [&str; 7] =
 
 /// Fields that a later release brings: kind, path of the field with `[]` for entries of a list and `.*` for those of a map,
 /// and what to do until then.
-const LATER_FIELDS: [(&str, &str, &str); 20] = [
-    ("Deployment", "spec.envFrom", "write the variables under `env`"),
-    ("Deployment", "spec.env.*", "write the value as a quoted string"),
+const LATER_FIELDS: [(&str, &str, &str); 22] = [
+    (
+        "Deployment",
+        "spec.envFrom",
+        "write the variables under `env`; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
+    ),
+    (
+        "Deployment",
+        "spec.env.*",
+        "write the value as a quoted string; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
+    ),
     ("Deployment", "spec.startup", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.readiness", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.liveness", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.strategy", "leave it out: the order of an update is derived"),
     ("Deployment", "spec.revisionHistoryLimit", "leave it out"),
     ("Deployment", "spec.mounts[].config", "mount a `host` path"),
-    ("Deployment", "spec.mounts[].secret", "mount a `host` path"),
+    ("Deployment", "spec.mounts[].secret", "write it into a file, and mount that: `secretFile: ./FILE`"),
     ("Deployment", "spec.stop.drain", "leave it out"),
     ("Deployment", "spec.dependsOn[].restartOn", "leave it out"),
     ("Deployment", "spec.dependsOn[].condition=Completed", "use `Exists` or `Ready`"),
-    ("McpServer", "spec.envFrom", "write the variables under `env`"),
-    ("McpServer", "spec.env.*", "write the value as a quoted string"),
-    ("McpServer", "spec.remote.headers.*", "write the value as a quoted string"),
+    (
+        "McpServer",
+        "spec.envFrom",
+        "write the variables under `env`; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
+    ),
+    (
+        "McpServer",
+        "spec.env.*",
+        "write the value as a quoted string; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
+    ),
+    (
+        "McpServer",
+        "spec.remote.headers.*",
+        "write the value as a quoted string; a secret goes into a file: `headerFiles: [{ name: NAME, file: ./FILE }]`",
+    ),
+    ("McpServer", "spec.remote.headerFiles[].secret", "write it into a file, and name that: `file: ./FILE`"),
     ("McpServer", "spec.mounts[].config", "mount a `host` path"),
-    ("McpServer", "spec.mounts[].secret", "mount a `host` path"),
+    ("McpServer", "spec.mounts[].secret", "write it into a file, and mount that: `secretFile: ./FILE`"),
     ("McpServer", "spec.stop.drain", "leave it out"),
     ("McpServer", "spec.dependsOn[].restartOn", "leave it out"),
     ("McpServer", "spec.dependsOn[].condition=Completed", "use `Exists` or `Ready`"),
+    ("McpGateway", "spec.tokens[].secret", "write the token into a file, and name that: `file: ./laptop.token`"),
 ];
+
+/// Fields that a kind does not have and never will, though one that is much like it has: kind, path, and what does what they are for.
+const ABSENT_FIELDS: [(&str, &str, &str); 8] = [
+    ("McpServer", "spec.replicas", "write `instances: { min: 2 }`"),
+    (
+        "McpServer",
+        "spec.ports",
+        "remove it: a gateway reaches a server in its network and nobody else needs to; with `transport: http` write `port: 8080`",
+    ),
+    (
+        "McpServer",
+        "spec.containerName",
+        "remove it: an update runs the new container beside the old one, and two cannot have one name",
+    ),
+    ("McpServer", "spec.restart", "remove it: what ends is started again, and what shall not run is `state: Stopped`"),
+    ("McpServer", "spec.healthCheck", ASKED_ITSELF),
+    ("McpServer", "spec.startup", ASKED_ITSELF),
+    ("McpServer", "spec.readiness", ASKED_ITSELF),
+    ("McpServer", "spec.liveness", ASKED_ITSELF),
+];
+
+/// Why a server needs no check of its health.
+const ASKED_ITSELF: &str = "remove it: the server itself is asked, in its protocol, and is ready when it answers";
+
+/// What does what a field would be for that the kind does not have; `None` for any other field.
+pub(crate) fn instead_of_absent_field(kind: &str, path: &str) -> Option<&'static str> {
+    ABSENT_FIELDS.iter().find(|(of, absent, _)| *of == kind && *absent == path).map(|(_, _, instead)| *instead)
+}
 
 /// Whether a later release brings the kind.
 pub(crate) fn is_later_kind(kind: &str) -> bool {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
 use crate::escape::printable;
-use crate::later::later_field;
+use crate::later::{instead_of_absent_field, later_field};
 use crate::name::Name;
 use crate::node::{Entry, Node, Plain, Value};
 use crate::shape::{Field, IntegerFormat, Shape, TextFormat, quoted_list};
@@ -313,6 +313,11 @@ impl<'s, 'a> StructureCheck<'s, 'a> {
         push_key(&mut self.path, &entry.key);
         if let Some(instead) = later_field(self.kind, &self.path) {
             self.refuse_later(&format!("the field `{}`", echo(&entry.key)), instead, entry.key_place);
+            return;
+        }
+        if let Some(instead) = instead_of_absent_field(self.kind, &self.path) {
+            let fault = Diagnostic::error("E0111", format!("no field `{}`", echo(&entry.key))).hint(instead);
+            self.report(fault, entry.key_place);
             return;
         }
         self.path.truncate(length);

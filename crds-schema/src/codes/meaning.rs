@@ -361,6 +361,13 @@ pub(super) const MEANING_CODES: &[ErrorCode] = &[
         remedy: "Remove the field, or do what the hint says.",
     },
     ErrorCode {
+        code: "E0252",
+        title: "an image without a version",
+        explanation: "An image without a tag, or with the tag `latest`, is whatever is the newest when it is fetched: two hosts run different programs, a container that is made anew runs another one than before, a new version is not taken for a change, and there is nothing to go back to. This is a warning: the image is used.",
+        example: "image: mcp/time",
+        remedy: "Write a tag that stays, such as `mcp/time:1.4`, or better a digest, `mcp/time@sha256:…`, which nobody can move. `docker image inspect --format '{{index .RepoDigests 0}}' IMAGE` shows that of an image that is here.",
+    },
+    ErrorCode {
         code: "E0301",
         title: "config file unreadable",
         explanation: "The config file cannot be read, or is no YAML map of settings.",

@@ -30,7 +30,7 @@ fn object(kind: &str, name: &str, spec: &str) -> Vec<u8> {
 
 /// Deployments with an image and these further fields.
 fn deployments(fields: &[&str]) -> Vec<Vec<u8>> {
-    fields.iter().map(|fields| object("Deployment", "web", &format!("{{ image: nginx, {fields} }}"))).collect()
+    fields.iter().map(|fields| object("Deployment", "web", &format!("{{ image: \"nginx:1.29\", {fields} }}"))).collect()
 }
 
 fn remote_servers(urls: &[&str]) -> Vec<Vec<u8>> {
@@ -54,7 +54,7 @@ fn joined(objects: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 fn file_cases() -> Vec<Case> {
-    let web = String::from_utf8(object("Deployment", "web", "{ image: nginx }")).unwrap_or_default();
+    let web = String::from_utf8(object("Deployment", "web", "{ image: nginx:1.29 }")).unwrap_or_default();
     let with = |from: &str, to: &str| vec![web.replace(from, to).into_bytes()];
     let laughs = "a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]\n";
     let aliases = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(2_000));
@@ -68,7 +68,8 @@ fn file_cases() -> Vec<Case> {
         case(5, vec![format!("\u{feff}{web}").into_bytes()], Accepted),
         case(
             6,
-            [with("nginx", "ng\0inx"), with("nginx", "\"ng\\0inx\""), with("nginx", "ng\u{1b}inx")].concat(),
+            [with("nginx:1.29", "ng\0inx"), with("nginx:1.29", "\"ng\\0inx\""), with("nginx:1.29", "ng\u{1b}inx")]
+                .concat(),
             Code("E0104"),
         ),
         case(7, [with("web", "we\u{202e}b"), with("web", "we\u{200b}b")].concat(), Code("E0105")),
@@ -178,8 +179,8 @@ fn name_and_value_cases() -> Vec<Case> {
         case(
             42,
             joined(&[
-                object("Deployment", "a", "{ image: x, ports: [{ port: 80, publish: 8080 }] }"),
-                object("Deployment", "b", "{ image: x, ports: [{ port: 80, publish: \"0.0.0.0:8080\" }] }"),
+                object("Deployment", "a", "{ image: \"x:1\", ports: [{ port: 80, publish: 8080 }] }"),
+                object("Deployment", "b", "{ image: \"x:1\", ports: [{ port: 80, publish: \"0.0.0.0:8080\" }] }"),
             ]),
             Cross("E0212"),
         ),
@@ -248,10 +249,10 @@ fn name_and_value_cases() -> Vec<Case> {
 fn meaning_cases() -> Vec<Case> {
     let case = |number, inputs, expected| Case { number, inputs, expected };
     let depends = |name: &str, on: &str| {
-        object("Deployment", name, &format!("{{ image: x, dependsOn: [{{ kind: Deployment, name: {on} }}] }}"))
+        object("Deployment", name, &format!("{{ image: \"x:1\", dependsOn: [{{ kind: Deployment, name: {on} }}] }}"))
     };
     let fixed = |name: &str, address: &str| {
-        object("Deployment", name, &format!("{{ image: x, networks: {{ back: {{ ipv4: {address} }} }} }}"))
+        object("Deployment", name, &format!("{{ image: \"x:1\", networks: {{ back: {{ ipv4: {address} }} }} }}"))
     };
     let back = object("Network", "back", "{ ipam: { subnets: [{ subnet: 10.77.0.0/24 }] } }");
     let other = object("Network", "other", "{ ipam: { subnets: [{ subnet: 10.77.0.0/16 }] } }");

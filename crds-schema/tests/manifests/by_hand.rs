@@ -22,7 +22,7 @@ fn check(text: &str, expected: &Expect) {
 
 fn server(spec: &str) -> String {
     format!(
-        "apiVersion: evenkeel.dev/v1\nkind: McpServer\nmetadata: {{ name: github }}\nspec:\n  image: mcp/github\n  {spec}\n"
+        "apiVersion: evenkeel.dev/v1\nkind: McpServer\nmetadata: {{ name: github }}\nspec:\n  image: mcp/github:1\n  {spec}\n"
     )
 }
 
@@ -53,8 +53,8 @@ fn a_fixed_name_and_a_check_of_health_are_no_fields_of_a_server() {
     check(
         &server("containerName: mcp-github\n  healthCheck: { command: [node, -e, \"console.log()\"] }"),
         &expect![[r"
-            stack.yaml:6:3 McpServer/github spec.containerName: E0111: unknown field `containerName`; known fields: args, calls, command, dependsOn, dns, env, extraHosts, image, init, instances, isolation, labels, logging, mounts, networks, path, port, pullPolicy, remote, resources, risk, security, state, stop, suspend, sysctls, tools, transport, ulimits, user, workingDir
-            stack.yaml:7:3 McpServer/github spec.healthCheck: E0111: unknown field `healthCheck`; known fields: args, calls, command, dependsOn, dns, env, extraHosts, image, init, instances, isolation, labels, logging, mounts, networks, path, port, pullPolicy, remote, resources, risk, security, state, stop, suspend, sysctls, tools, transport, ulimits, user, workingDir
+            stack.yaml:6:3 McpServer/github spec.containerName: E0111: no field `containerName`; remove it: an update runs the new container beside the old one, and two cannot have one name
+            stack.yaml:7:3 McpServer/github spec.healthCheck: E0111: no field `healthCheck`; remove it: the server itself is asked, in its protocol, and is ready when it answers
         "]],
     );
 }
@@ -65,11 +65,11 @@ fn a_secret_that_is_written_into_a_variable_or_an_argument_is_warned_of_and_not_
                 args: [--dsn, \"postgres://a:hunter2@db/app\"]";
     check(
         &server(spec),
-        &expect![[r#"
+        &expect![[r"
         stack.yaml:6:24 McpServer/github spec.env.GITHUB_TOKEN: E0250: the value of `GITHUB_TOKEN` looks like a secret, and whoever reads the manifest or inspects the container knows it; mount it from a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`, and write that path to `GITHUB_TOKEN_FILE` where the program knows such a variable
         stack.yaml:6:54 McpServer/github spec.env.DATABASE_URL: E0250: the value of `DATABASE_URL` holds a password, and whoever reads the manifest or inspects the container knows it; mount it from a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`, and write that path to `DATABASE_URL_FILE` where the program knows such a variable
         stack.yaml:7:17 McpServer/github spec.args[1]: E0250: the argument holds a password, and whoever reads the manifest or inspects the container knows it; mount it from a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`, and have the program read it there
-    "#]],
+    "]],
     );
     for text in [server(spec), server(spec).replace("kind: McpServer", "kind: Deployment")] {
         let (objects, diagnostics) = load("stack.yaml", &text);
@@ -91,6 +91,30 @@ fn the_label_of_the_audit_is_on_every_server_and_nobodys_to_set() {
 }
 
 #[test]
+fn an_image_without_a_version_is_told_of_and_used() {
+    let pinned = format!("mcp/github@sha256:{}", "a".repeat(64));
+    for kind in ["McpServer", "Deployment"] {
+        let codes = |image: &str| {
+            let text = server("").replace("mcp/github:1", image).replace("kind: McpServer", &format!("kind: {kind}"));
+            let (objects, diagnostics) = load("stack.yaml", &text);
+            assert_eq!(objects.len(), 1, "{kind} {image}");
+            diagnostics.into_iter().map(|fault| fault.code).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (codes("mcp/github"), codes("mcp/github:latest")),
+            (vec!["E0252".to_owned()], vec!["E0252".to_owned()])
+        );
+        assert!(codes("mcp/github:1").is_empty() && codes(&pinned).is_empty());
+    }
+    check(
+        &server("").replace("mcp/github:1", "mcp/github:latest"),
+        &expect![[r"
+        stack.yaml:5:10 McpServer/github spec.image: E0252: `mcp/github:latest` names no version: it is whatever is the newest when it is fetched; write a tag that stays, such as `mcp/github:1.4`, or better a digest: `mcp/github@sha256:…`
+    "]],
+    );
+}
+
+#[test]
 fn a_server_on_the_hosts_own_network_is_refused() {
     check(
         &server("security: { hostNetwork: true }"),
@@ -108,7 +132,7 @@ fn a_port_that_is_published_from_internal_networks_alone_is_told_of() {
     let dashboard = |networks: &str| {
         let (inside, outside) = (network("mcp-internal", "{ internal: true }"), network("mcp-public", "{}"));
         format!(
-            "{inside}{outside}apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{ name: prometheus }}\nspec:\n  image: prom/prometheus\n  networks: {networks}\n  ports: [{{ port: 9090, publish: 9090 }}]\n"
+            "{inside}{outside}apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: {{ name: prometheus }}\nspec:\n  image: prom/prometheus:v3.5.0\n  networks: {networks}\n  ports: [{{ port: 9090, publish: 9090 }}]\n"
         )
     };
     check(

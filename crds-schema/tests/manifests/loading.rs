@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crds_schema::{Kind, Loader, ManifestFile, load};
 
-const WEB: &str = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  image: nginx\n";
+const WEB: &str =
+    "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  image: nginx:1.29\n";
 
 fn load_text(text: &str) -> crds_schema::LoadedFile {
     load(&ManifestFile { name: "a.yaml", directory: "/srv/app", bytes: text.as_bytes() })

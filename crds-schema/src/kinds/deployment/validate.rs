@@ -10,6 +10,7 @@ use super::spec::{Deployment, Mount, NetworkList, Resources, Security, SecurityP
 use crate::diagnostic::Diagnostic;
 use crate::grammar::{
     check_engine_name, check_env, check_labels, echo, image_reference_fault, is_dns_alias, is_hostname,
+    is_moving_reference,
 };
 use crate::host_path::{clean, denied_host_path, host_path_fault};
 use crate::kinds::Kind;
@@ -111,6 +112,12 @@ impl Deployment {
             let message = format!("`{}` is not a reference to an image: {problem}", echo(&self.image));
             let hint = "write `[REGISTRY/]PATH[:TAG][@DIGEST]`, such as `nginx:1.29`";
             faults.push(Diagnostic::error("E0206", message).hint(hint).at("spec.image"));
+        } else if is_moving_reference(&self.image) {
+            let image = echo(&self.image);
+            let message = format!("`{image}` names no version: it is whatever is the newest when it is fetched");
+            let name = image.strip_suffix(":latest").unwrap_or(&image);
+            let hint = format!("write a tag that stays, such as `{name}:1.4`, or better a digest: `{name}@sha256:…`");
+            faults.push(Diagnostic::warning("E0252", message).hint(hint).at("spec.image"));
         }
         let first = self.command.as_ref().map(|command| command.first());
         if first.is_some_and(|program| program.is_none_or(String::is_empty)) {

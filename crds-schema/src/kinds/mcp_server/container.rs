@@ -45,7 +45,7 @@ impl McpServer {
             args: self.args.clone(),
             working_dir: self.working_dir.clone(),
             user: if has_user { self.user.clone() } else { Some(DEFAULT_USER.to_owned()) },
-            hostname: None,
+            hostname: self.hostname.clone(),
             env: self.env.clone(),
             ports: port.map(exposed_port).into_iter().collect(),
             networks: match (&self.networks, self.transport()) {
@@ -66,7 +66,7 @@ impl McpServer {
             logging: self.logging.clone(),
             ulimits: self.ulimits.clone(),
             sysctls: self.sysctls.clone(),
-            devices: Vec::new(),
+            devices: self.devices.clone(),
             dns: self.dns.clone(),
             extra_hosts: self.extra_hosts.clone(),
             labels,

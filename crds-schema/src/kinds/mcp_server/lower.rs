@@ -88,6 +88,15 @@ mod tests {
     }
 
     #[test]
+    fn a_host_name_and_devices_are_those_of_each_container() {
+        let security = json!({ "profile": "privileged", "user": "1001:20" });
+        let devices = json!([{ "host": "/dev/ttyUSB0" }]);
+        let set = lower(json!({ "image": "meter:1", "hostname": "meter", "devices": devices, "security": security }));
+        assert_eq!((set.template.hostname.as_deref(), set.template.devices.len()), (Some("meter"), 1));
+        assert_eq!(set.template.devices[0].path, "/dev/ttyUSB0");
+    }
+
+    #[test]
     fn what_is_started_with_the_first_call_may_begin_with_none() {
         let bounds = |spec: Value| (lower(spec.clone()).replicas, lower(spec).is_elastic);
         assert_eq!(bounds(json!({ "image": "time:1", "instances": { "min": 0, "start": "Lazy" } })), (0, true));

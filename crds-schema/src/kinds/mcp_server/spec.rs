@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::deployment::{
-    DependsOn, Dns, Logging, Mount, NetworkList, PullPolicy, Resources, RunState, Security, Stop, Ulimit,
+    DependsOn, Device, Dns, Logging, Mount, NetworkList, PullPolicy, Resources, RunState, Security, Stop, Ulimit,
 };
 use crate::units::{Bytes, HumanDuration};
 
@@ -66,6 +66,9 @@ pub struct McpServer {
     /// The user, and optionally the group, that the program runs as. Default: `1001:1001`. Example: `"2000:2000"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The host name inside each container, at most 63 characters. Default: chosen by the Engine. Example: `tickets`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
     /// Environment variables; every value is a quoted string. Example: `{ LOG_LEVEL: info, RETRIES: "3" }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -108,6 +111,9 @@ pub struct McpServer {
     /// Kernel parameters of the container's own namespaces. Example: `{ net.core.somaxconn: "1024" }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
+    /// Devices of the host. Needs the profile `privileged`. Example: `[{ host: /dev/ttyUSB0, path: /dev/ttyUSB0 }]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
     /// Name resolution. Default: the Engine's. Example: `{ servers: [10.0.0.53] }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<Dns>,
