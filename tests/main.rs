@@ -8,6 +8,8 @@ mod support;
 
 // The command line, without an Engine.
 mod cli;
+// Manifests and commands that documents show.
+mod documents;
 // The command line of MCP, and a gateway in this process.
 mod cli_mcp;
 // What containers write, between a controller in this process and an Engine of a few lines.
