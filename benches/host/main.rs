@@ -1,6 +1,6 @@
 //! What Evenkeel costs on a host, side by side with what it is compared to, in the same run: the bare Engine API and Compose.
 //!
-//! `cargo bench --bench host -- cold | repair | steady | simulated | start | attach | load`, or `make bench` for all of them. Nothing here is
+//! `cargo bench --bench host -- cold | repair | steady | simulated | start | attach | load | bridge`, or `make bench` for all. Nothing here is
 //! an assertion: every figure is printed with its target and whether it was met.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up must end, and say where")]
@@ -19,6 +19,7 @@ mod report;
 mod workload;
 // The measurements.
 mod attach;
+mod bridge;
 mod cold;
 mod load;
 mod repair;
@@ -34,10 +35,11 @@ type Measurement = fn(&EngineAddress);
 fn main() {
     // Cargo adds `--bench` of its own.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let measurements: [(&str, Measurement); 7] = [
+    let measurements: [(&str, Measurement); 8] = [
         ("load", load::measure),
         ("start", start::measure),
         ("attach", attach::measure),
+        ("bridge", bridge::measure),
         ("simulated", simulated::measure),
         ("repair", repair::measure),
         ("steady", steady::measure),
