@@ -123,11 +123,12 @@ pub(crate) async fn serve_stream<S>(hub: Arc<Hub>, stream: S, mut end: watch::Re
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let ending = end.clone();
     let service = service_fn(move |request| {
-        let (hub, alert) = (Arc::clone(&hub), alert.clone());
+        let (hub, alert, end) = (Arc::clone(&hub), alert.clone(), ending.clone());
         async move {
             let _under_way = alert.as_deref().map(Alert::begin);
-            Ok::<_, Infallible>(request::answer(hub, request).await)
+            Ok::<_, Infallible>(request::answer(hub, end, request).await)
         }
     });
     let mut builder = http1::Builder::new();

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -32,11 +33,12 @@ pub use crate::server::instance::InstanceHealth;
 use crate::server::instance::Surroundings;
 use crate::session::ClientSession;
 use crate::sessions::Sessions;
+use crate::subscription::{Subscriptions, Watched};
 use crate::upstream::client::Clients;
 use crate::upstream::stdio::Attached;
 use crate::wire::reply::notification;
-use change::changed_lists;
 pub use change::{Change, change_method};
+use change::{changed_lists, updated};
 
 /// How many changes of the catalogue wait for a stream; whoever falls behind is told that everything changed.
 const CHANGES_LENGTH: usize = 32;
@@ -99,7 +101,8 @@ pub struct Hub {
 /// What the hub does of itself.
 enum Task {
     Rebuild,
-    TellUpdated(String),
+    TellUpdated(Watched),
+    TellAllUpdated,
     TakeApprovals,
     None,
 }
@@ -182,16 +185,18 @@ impl Hub {
                     () = tokio::time::sleep_until(desk_due), if is_awaited => Task::TakeApprovals,
                     () = dirty.notified() => Task::Rebuild,
                     change = updates.recv() => match change {
-                        Ok(Change::Resource(uri)) => Task::TellUpdated(uri),
+                        Ok(Change::Resource(watched)) => Task::TellUpdated(watched),
+                        Ok(Change::List(_)) | Err(RecvError::Closed) => Task::None,
                         // One that fell behind may have missed anything.
-                        Ok(Change::List(_)) | Err(_) => Task::None,
+                        Err(RecvError::Lagged(_)) => Task::TellAllUpdated,
                     },
                     _ = doubts.changed() => Task::None,
                 };
                 let Some(hub) = weak.upgrade() else { return };
                 match task {
                     Task::Rebuild => hub.rebuild(),
-                    Task::TellUpdated(uri) => hub.tell_updated(&uri),
+                    Task::TellUpdated(watched) => hub.tell_updated(|subscribed| *subscribed == watched),
+                    Task::TellAllUpdated => hub.tell_updated(|_| true),
                     Task::TakeApprovals => {
                         hub.take_approvals().await;
                         desk_due = Instant::now() + DESK_TIME;
@@ -230,6 +235,7 @@ impl Hub {
                     changes: self.changes.clone(),
                     limit: config.calls.result_bytes,
                     leases: Arc::clone(&self.leases),
+                    subscriptions: Subscriptions::new(&config.name),
                 };
                 Arc::new(Server::new(Arc::clone(&config), surroundings, file))
             });
@@ -358,12 +364,12 @@ impl Hub {
         crate::edge::serve_stream(Arc::clone(self), stream, end, None).await;
     }
 
-    /// Tells the sessions that subscribed to a resource that it was updated.
-    fn tell_updated(&self, uri: &str) {
-        let params = format!("{{\"uri\":{}}}", crate::wire::object::quote(uri));
+    /// Tells the sessions that subscribed to resources that those were updated.
+    fn tell_updated(&self, is_updated: impl Fn(&Watched) -> bool) {
         for session in self.sessions.all() {
-            if ClientSession::lock(&session.subscriptions).contains_key(uri) {
-                session.tell(notification("notifications/resources/updated", Some(&params)));
+            let subscriptions = ClientSession::lock(&session.subscriptions);
+            for subscription in subscriptions.values().filter(|subscription| is_updated(&subscription.watched)) {
+                session.tell(updated(&subscription.watched.uri));
             }
         }
     }

@@ -20,6 +20,7 @@ pub mod connection;
 pub mod lease;
 pub mod pin;
 pub mod server;
+pub mod subscription;
 pub mod upstream;
 
 // Clients.

@@ -2,6 +2,7 @@
 
 pub mod edit;
 mod outgoing;
+mod subscribing;
 mod target;
 
 use std::sync::atomic::Ordering;
@@ -121,6 +122,11 @@ impl Relay {
             let message = format!("the request has {size} bytes, and `{}` takes {limit}", target.server);
             return Err(RpcError::new(RpcError::TOO_LARGE, message));
         }
+        if method == "resources/subscribe" && server.place_of(&caller).is_none() {
+            let message =
+                format!("each call has an instance of `{}` to itself, which tells nobody later", target.server);
+            return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, message));
+        }
         let permit = server.permits().try_acquire_owned().map_err(|_| {
             let message = format!("`{}` is asked {} things at once already", target.server, config.calls.concurrency);
             RpcError::new(RpcError::OVERLOADED, message)
@@ -211,9 +217,9 @@ impl Relay {
             link.used_by(self.caller.session.as_ref().map(|session| session.number()));
         }
         match (&connection.link, connection.era, &self.caller.session) {
-            // It has no such method: it is listened to.
-            (_, Era::Modern, _) if matches!(self.method.as_str(), "resources/subscribe" | "resources/unsubscribe") => {
-                Exchange::Done(Ok(Answer::Result("{}".to_owned())))
+            // The gateway subscribes, once for all who want it.
+            (_, _, Some(session)) if self.method == "resources/subscribe" => {
+                Exchange::Done(self.subscribe(session, instance).await)
             }
             (link, Era::Modern, _) => {
                 let has_name = matches!(self.method.as_str(), "tools/call" | "prompts/get" | "resources/read");
@@ -417,6 +423,8 @@ fn listen_for(
             match note {
                 // Lists are the gateway's own, and it tells of their changes itself.
                 Note::Notification { method, .. } if method.ends_with("/list_changed") => {}
+                // It is the gateway's own session that subscribes, for all who want it.
+                Note::Notification { method, .. } if method == "notifications/resources/updated" => {}
                 Note::Notification { method, params } => client.tell(notification(&method, params.as_deref())),
                 Note::Request { id, method, params } => {
                     let number =

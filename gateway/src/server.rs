@@ -2,6 +2,7 @@
 
 mod demand;
 mod hearing;
+mod herald;
 pub mod instance;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::config::ServerConfig;
+use crate::config::{Isolation, ServerConfig};
 use crate::connection::Listing;
 use crate::metrics::ServerMetrics;
+use crate::subscription::Subscriptions;
 use crate::whole_file::{Durability, write_whole};
 use demand::Users;
 pub use demand::{Demand, NoInstance};
@@ -66,6 +68,11 @@ impl Server {
         Arc::clone(&self.permits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Who wants to hear of which of its resources.
+    pub(crate) fn subscriptions(&self) -> &Arc<Subscriptions> {
+        &self.surroundings.subscriptions
+    }
+
     /// Begins with the instances that are new and lets go of those that are gone. Calls under way on the latter go on.
     pub fn set_config(&self, config: &Arc<ServerConfig>) {
         let before =
@@ -75,6 +82,9 @@ impl Server {
                 Arc::new(Semaphore::new(config.calls.concurrency));
         }
         let surroundings = Surroundings { limit: config.calls.result_bytes, ..self.surroundings.clone() };
+        let is_alone = config.sharing.isolation != Isolation::Shared;
+        let is_there = |id: &str| config.instances.iter().any(|instance| instance.id == id);
+        self.surroundings.subscriptions.set_instances(is_alone, is_there);
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let traffic: BTreeMap<_, _> =
             instances.values().map(|was| (was.id.clone(), Arc::clone(&was.traffic))).collect();

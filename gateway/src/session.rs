@@ -13,6 +13,7 @@ use crate::lease::Leases;
 use crate::policy::Principal;
 use crate::server::instance::InstanceHandle;
 use crate::sessions::Beginning;
+use crate::subscription::Subscription;
 use crate::upstream::exchange::Answer;
 use crate::upstream::http::{Dress, HttpLink, HttpSession};
 use crate::upstream::link::Link;
@@ -45,8 +46,8 @@ pub struct ClientSession {
     pub client_info: String,
     /// The level of log messages that was asked for.
     pub level: Mutex<Option<String>>,
-    /// Resources that it wants to hear of, each with what listens to its server where that needs something of its own.
-    pub subscriptions: Mutex<BTreeMap<String, Option<Listening>>>,
+    /// Resources that it wants to hear of, by their URIs.
+    pub subscriptions: Mutex<BTreeMap<String, Arc<Subscription>>>,
     /// Requests of its that are under way: a message on the channel cancels.
     pub in_flight: Mutex<BTreeMap<Id, oneshot::Sender<()>>>,
     /// How many requests are under way.

@@ -156,6 +156,12 @@ async fn a_legacy_client_does_not_notice_a_restart_of_the_gateway() {
 
 #[tokio::test]
 async fn a_modern_client_keeps_its_subscription_over_a_restart_of_the_gateway() {
+    for is_killed in [true, false] {
+        keeps_its_subscription(is_killed).await;
+    }
+}
+
+async fn keeps_its_subscription(is_killed: bool) {
     let script = Arc::new(Script { is_modern: true, ..Script::default() });
     let gateway = Gateway::start(&script).await;
     let address = gateway.address;
@@ -163,7 +169,11 @@ async fn a_modern_client_keeps_its_subscription_over_a_restart_of_the_gateway() 
     let wanted = modern(json!({ "notifications": { "toolsListChanged": true } }));
     client.send(json!({ "jsonrpc": "2.0", "id": "L", "method": "subscriptions/listen", "params": wanted })).await;
     assert_eq!(client.next().await["method"], "notifications/subscriptions/acknowledged");
-    gateway.kill().await;
+    if is_killed {
+        gateway.kill().await;
+    } else {
+        gateway.end().await;
+    }
     client.hears_nothing().await;
     let _gateway = Gateway::start_at(address, &script, None).await;
     let told = client.next().await;

@@ -13,7 +13,7 @@ use crate::wire::reply::notification;
 /// What the gateway says first.
 const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 
-/// Forwards what comes until the gateway ends it or refuses; a client that wants no more drops this.
+/// Forwards what comes until the gateway refuses it; a client that wants no more drops this.
 pub(super) async fn hold(bridge: &Bridge, asked: &Asked) {
     let output = &bridge.parts.output;
     let mut subscription = Subscription { is_acknowledged: false, has_missed: false };
@@ -34,6 +34,10 @@ pub(super) async fn hold(bridge: &Bridge, asked: &Asked) {
                 Content::Stream(mut stream) => loop {
                     match stream.next().await {
                         Ok(Some(text)) => match Reply::read(&text) {
+                            // It ends itself, and not what the client wants.
+                            Some(Read::Reply(Reply::Result(_))) if subscription.is_acknowledged => {
+                                break "the gateway ended it".to_owned();
+                            }
                             Some(Read::Reply(reply)) => return output.write(reply.to_line(&asked.id)).await,
                             Some(Read::Other(method)) => {
                                 backoff = Backoff::endless();

@@ -178,28 +178,17 @@ async fn answer_request(
             }
             _ => Err(RpcError::new(RpcError::INVALID_PARAMS, "`level` is none of MCP's")),
         },
-        "resources/subscribe" | "resources/unsubscribe" => {
-            let uri = fields.get_str("uri").unwrap_or_default().into_owned();
-            if method == "resources/subscribe" {
-                if !may_subscribe(&session, &uri) {
-                    let error =
-                        RpcError::new(RpcError::OVERLOADED, "this session subscribes to as many resources as it may");
-                    let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
-                    return refused(&hub, Some(&caller.principal), method, fault).await;
-                }
-                let listening = super::listen::listen_upstream(&hub, &view, &uri);
-                ClientSession::lock(&session.subscriptions).insert(uri.clone(), listening);
-            } else {
-                ClientSession::lock(&session.subscriptions).remove(&uri);
+        "resources/unsubscribe" => match fields.get_str("uri") {
+            Some(uri) => {
+                ClientSession::lock(&session.subscriptions).remove(&*uri);
+                Ok("{}".to_owned())
             }
-            let response = call::run(Arc::clone(&hub), caller, &view, id, method, params).await;
-            // One that is started for this could not be listened to before.
-            if let Some(listening @ None) = ClientSession::lock(&session.subscriptions).get_mut(&uri) {
-                *listening = super::listen::listen_upstream(&hub, &view, &uri);
-            }
-            return response;
+            None => Err(RpcError::new(RpcError::INVALID_PARAMS, "`uri` is missing, or no string")),
+        },
+        "resources/subscribe" if !may_subscribe(&session, &fields.get_str("uri").unwrap_or_default()) => {
+            Err(RpcError::new(RpcError::OVERLOADED, "this session subscribes to as many resources as it may"))
         }
-        "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
+        "resources/subscribe" | "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             return call::run(hub, caller, &view, id, method, params).await;
         }
         _ => match ListKind::of_method(method) {

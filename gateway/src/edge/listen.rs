@@ -1,36 +1,48 @@
 //! Subscriptions of modern clients: one stream that says what has changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use hyper::Response;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, events};
 use super::entry::Entry;
+use super::post::Posted;
 use crate::catalogue::{ListKind, View};
-use crate::era::Era;
 use crate::hub::{Change, Hub, change_method};
 use crate::relay::Caller;
-use crate::session::Listening;
-use crate::upstream::exchange::{Exchange, Next, Note};
-use crate::upstream::http::Dress;
+use crate::server::{NoInstance, Server};
+use crate::subscription::Subscription;
+use crate::upstream::exchange::Answer;
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
-use crate::wire::reply::notification;
+use crate::wire::reply::{notification, result_reply};
 use crate::wire::sse::{event_text, one_line};
 
 /// How many messages wait for the stream at most.
 const STREAM_LENGTH: usize = 64;
 /// How many resources one subscription may name, and one session may subscribe to.
 pub(super) const RESOURCES_LIMIT: usize = 1_000;
+/// How long servers have to say whether they tell of their resources. Of those that say nothing the client is told once they do.
+const CLAIM_TIME: Duration = Duration::from_secs(5);
 
 /// What a client wants to hear of.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Wanted {
     lists: BTreeSet<ListKind>,
     resources: BTreeSet<String>,
+}
+
+/// What a client hears of.
+#[derive(Debug, Default)]
+struct Heard {
+    lists: BTreeSet<ListKind>,
+    resources: BTreeMap<String, Subscription>,
 }
 
 const FLAGS: [(&str, ListKind); 3] = [
@@ -49,123 +61,166 @@ impl Wanted {
         Self { lists, resources: resources.into_iter().take(RESOURCES_LIMIT).collect() }
     }
 
+    /// Whose the resources are. What the client may not see, or is a secret, is nobody's.
+    fn servers(&self, hub: &Hub, view: &View) -> Vec<(Arc<Server>, Vec<String>)> {
+        let secrets = hub.secrets();
+        let mut by_server: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
+        for uri in self.resources.iter().filter(|uri| !secrets.is_in(uri)) {
+            if let Some(target) = view.resource(uri) {
+                by_server.entry(target.server).or_default().push(uri.clone());
+            }
+        }
+        by_server.into_iter().filter_map(|(name, uris)| Some((hub.server(&name)?, uris))).collect()
+    }
+}
+
+impl Heard {
     fn to_json(&self) -> String {
         let mut fields = RawObject::default();
         for (flag, _) in FLAGS.into_iter().filter(|(_, kind)| self.lists.contains(kind)) {
             fields.set(flag, "true");
         }
         if !self.resources.is_empty() {
-            let uris: Vec<String> = self.resources.iter().map(|uri| quote(uri)).collect();
+            let uris: Vec<String> = self.resources.keys().map(|uri| quote(uri)).collect();
             fields.set("resourceSubscriptions", format!("[{}]", uris.join(",")));
         }
         fields.to_json()
     }
 
-    /// The notification of a change, where it is wanted, without its tag.
-    fn notice(&self, change: &Change) -> Option<(&'static str, RawObject<'static>)> {
+    /// The notifications of a change, where it is heard of, without their tag.
+    fn notices(&self, change: &Change) -> Vec<(&'static str, RawObject<'static>)> {
         match change {
-            Change::List(kind) if self.lists.contains(kind) => Some((change_method(*kind)?, RawObject::default())),
-            Change::Resource(uri) if self.resources.contains(uri) => {
-                let mut params = RawObject::default();
-                params.set("uri", quote(uri));
-                Some(("notifications/resources/updated", params))
+            Change::List(kind) if self.lists.contains(kind) => {
+                change_method(*kind).map(|method| (method, RawObject::default())).into_iter().collect()
             }
-            Change::List(_) | Change::Resource(_) => None,
+            Change::Resource(watched) => {
+                let subscribed = self.resources.get(&watched.uri).filter(|known| known.watched == *watched);
+                subscribed.map(|known| updated(&known.watched.uri)).into_iter().collect()
+            }
+            Change::List(_) => Vec::new(),
         }
+    }
+
+    /// What whoever fell behind is told: that everything has changed.
+    fn missed(&self) -> Vec<(&'static str, RawObject<'static>)> {
+        let lists = self.lists.iter().flat_map(|kind| self.notices(&Change::List(*kind)));
+        lists.chain(self.resources.keys().map(|uri| updated(uri))).collect()
     }
 }
 
-/// Opens a subscription: the acknowledgement first, then what was asked for and nothing else, each with the subscription's id.
+fn updated(uri: &str) -> (&'static str, RawObject<'static>) {
+    let mut params = RawObject::default();
+    params.set("uri", quote(uri));
+    ("notifications/resources/updated", params)
+}
+
+/// Opens a subscription: the acknowledgement first, then what was asked for and nothing else, each with the subscription's id. Where the
+/// gateway ends, its result is the last.
 pub(super) fn subscribe(
-    hub: &Arc<Hub>,
-    caller: &Arc<Caller>,
-    scope: Option<String>,
+    posted: Posted,
+    caller: Arc<Caller>,
     view: &View,
-    id: &Id,
+    id: Id,
     fields: &RawObject<'_>,
     entry: Entry,
 ) -> Response<Body> {
-    let mut wanted = Wanted::read(fields);
-    wanted.resources.retain(|uri| view.resource(uri).is_some());
+    let Posted { hub, scope, mut end, .. } = posted;
+    let wanted = Wanted::read(fields);
+    let servers = wanted.servers(&hub, view);
     let (tx, rx) = mpsc::channel(STREAM_LENGTH);
-    let tag = format!("{{\"io.modelcontextprotocol/subscriptionId\":{}}}", id.as_json());
+    // From before anything is subscribed to: nothing is missed after it.
     let mut changes = hub.changes();
-    let listening: Vec<_> = wanted.resources.iter().filter_map(|uri| listen_upstream(hub, view, uri)).collect();
-    let (hub, principal) = (Arc::downgrade(hub), caller.principal.clone());
+    let hub = Arc::downgrade(&hub);
     tokio::spawn(async move {
-        // The subscription is in the audit once it has ended, and what listens for it ends with it.
-        let (entry, _listening) = (entry, listening);
+        // The subscription is in the audit once it has ended, and what is heard ends with it.
+        let entry = entry;
+        let tag = format!("{{\"io.modelcontextprotocol/subscriptionId\":{}}}", id.as_json());
         let say = async |method: &str, mut params: RawObject<'_>| {
             params.set("_meta", tag.as_str());
             tx.send(event_text(&one_line(&notification(method, Some(&params.to_json()))))).await.is_ok()
         };
+        let claiming = join_all(servers.into_iter().map(|(server, uris)| claim(server, &caller, uris)));
+        let claimed = tokio::select! {
+            // Cancelled on purpose: whoever hung up wants nothing. The order is fixed so that a run can be repeated.
+            biased;
+            claimed = claiming => claimed,
+            () = tx.closed() => return,
+        };
+        let subscriptions = claimed.into_iter().flatten();
+        let resources = subscriptions.map(|subscription| (subscription.watched.uri.clone(), subscription)).collect();
+        let heard = Heard { lists: wanted.lists, resources };
         let mut accepted = RawObject::default();
-        accepted.set("notifications", wanted.to_json());
+        accepted.set("notifications", heard.to_json());
         if !say("notifications/subscriptions/acknowledged", accepted).await {
             return;
         }
         loop {
             let change = tokio::select! {
-                // Cancel-safe: a receiver, and a look whether anybody reads. The order is fixed so that a run can be repeated.
+                // Cancel-safe: two receivers, and a look whether anybody reads. The order is fixed so that a run can be repeated.
                 biased;
+                () = until_ending(&mut end) => {
+                    let result = format!("{{\"resultType\":\"complete\",\"_meta\":{tag}}}");
+                    // Whoever hung up does not need it.
+                    drop(tx.send(event_text(&one_line(&result_reply(&id, &result)))).await);
+                    break;
+                }
                 change = changes.recv() => change,
                 () = tx.closed() => break,
             };
-            let due: Vec<Change> = match change {
-                Ok(change) => vec![change],
-                // Whoever fell behind is told that everything has changed.
-                Err(RecvError::Lagged(_)) => wanted.lists.iter().map(|kind| Change::List(*kind)).collect(),
+            let due = match change {
+                Ok(change) => heard.notices(&change),
+                Err(RecvError::Lagged(_)) => heard.missed(),
                 Err(RecvError::Closed) => break,
             };
-            for change in due {
-                if let Some((method, params)) = wanted.notice(&change)
-                    && !say(method, params).await
-                {
+            for (method, params) in due {
+                if !say(method, params).await {
                     return;
                 }
             }
         }
         if let Some(hub) = hub.upgrade() {
-            tracing::debug!(principal = %principal.name, scope = ?scope, "a subscription ended");
+            tracing::debug!(principal = %caller.principal.name, scope = ?scope, "a subscription ended");
             entry.end(&hub, "ok", None, 0).await;
         }
     });
     events(rx)
 }
 
-/// Has a modern server tell of a resource for as long as this is kept: a subscription of its own, whose news go to all who want them.
-/// `None` where the server is not modern, or not there.
-pub(super) fn listen_upstream(hub: &Arc<Hub>, view: &View, uri: &str) -> Option<Listening> {
-    let server = view.resource(uri).and_then(|target| hub.server(&target.server))?;
-    let picked = server.pick().filter(|picked| picked.connection.era == Era::Modern)?;
-    let (hub, uri) = (Arc::downgrade(hub), uri.to_owned());
-    let task = tokio::spawn(async move {
-        let connection = Arc::clone(&picked.connection);
-        drop(picked);
-        let meta = crate::connection::own_meta();
-        let params = format!("{{\"notifications\":{{\"resourceSubscriptions\":[{}]}},\"_meta\":{meta}}}", quote(&uri));
-        let params = RawObject::parse(&params).unwrap_or_default();
-        let dress = Dress::Modern { name: None, params: &[] };
-        let Exchange::Open(mut open) = connection.link.call(dress, "subscriptions/listen", params, false).await else {
-            return;
-        };
-        while let Next::Note(note) = open.next().await {
-            let Some(hub) = hub.upgrade() else { return };
-            if let Note::Notification { method, .. } = note
-                && method == "notifications/resources/updated"
-            {
-                hub.tell(Change::Resource(uri.clone()));
-            }
+/// Waits for the end of the gateway. Cancel-safe.
+async fn until_ending(end: &mut watch::Receiver<bool>) {
+    if end.wait_for(|is_ending| *is_ending).await.is_err() {
+        // Nobody would say so.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Has a server tell of resources. Those that it refuses are left out; those that it cannot be asked for now it is asked for later.
+async fn claim(server: Arc<Server>, caller: &Caller, uris: Vec<String>) -> Vec<Subscription> {
+    let Some(place) = server.place_of(caller) else { return Vec::new() };
+    let until = Instant::now() + CLAIM_TIME;
+    let instance = match timeout_at(until, server.acquire(caller)).await {
+        Ok(Ok(instance)) => Some(instance),
+        Ok(Err(NoInstance::Busy(_))) => return Vec::new(),
+        Ok(Err(NoInstance::NotReady(_))) | Err(_) => None,
+    };
+    let subscriptions: Vec<_> = uris.iter().map(|uri| server.subscriptions().add(place.clone(), uri)).collect();
+    let Some(instance) = instance else { return subscriptions };
+    let mut heard = Vec::new();
+    for subscription in subscriptions {
+        let taken = timeout_at(until, instance.until_taken(&subscription.watched.uri)).await;
+        if !matches!(taken, Ok(Ok(Answer::Error(_)))) {
+            heard.push(subscription);
         }
-    });
-    Some(Listening::new(task.abort_handle()))
+    }
+    heard
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Wanted;
+    use super::{Heard, Wanted};
     use crate::catalogue::ListKind;
     use crate::hub::Change;
+    use crate::subscription::{Place, Subscriptions};
     use crate::wire::object::RawObject;
 
     #[test]
@@ -174,11 +229,23 @@ mod tests {
             r#"{"notifications":{"toolsListChanged":true,"promptsListChanged":false,"resourceSubscriptions":["a://b"],"more":1}}"#,
         )
         .unwrap();
-        let wanted = Wanted::read(&fields);
-        assert_eq!(wanted.to_json(), r#"{"toolsListChanged":true,"resourceSubscriptions":["a://b"]}"#);
-        assert!(wanted.notice(&Change::List(ListKind::Tools)).is_some());
-        assert!(wanted.notice(&Change::List(ListKind::Prompts)).is_none());
-        assert_eq!(wanted.notice(&Change::Resource("a://b".into())).unwrap().1.to_json(), r#"{"uri":"a://b"}"#);
-        assert!(wanted.notice(&Change::Resource("a://c".into())).is_none());
+        let Wanted { lists, resources } = Wanted::read(&fields);
+        let (server, other) = (Subscriptions::new("s"), Subscriptions::new("other"));
+        let subscribe = |uri: &String| (uri.clone(), server.add(Place::Shared, uri));
+        let heard = Heard { lists, resources: resources.iter().map(subscribe).collect() };
+        assert_eq!(heard.to_json(), r#"{"toolsListChanged":true,"resourceSubscriptions":["a://b"]}"#);
+        let told = |change: Change| -> Vec<String> {
+            heard.notices(&change).iter().map(|(method, params)| format!("{method} {}", params.to_json())).collect()
+        };
+        assert_eq!(told(Change::List(ListKind::Tools)), ["notifications/tools/list_changed {}"]);
+        assert!(told(Change::List(ListKind::Prompts)).is_empty());
+        let updated = |of: &std::sync::Arc<Subscriptions>, place: Place, uri: &str| {
+            told(Change::Resource(of.add(place, uri).watched.clone()))
+        };
+        assert_eq!(updated(&server, Place::Shared, "a://b"), [r#"notifications/resources/updated {"uri":"a://b"}"#]);
+        assert!(updated(&server, Place::Shared, "a://c").is_empty());
+        assert!(updated(&server, Place::Own("ann".to_owned()), "a://b").is_empty());
+        assert!(updated(&other, Place::Shared, "a://b").is_empty());
+        assert_eq!(heard.missed().len(), 2, "who fell behind is told all of it");
     }
 }

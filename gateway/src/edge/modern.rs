@@ -49,7 +49,7 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params
 }
 
 async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_>) -> Response<Body> {
-    let Posted { hub, principal, scope, headers } = posted;
+    let Posted { hub, principal, scope, headers, end } = posted;
     let fields = &params.fields;
     let caller = match check(&headers, method, params) {
         Ok(meta) => Arc::new(Caller {
@@ -94,7 +94,8 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_
         }
         "subscriptions/listen" => {
             let entry = Entry::begin(&hub, &caller, method, Some(params));
-            listen::subscribe(&hub, &caller, scope, &view, &id, fields, entry)
+            let posted = Posted { hub, principal, scope, headers, end };
+            listen::subscribe(posted, caller, &view, id, fields, entry)
         }
         _ => {
             let entry = Entry::begin(&hub, &caller, method, Some(params));

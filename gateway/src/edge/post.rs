@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::body::Body;
@@ -33,6 +34,8 @@ pub(super) struct Posted {
     pub(super) principal: Principal,
     pub(super) scope: Option<String>,
     pub(super) headers: HeaderMap,
+    /// Says that the gateway ends; closed where nobody would say so.
+    pub(super) end: watch::Receiver<bool>,
 }
 
 /// Answers a POST.
@@ -40,6 +43,7 @@ pub(super) async fn answer(
     hub: Arc<Hub>,
     principal: Principal,
     scope: Option<String>,
+    end: watch::Receiver<bool>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
@@ -96,7 +100,7 @@ pub(super) async fn answer(
         let message = format!("it is nested deeper than {NESTING_LIMIT}");
         return refuse(StatusCode::BAD_REQUEST, RpcError::INVALID_REQUEST, message).await;
     }
-    let posted = Posted { hub, principal, scope, headers: head.headers };
+    let posted = Posted { hub, principal, scope, headers: head.headers, end };
     let params = match &message {
         Message::Request { params, .. } | Message::Notification { params, .. } => Params::read(*params),
         Message::Response { .. } => Params::default(),

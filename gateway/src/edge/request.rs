@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::watch;
 
 use super::body::{self, Body, empty, json, text};
 use super::guard::{Refusal, admit};
@@ -28,8 +29,8 @@ enum Place {
     Sessions,
 }
 
-/// Answers a request.
-pub(super) async fn answer(hub: Arc<Hub>, request: Request<Incoming>) -> Response<Body> {
+/// Answers a request. `end` says that the gateway ends.
+pub(super) async fn answer(hub: Arc<Hub>, end: watch::Receiver<bool>, request: Request<Incoming>) -> Response<Body> {
     let Some(place) = place_of(request.uri().path()) else { return empty(StatusCode::NOT_FOUND) };
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
     if matches!(place, Place::Health) {
@@ -48,7 +49,7 @@ pub(super) async fn answer(hub: Arc<Hub>, request: Request<Incoming>) -> Respons
             record(&hub, Some(&principal), "http GET /sessions", "ok", None).await;
             json(StatusCode::OK, sessions::text(&hub, &principal))
         }
-        Place::Mcp(scope) => answer_mcp(hub, principal, scope, request).await,
+        Place::Mcp(scope) => answer_mcp(hub, principal, scope, end, request).await,
         Place::Health | Place::Metrics | Place::Sessions => not_allowed("GET, HEAD"),
     }
 }
@@ -57,6 +58,7 @@ async fn answer_mcp(
     hub: Arc<Hub>,
     principal: Principal,
     scope: Option<String>,
+    end: watch::Receiver<bool>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     if scope.is_some() && hub.catalogue().view(&principal, scope.as_deref()).is_none() {
@@ -65,7 +67,7 @@ async fn answer_mcp(
         return refused(&hub, Some(&principal), &format!("http {}", request.method()), fault).await;
     }
     match *request.method() {
-        Method::POST => post::answer(hub, principal, scope, request).await,
+        Method::POST => post::answer(hub, principal, scope, end, request).await,
         Method::GET => legacy::open_stream(&hub, &principal, scope.as_deref(), request.headers()).await,
         Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), request.headers()).await,
         _ => {

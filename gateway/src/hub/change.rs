@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalogue::{Contribution, ListKind};
+use crate::subscription::Watched;
+use crate::wire::object::quote;
+use crate::wire::reply::notification;
 
 /// What those who listen are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A list has changed.
     List(ListKind),
-    /// A resource was updated: its URI.
-    Resource(String),
+    /// A resource was updated.
+    Resource(Watched),
 }
 
 /// The notification of a change of a list; changes of templates are told as those of resources.
@@ -22,6 +25,11 @@ pub fn change_method(kind: ListKind) -> Option<&'static str> {
         ListKind::Resources => Some("notifications/resources/list_changed"),
         ListKind::Templates => None,
     }
+}
+
+/// What a session is told of a resource that was updated.
+pub(super) fn updated(uri: &str) -> String {
+    notification("notifications/resources/updated", Some(&format!("{{\"uri\":{}}}", quote(uri))))
 }
 
 /// The lists that are not what they were.

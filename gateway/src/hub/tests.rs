@@ -8,3 +8,4 @@ mod metrics;
 mod relay;
 mod sessions;
 mod stage;
+mod subscriptions;

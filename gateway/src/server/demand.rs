@@ -18,6 +18,7 @@ use crate::era::Era;
 use crate::lease::{Lease, Leases, Lender, Ticket};
 use crate::relay::Caller;
 use crate::session::{ClientSession, set_level};
+use crate::subscription::Place;
 use crate::upstream::link::Link;
 
 /// How long an instance that is not always there is kept after its last use, where nothing else is said.
@@ -166,6 +167,16 @@ impl Server {
         }
     }
 
+    /// Where the resources are that a caller hears of. `None`: each call has an instance to itself, and nobody hears of it later.
+    pub(crate) fn place_of(&self, caller: &Caller) -> Option<Place> {
+        match (self.config().sharing.isolation, &caller.session) {
+            (Isolation::Shared, _) => Some(Place::Shared),
+            (Isolation::PerSession, Some(session)) => Some(Place::Own(session.digest().to_owned())),
+            (Isolation::PerSession, None) => Some(Place::Own(caller.principal.name.clone())),
+            (Isolation::PerCall, _) => None,
+        }
+    }
+
     /// Another instance in place of one that is gone, on which nothing was carried out.
     pub async fn acquire_instead_of(&self, gone: &InFlight, why: &str, caller: &Caller) -> Option<InFlight> {
         if !gone.is_leased() {
@@ -185,6 +196,9 @@ impl Server {
                 break taken;
             }
         };
+        if let Some(place) = self.place_of(caller) {
+            self.surroundings.subscriptions.lend(&handle.id, place);
+        }
         let begun = if is_alone { begin_for(&base, caller).await } else { Ok(Arc::clone(&base)) };
         let failed = |error: ProbeError| NoInstance::NotReady(format!("does not begin a session: {error}"));
         Ok(Arc::new(Lease::new(handle, base, begun.map_err(failed)?, ticket)))

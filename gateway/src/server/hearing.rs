@@ -105,8 +105,8 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
                 () = tx.closed() => return,
             };
             let Some(note) = note else { return };
-            let method = match note {
-                Note::Notification { method, .. } => method,
+            let (method, params) = match note {
+                Note::Notification { method, params } => (method, params),
                 Note::Request { id, method, .. } => {
                     if let Some((link, session)) = &own {
                         // A server that is gone needs no answer.
@@ -115,15 +115,24 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
                     continue;
                 }
             };
-            let kind = method.strip_prefix("notifications/").and_then(|method| method.strip_suffix("/list_changed"));
-            if let Some(kind) = kind
-                && tx.send(ServerEvent::ListChanged(kind.to_owned())).await.is_err()
+            if let Some(event) = event_of(&method, params.as_deref())
+                && tx.send(event).await.is_err()
             {
                 return;
             }
         }
     });
     Some(rx)
+}
+
+/// What a notification says of the server itself.
+fn event_of(method: &str, params: Option<&str>) -> Option<ServerEvent> {
+    if method == "notifications/resources/updated" {
+        let params = params.and_then(RawObject::parse)?;
+        return Some(ServerEvent::ResourceUpdated(params.get_str("uri")?.into_owned()));
+    }
+    let kind = method.strip_prefix("notifications/")?.strip_suffix("/list_changed")?;
+    Some(ServerEvent::ListChanged(kind.to_owned()))
 }
 
 /// The answer to what a server asks in the gateway's own session, where there is no client to ask.

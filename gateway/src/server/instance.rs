@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::hearing::{listen_soon, merge};
+use super::herald::Herald;
 use crate::config::{Endpoint, Instance};
 use crate::connection::{Connection, Listing};
 use crate::era::Era;
 use crate::hub::{Attach, Change};
 use crate::lease::{Lease, LeaseBook};
+use crate::subscription::{Outcome, Subscriptions, Told};
 use crate::upstream::client::Clients;
+use crate::upstream::exchange::{Answer, UpstreamError};
 use crate::upstream::http::HttpLink;
 use crate::upstream::link::Link;
 use crate::upstream::stdio::{ServerEvent, StdioLink, UsedBy};
@@ -50,6 +53,8 @@ pub struct Surroundings {
     pub limit: usize,
     /// Which instances somebody has to himself.
     pub leases: Arc<LeaseBook>,
+    /// Who wants to hear of which resources.
+    pub(crate) subscriptions: Arc<Subscriptions>,
 }
 
 /// How an instance is.
@@ -83,6 +88,8 @@ pub struct InstanceHandle {
     /// Told when it is lost, and when an old one has nothing under way any more.
     dirty: Arc<Notify>,
     shared: Arc<Shared>,
+    /// Which resources it was asked to tell of.
+    told: watch::Sender<Told>,
     task: AbortHandle,
 }
 
@@ -116,7 +123,15 @@ impl InstanceHandle {
         let shared =
             Arc::new(Shared { state: RwLock::new(State::Starting), listed: Mutex::default(), kick: Notify::new() });
         let dirty = Arc::clone(&surroundings.dirty);
+        let told = watch::Sender::default();
+        let herald = Herald {
+            instance: instance.id.clone(),
+            subscriptions: Arc::clone(&surroundings.subscriptions),
+            told: told.clone(),
+            changes: surroundings.changes.clone(),
+        };
         let keeper = Keeper {
+            herald,
             id: instance.id.clone(),
             endpoint: instance.endpoint.clone(),
             surroundings,
@@ -131,6 +146,7 @@ impl InstanceHandle {
             traffic,
             dirty,
             shared,
+            told,
             task,
         })
     }
@@ -230,6 +246,20 @@ impl InFlight {
         self.handle.shared.kick.notify_one();
     }
 
+    /// Waits until it is known what comes of a subscription of the gateway's to a resource.
+    ///
+    /// # Errors
+    /// The error object of a server that does not take it, or why there is no answer.
+    pub async fn until_taken(&self, uri: &str) -> Result<Answer, UpstreamError> {
+        let mut told = self.handle.told.subscribe();
+        let settled = told.wait_for(|told| !told.is_open() || told.outcome(uri).is_some()).await;
+        match settled.ok().and_then(|told| told.outcome(uri)) {
+            Some(Outcome::Refused(error)) => Ok(Answer::Error(error)),
+            Some(Outcome::Taken | Outcome::Asked) => Ok(Answer::Result("{}".to_owned())),
+            None => Err(UpstreamError::Gone("it ended".to_owned())),
+        }
+    }
+
     /// The instance is gone, for this reason: it does not count as ready until it has answered again.
     pub(super) fn lose(&self, why: &str) {
         let shared = &self.handle.shared;
@@ -285,6 +315,7 @@ struct Keeper {
     surroundings: Surroundings,
     shared: Arc<Shared>,
     used_by: UsedBy,
+    herald: Herald,
 }
 
 impl Keeper {
@@ -297,6 +328,7 @@ impl Keeper {
                 Ok((connection, events)) => (self.follow(connection, events).await, self.shared.has_answered()),
                 Err(why) => (why, false),
             };
+            self.herald.close();
             tracing::debug!(server = %self.surroundings.server, instance = %self.id, why = %why, "an instance is not reached");
             if begun.elapsed() > QUIET_TIME {
                 pause = first;
@@ -342,15 +374,29 @@ impl Keeper {
     }
 
     /// Watches over an instance until it is gone, and says why.
-    async fn follow(&self, connection: Connection, mut events: mpsc::Receiver<ServerEvent>) -> String {
+    async fn follow(&self, connection: Connection, events: mpsc::Receiver<ServerEvent>) -> String {
         let connection = Arc::new(connection);
         let listing = match connection.list().await {
             Ok(listing) => Arc::new(listing),
             Err(error) => return chain(&error),
         };
-        let mut known = Arc::clone(&listing);
         self.shared.note_listed();
-        self.publish(State::Ready(Arc::clone(&connection), listing));
+        let asking = self.herald.follow(Arc::clone(&connection));
+        self.publish(State::Ready(Arc::clone(&connection), Arc::clone(&listing)));
+        tokio::select! {
+            // Cancelled on purpose: what the instance is asked to tell of ends with it. The order is fixed so that a run can be repeated.
+            biased;
+            why = self.watch(connection, events, listing) => why,
+            never = asking => match never {},
+        }
+    }
+
+    async fn watch(
+        &self,
+        connection: Arc<Connection>,
+        mut events: mpsc::Receiver<ServerEvent>,
+        mut known: Arc<Listing>,
+    ) -> String {
         let mut has_events = true;
         let mut listed = Instant::now();
         let mut lost = 0;
@@ -367,8 +413,7 @@ impl Keeper {
                 event = events.recv(), if has_events => match event {
                     Some(ServerEvent::Closed(why)) => return why,
                     Some(ServerEvent::ListChanged(_)) => is_news = true,
-                    // Nobody may listen.
-                    Some(ServerEvent::ResourceUpdated(uri)) => drop(self.surroundings.changes.send(Change::Resource(uri))),
+                    Some(ServerEvent::ResourceUpdated(uri)) => self.herald.tell(&uri),
                     None => has_events = false,
                 },
                 () = sleep(PING_TIME) => match connection.ping().await {
@@ -381,15 +426,18 @@ impl Keeper {
                     }
                 },
             }
+            if let Link::Stdio(link) = &connection.link
+                && link.take_missed()
+            {
+                self.herald.tell_all();
+            }
             if is_news {
                 // Several changes at once are one.
                 let until = Instant::now() + GATHER_TIME;
                 while let Ok(Some(more)) = timeout_at(until, events.recv()).await {
                     match more {
                         ServerEvent::Closed(why) => return why,
-                        ServerEvent::ResourceUpdated(uri) => {
-                            drop(self.surroundings.changes.send(Change::Resource(uri)));
-                        }
+                        ServerEvent::ResourceUpdated(uri) => self.herald.tell(&uri),
                         ServerEvent::ListChanged(_) => {}
                     }
                 }

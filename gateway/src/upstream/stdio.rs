@@ -89,6 +89,8 @@ struct Shared {
     used_by: UsedBy,
     /// It is one client's alone, which may be asked by the server.
     is_leased: AtomicBool,
+    /// More resources were updated than there was room to say.
+    has_missed: AtomicBool,
     /// The reader, which waits for as long as the server is silent.
     reader: Mutex<Option<AbortHandle>>,
 }
@@ -128,6 +130,7 @@ impl StdioLink {
             next_id: AtomicU64::new(fastrand::u64(1..1 << 40)),
             used_by,
             is_leased: AtomicBool::new(false),
+            has_missed: AtomicBool::new(false),
             reader: Mutex::default(),
         });
         let weak = Arc::downgrade(&shared);
@@ -183,6 +186,11 @@ impl StdioLink {
     /// From now on it is one client's alone: what the server asks is put to that one.
     pub fn lease(&self) {
         self.shared.is_leased.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether more resources were updated than there was room to say since this was last asked.
+    pub fn take_missed(&self) -> bool {
+        self.shared.has_missed.swap(false, Ordering::Relaxed)
     }
 
     /// Answers a request of the server's.
@@ -291,6 +299,16 @@ impl Shared {
                 }
                 return;
             }
+            // Of what a listener is told only this is its own: the rest says itself what it is about.
+            "notifications/subscriptions/acknowledged" => {
+                let meta = fields.get("_meta").and_then(RawObject::parse).unwrap_or_default();
+                let number = meta.get("io.modelcontextprotocol/subscriptionId").and_then(|id| id.parse::<u64>().ok());
+                let note = Note::Notification { method: method.to_owned(), params: params.map(str::to_owned) };
+                if let Some(waiter) = number.and_then(|id| self.lock().waiters.get(&id).map(|w| w.notes.clone())) {
+                    drop(waiter.try_send(note));
+                }
+                return;
+            }
             "notifications/message" => {
                 let data = fields.get("data").unwrap_or_default();
                 tracing::debug!(server = %self.name, data = %data, "said by the server");
@@ -310,8 +328,11 @@ impl Shared {
             }
             _ => return,
         };
-        // They only say "look", and one that waits says it as well.
-        drop(events.try_send(event));
+        let is_update = matches!(event, ServerEvent::ResourceUpdated(_));
+        // Those of lists only say "look", and one that waits says it as well.
+        if events.try_send(event).is_err() && is_update {
+            self.has_missed.store(true, Ordering::Relaxed);
+        }
     }
 }
 

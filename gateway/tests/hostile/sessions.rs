@@ -144,6 +144,14 @@ async fn a_session_with_an_instance_that_is_gone_is_ended_when_the_last_call_in_
 #[tokio::test]
 async fn a_session_subscribes_to_a_thousand_resources_and_no_more() {
     let stage = Stage::begin().await;
+    let tools = server(false, vec![tool("t")], echo);
+    let script = move |message: &Value, out: &Out| match message["method"].as_str() {
+        Some("resources/subscribe") => out.answer(message, &json!({})),
+        _ => tools(message, out),
+    };
+    stage.run("a", Arc::new(script));
+    stage.want(&["a"]);
+    stage.until_known(1).await;
     let session = begin_session(stage.address, "", json!({})).await;
     let mut refused = 0;
     for number in 0..1_010 {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, duplex};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -130,6 +130,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) hub: Arc<Hub>,
     task: JoinHandle<()>,
+    stop: Arc<Notify>,
 }
 
 /// An address that nobody listens at.
@@ -162,9 +163,16 @@ impl Gateway {
         timeout(IN_TIME, is_listed).await.expect("the server is listed");
         let listener = TcpListener::bind(listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = Arc::clone(&hub);
-        let task = tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
-        Self { address, hub, task }
+        let stop = Arc::new(Notify::new());
+        let (serving, stopped) = (Arc::clone(&hub), Arc::clone(&stop));
+        let task = tokio::spawn(async move { serving.serve(listener, stopped.notified()).await });
+        Self { address, hub, task, stop }
+    }
+
+    /// Ends it as one ends that is told to: what is under way is answered.
+    pub(crate) async fn end(self) {
+        self.stop.notify_one();
+        self.task.await.unwrap();
     }
 
     /// Ends it as a crash does: connections break, sessions are forgotten.
