@@ -414,7 +414,7 @@ fn listen_for(
     let (link, session) = (link.clone(), session.clone());
     let (tell_open, opened) = oneshot::channel();
     let task = tokio::spawn(async move {
-        let notes = link.listen(&session).await;
+        let notes = link.listen_on(&session).await;
         // Whoever waited may have had enough.
         tell_open.send(()).unwrap_or(());
         let Ok(Some(mut notes)) = notes else { return };

@@ -7,6 +7,7 @@ mod hostile {
     mod document;
     mod framing;
     mod http_server;
+    mod http_sessions;
     mod pins;
     mod remotes;
     mod servers;

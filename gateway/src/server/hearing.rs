@@ -51,7 +51,7 @@ pub(super) async fn listen_soon(connection: &Connection) -> Option<mpsc::Receive
 /// Listens to what a server says of its lists, as its era has it; `None` where it offers nothing of the kind.
 async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> {
     let mut notes = match (&connection.link, connection.era) {
-        (Link::Http(link), Era::Legacy) => link.listen(&connection.session).await.ok()??,
+        (Link::Http(link), Era::Legacy) => link.listen_on(&connection.session).await.ok()??,
         (link, Era::Modern) => {
             let kinds = [
                 ("tools", "toolsListChanged"),

@@ -19,16 +19,18 @@ const EVENT_STREAM: &str = "text/event-stream";
 /// How much of an answer that is no JSON-RPC is told.
 pub(crate) const REFUSAL_LIMIT: usize = 300;
 
-/// How long a server that has ended a stream is left alone where it names no time, and at least: it must not keep us busy.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(100));
+/// How long a server that has ended a stream is left alone where it names no time.
+pub(super) const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// How long it is left alone at least: one that names no time at all must not keep us busy.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How far a stream of events came.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
     /// What the last event that has an id is called.
-    last_event: Option<HeaderValue>,
+    pub(super) last_event: Option<HeaderValue>,
     /// How long the server wants to be left alone before the rest is fetched.
-    pause: Option<Duration>,
+    pub(super) pause: Option<Duration>,
 }
 
 impl Place {
@@ -42,8 +44,7 @@ impl Place {
 
     /// From which event the rest is fetched, and after which time. Taken: a stream that then comes no further is the last.
     pub(crate) fn take(&mut self) -> Option<(HeaderValue, Duration)> {
-        let (default, shortest) = PAUSES;
-        Some((self.last_event.take()?, self.pause.unwrap_or(default).max(shortest)))
+        Some((self.last_event.take()?, self.pause.unwrap_or(DEFAULT_PAUSE).max(SHORTEST_PAUSE)))
     }
 }
 

@@ -138,7 +138,7 @@ impl CancelGuard {
         Self { action: Some(Box::new(action)) }
     }
 
-    fn disarm(&mut self) {
+    pub(super) fn disarm(&mut self) {
         self.action = None;
     }
 }

@@ -11,12 +11,12 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderVal
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::answer::{Place, collect, is_stream, read_answer, read_events};
+use super::answer::{DEFAULT_PAUSE, Place, SHORTEST_PAUSE, collect, is_stream, read_answer, read_events};
 use super::client::{Clients, HttpClient, check_literal};
-use super::exchange::{Answer, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
+use super::exchange::{Answer, CancelGuard, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::with_progress_token;
 use crate::era::MODERN_VERSION;
 use crate::wire::object::RawObject;
@@ -24,6 +24,12 @@ use crate::wire::reply::{notification, request_with};
 
 /// How long a server has to take what needs no answer of its own: a notification, an answer, or the end of a session.
 const SEND_TIME: Duration = Duration::from_secs(20);
+/// How long a server is left alone at most that ends the stream of a session again and again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// How long a stream must have lasted for those before it to be forgotten.
+const QUIET_TIME: Duration = Duration::from_secs(20);
+/// How many calls a server is told at once that nobody waits for. It hears of no more.
+const CANCELS_LIMIT: usize = 64;
 
 static VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 static SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -37,9 +43,10 @@ const DRESS_LENGTH: usize = 3;
 pub struct HttpLink {
     client: HttpClient,
     uri: Uri,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     next_id: Arc<AtomicU64>,
     limit: usize,
+    cancels: Arc<Semaphore>,
 }
 
 /// A session that a legacy server opened for us.
@@ -117,7 +124,8 @@ impl HttpLink {
         }
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        Ok(Self { client, uri, headers: map, next_id: Arc::new(AtomicU64::new(1)), limit })
+        let cancels = Arc::new(Semaphore::new(CANCELS_LIMIT));
+        Ok(Self { client, uri, headers: Arc::new(map), next_id: Arc::new(AtomicU64::new(1)), limit, cancels })
     }
 
     /// Sends a request.
@@ -125,18 +133,48 @@ impl HttpLink {
         self.call_with(dress, method, &params.to_json(), wants_progress).await
     }
 
-    /// The same with params that are written already.
+    /// The same with params that are written already. Dropped before there is an answer, it is cancelled: a modern server hears that its
+    /// stream is closed, a legacy one is told.
     pub async fn call_with(&self, dress: Dress<'_>, method: &str, params: &str, wants_progress: bool) -> Exchange {
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
         let token = wants_progress.then_some(number);
         let body = request_with(number, method, &with_progress_token(params, token));
-        match self.post(dress, method, body).await {
-            Ok(response) => {
-                let session = if let Dress::Session(session) = dress { Some(session) } else { None };
-                self.read(response, number, session).await
-            }
+        let session = if let Dress::Session(session) = dress { Some(session) } else { None };
+        let mut guard = session.map(|session| self.cancel_guard(session, number));
+        let exchange = match self.post(dress, method, body).await {
+            Ok(response) => self.read(response, number, session).await,
             Err(error) => Exchange::Done(Err(error)),
+        };
+        match exchange {
+            Exchange::Open(open) => Exchange::Open(OpenExchange { guard, ..open }),
+            Exchange::Done(answer) => {
+                if let Some(guard) = &mut guard {
+                    guard.disarm();
+                }
+                Exchange::Done(answer)
+            }
         }
+    }
+
+    /// Tells a legacy server that nobody waits for a call any more, by a message of its own, which nobody waits for either.
+    fn cancel_guard(&self, session: &HttpSession, number: u64) -> CancelGuard {
+        let (link, session) = (self.clone(), session.clone());
+        CancelGuard::new(move || {
+            let (Ok(runtime), Ok(permit)) =
+                (tokio::runtime::Handle::try_current(), Arc::clone(&link.cancels).try_acquire_owned())
+            else {
+                return;
+            };
+            // Owned by nobody: it has its own time, and there are only so many.
+            drop(runtime.spawn(async move {
+                let _permit = permit;
+                let params = format!("{{\"requestId\":{number}}}");
+                let told = link.notify(Dress::Session(&session), "notifications/cancelled", Some(&params)).await;
+                if let Err(error) = told {
+                    tracing::debug!(error = %error, "a server was not told of a cancellation");
+                }
+            }));
+        })
     }
 
     /// Sends an `initialize` and gives the session beside the answer.
@@ -186,7 +224,7 @@ impl HttpLink {
         let mut request = Request::new(Full::default());
         let uri = Uri::builder().scheme("http").authority(self.uri.authority().map_or("", |host| host.as_str()));
         *request.uri_mut() = uri.path_and_query(path).build().map_err(|_| fault("the path"))?;
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = HeaderMap::clone(&self.headers);
         request.headers_mut().remove(CONTENT_TYPE);
         let response = self.client.request(request).await.map_err(|error| gone(&error))?;
         let status = response.status();
@@ -208,6 +246,59 @@ impl HttpLink {
             tracing::debug!(ended = ?ended, "a stream of a server ended");
         });
         Ok(Some(notes))
+    }
+
+    /// The same for as long as the session lives: a stream that ends is opened again, from where it ended where that is known, after the time
+    /// that the server names, or a growing one.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn listen_on(&self, session: &HttpSession) -> Result<Option<mpsc::Receiver<Note>>, UpstreamError> {
+        let Some(response) = self.get_stream(session, None).await? else { return Ok(None) };
+        let (tx, notes) = mpsc::channel(NOTES_LENGTH);
+        let (link, session) = (self.clone(), session.clone());
+        tokio::spawn(async move {
+            let listening = async {
+                let ended = link.read_on(&session, response, &tx).await;
+                tracing::debug!(ended = %ended, "a stream of a session of a server ended");
+            };
+            tokio::select! {
+                // Cancelled on purpose: when nobody listens any more the stream is dropped. The order is fixed so that a run can be repeated.
+                biased;
+                () = listening => {}
+                () = tx.closed() => {}
+            }
+        });
+        Ok(Some(notes))
+    }
+
+    /// Reads the streams of a session, one after another, until there are no more.
+    async fn read_on(
+        &self,
+        session: &HttpSession,
+        mut response: Response<Incoming>,
+        notes: &mpsc::Sender<Note>,
+    ) -> UpstreamError {
+        let (mut place, mut pause) = (Place::default(), DEFAULT_PAUSE);
+        loop {
+            let begun = Instant::now();
+            let ended = read_events(response.into_body(), self.limit, None, notes, &mut place).await;
+            tracing::debug!(ended = ?ended, "a stream of a server ended");
+            if begun.elapsed() > QUIET_TIME {
+                pause = DEFAULT_PAUSE;
+            }
+            response = loop {
+                sleep(place.pause.take().unwrap_or(pause).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                match self.get_stream(session, place.last_event.clone()).await {
+                    Ok(Some(response)) => break response,
+                    // It may not know the event any more.
+                    Ok(None) => place.last_event = None,
+                    Err(lost @ UpstreamError::SessionLost) => return lost,
+                    Err(_) => {}
+                }
+            };
+        }
     }
 
     /// A stream of a session, from an event on where one is named; `None` where the server offers none.
