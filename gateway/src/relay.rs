@@ -2,6 +2,7 @@
 
 pub mod edit;
 mod outgoing;
+mod question;
 mod subscribing;
 mod target;
 
@@ -20,16 +21,17 @@ use crate::policy::Principal;
 use crate::secrets::Secrets;
 use crate::server::instance::InFlight;
 use crate::server::{NoInstance, Server};
-use crate::session::{Asked, ClientSession, UpstreamSession, set_level};
+use crate::session::{ClientSession, UpstreamSession, set_level};
 use crate::upstream::exchange::{Answer, Exchange, Note, UpstreamError};
 use crate::upstream::http::Dress;
 use crate::upstream::link::Link;
 use crate::wire::id::Id;
 use crate::wire::object::RawObject;
 use crate::wire::params::Params;
-use crate::wire::reply::{RpcError, error_reply, notification, request};
+use crate::wire::reply::{RpcError, error_reply, notification};
 use edit::Direction;
 use outgoing::{Edits, Outgoing};
+use question::Asker;
 use target::find_target;
 
 /// How long the first call of a session waits for its server to open the stream of what belongs to no call.
@@ -344,10 +346,7 @@ impl Relay {
             (Link::Http(_) | Link::Stdio(_), _) => None,
         };
         if let (Some(session), Some((link, upstream))) = (&self.caller.session, upstream) {
-            let asked = Asked::Server { link, session: upstream, id };
-            let number = session.ask(asked);
-            let params = params.map(edit::without_progress_token);
-            return Some(request(&Id::number(number), method, params.as_deref()));
+            return Some(Asker { link, session: upstream }.ask(session, id, method, params));
         }
         let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("`{method}` has no client to go to here"));
         let reply = error_reply(Some(&id), &error.to_json());
@@ -418,6 +417,7 @@ fn listen_for(
         // Whoever waited may have had enough.
         tell_open.send(()).unwrap_or(());
         let Ok(Some(mut notes)) = notes else { return };
+        let asker = || Asker { link: Link::Http(link.clone()), session: session.clone() };
         while let Some(note) = notes.recv().await {
             let Some(client) = client.upgrade() else { return };
             match note {
@@ -425,12 +425,15 @@ fn listen_for(
                 Note::Notification { method, .. } if method.ends_with("/list_changed") => {}
                 // It is the gateway's own session that subscribes, for all who want it.
                 Note::Notification { method, .. } if method == "notifications/resources/updated" => {}
+                // Progress belongs to a call, and is told beside that.
+                Note::Notification { method, .. } if method == "notifications/progress" => {}
+                Note::Notification { method, params } if method == "notifications/cancelled" => {
+                    let cancelled = asker().cancel(&client, params.as_deref());
+                    cancelled.into_iter().for_each(|message| client.tell(message));
+                }
                 Note::Notification { method, params } => client.tell(notification(&method, params.as_deref())),
                 Note::Request { id, method, params } => {
-                    let number =
-                        client.ask(Asked::Server { link: Link::Http(link.clone()), session: session.clone(), id });
-                    let params = params.as_deref().map(edit::without_progress_token);
-                    client.tell(request(&Id::number(number), &method, params.as_deref()));
+                    client.tell(asker().ask(&client, id, &method, params.as_deref()));
                 }
             }
         }

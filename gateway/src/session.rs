@@ -98,6 +98,8 @@ pub enum Asked {
         session: HttpSession,
         /// The id that it asked with.
         id: Id,
+        /// The token that it wants progress to be told with, as JSON text.
+        progress_token: Option<String>,
     },
     /// The gateway itself.
     Gateway(oneshot::Sender<Answer>),
@@ -204,6 +206,28 @@ impl ClientSession {
     /// Who waits for the client's answer of this number.
     pub fn take_asked(&self, number: u64) -> Option<Asked> {
         Self::lock(&self.asked).remove(&number)
+    }
+
+    /// Who asked what the client tells progress of by this number, and the token that he knows it by.
+    pub fn asked_with_token(&self, number: u64) -> Option<(Link, HttpSession, String)> {
+        match Self::lock(&self.asked).get(&number)? {
+            Asked::Server { link, session, progress_token, .. } => {
+                Some((link.clone(), session.clone(), progress_token.clone()?))
+            }
+            Asked::Gateway(_) => None,
+        }
+    }
+
+    /// A server does not wait any more for what it asked: the number that the client knows it by.
+    pub fn cancel_asked(&self, by: &Link, within: &HttpSession, as_id: &Id) -> Option<u64> {
+        let mut asked = Self::lock(&self.asked);
+        let is_it = |asked: &Asked| match asked {
+            Asked::Server { link, session, id, .. } => link.is_same(by) && session == within && id == as_id,
+            Asked::Gateway(_) => false,
+        };
+        let number = asked.iter().find(|(_, asked)| is_it(asked)).map(|(number, _)| *number)?;
+        asked.remove(&number);
+        Some(number)
     }
 
     /// The stream that the client listens on from now; one that it listened on before ends.

@@ -259,7 +259,7 @@ async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str
         log_level: None,
     };
     let entry = Entry::begin(hub, &caller, method, None);
-    match method {
+    let is_known = match method {
         "notifications/cancelled" => {
             let fields = RawObject::of(params);
             let id = fields.get("requestId").and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
@@ -268,15 +268,34 @@ async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str
                 // It may have ended in this moment.
                 cancel.send(()).unwrap_or(());
             }
+            true
         }
+        "notifications/initialized" => true,
+        "notifications/progress" => report_progress(hub, session, params).await,
         "notifications/roots/list_changed" => {
             for (link, session) in session.own_links() {
                 drop(link.notify(&session, method, params.map(RawValue::get)).await);
             }
+            true
         }
-        _ => {}
+        // To which server it would have to go is not known of any other.
+        _ => false,
+    };
+    entry.end(hub, if is_known { "ok" } else { "refused" }, None, 0).await;
+}
+
+/// Tells a server how its request gets on, as the client whom it was put to says. Returns whether there is such a request.
+async fn report_progress(hub: &Hub, session: &ClientSession, params: Option<&RawValue>) -> bool {
+    let mut fields = RawObject::of(params);
+    let number = fields.get("progressToken").and_then(|token| token.parse().ok());
+    let Some((link, session, token)) = number.and_then(|number| session.asked_with_token(number)) else { return false };
+    if hub.secrets().is_in(params.map_or("", RawValue::get)) {
+        return false;
     }
-    entry.end(hub, "ok", None, 0).await;
+    fields.set("progressToken", token);
+    // A server that is gone waits for nothing.
+    drop(link.notify(&session, "notifications/progress", Some(&fields.to_json())).await);
+    true
 }
 
 async fn take_response(session: &ClientSession, id: Option<Id>, outcome: Outcome<'_>) {
@@ -290,7 +309,7 @@ async fn take_response(session: &ClientSession, id: Option<Id>, outcome: Outcome
             // The call may be over.
             drop(tell.send(answer));
         }
-        Asked::Server { link, session, id } => {
+        Asked::Server { link, session, id, .. } => {
             let reply = match outcome {
                 Outcome::Result(result) => result_reply(&id, result.get()),
                 Outcome::Error(error) => error_reply(Some(&id), error.get()),

@@ -5,6 +5,7 @@ mod audit;
 mod leases;
 mod lifecycle;
 mod metrics;
+mod questions;
 mod relay;
 mod sessions;
 mod stage;

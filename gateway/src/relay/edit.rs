@@ -5,6 +5,7 @@ use crate::header::encode;
 use crate::header_param::value_of;
 use crate::relay::Caller;
 use crate::wire::object::{RawObject, Writer, quote};
+use crate::wire::params::Params;
 use crate::wire::reply::RpcError;
 
 /// The keys of `_meta` that belong to each hop, and are made anew.
@@ -82,18 +83,17 @@ pub fn header_params(wanted: &[(Vec<String>, String)], arguments: Option<&str>) 
     wanted.iter().filter_map(header).collect()
 }
 
-/// Params without `_meta.progressToken`, which was the other side's with somebody else.
-pub fn without_progress_token(params: &str) -> String {
-    let Some(mut fields) = RawObject::parse(params) else { return params.to_owned() };
-    let Some(meta) = fields.get("_meta").map(str::to_owned) else { return params.to_owned() };
-    let Some(mut meta) = RawObject::parse(&meta) else { return params.to_owned() };
-    meta.remove("progressToken");
-    if meta.is_empty() {
-        fields.remove("_meta");
-    } else {
-        let json = meta.to_json();
-        fields.set("_meta", json);
-    }
+/// `_meta.progressToken` of params, as JSON text.
+pub fn progress_token(params: &str) -> Option<String> {
+    Params::read_text(params).meta.get("progressToken").map(str::to_owned)
+}
+
+/// Params with a token of ours in the place of `_meta.progressToken`, which was the other side's with somebody else.
+pub fn set_progress_token(params: &str, token: u64) -> String {
+    let Params { mut fields, mut meta, .. } = Params::read_text(params);
+    meta.set("progressToken", token.to_string());
+    let json = meta.to_json();
+    fields.set("_meta", json);
     fields.to_json()
 }
 
@@ -165,7 +165,9 @@ pub fn error(error: String, to: Era) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Direction, MODERN_VERSION_JSON, MetaOf, error, result, set_meta, set_name, without_progress_token};
+    use super::{
+        Direction, MODERN_VERSION_JSON, MetaOf, error, progress_token, result, set_meta, set_name, set_progress_token,
+    };
     use crate::era::{Era, MODERN_VERSION};
     use crate::policy::Principal;
     use crate::relay::Caller;
@@ -263,6 +265,9 @@ mod tests {
         let mut fields = RawObject::parse(r#"{"ref":{"type":"ref/prompt","name":"git__p"},"argument":{}}"#).unwrap();
         set_name("completion/complete", &mut fields, "p");
         assert_eq!(fields.to_json(), r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{}}"#);
-        assert_eq!(without_progress_token(r#"{"a":1,"_meta":{"progressToken":1}}"#), r#"{"a":1}"#);
+        let params = r#"{"a":1,"_meta":{"progressToken":"t","x":[]}}"#;
+        assert_eq!(progress_token(params).as_deref(), Some("\"t\""));
+        assert_eq!(set_progress_token(params, 7), r#"{"a":1,"_meta":{"progressToken":7,"x":[]}}"#);
+        assert_eq!(progress_token(r#"{"a":1}"#), None);
     }
 }

@@ -128,6 +128,11 @@ impl HttpLink {
         Ok(Self { client, uri, headers: Arc::new(map), next_id: Arc::new(AtomicU64::new(1)), limit, cancels })
     }
 
+    /// Whether it is the same link, with the same ids.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.next_id, &other.next_id)
+    }
+
     /// Sends a request.
     pub async fn call(&self, dress: Dress<'_>, method: &str, params: RawObject<'_>, wants_progress: bool) -> Exchange {
         self.call_with(dress, method, &params.to_json(), wants_progress).await

@@ -15,6 +15,15 @@ pub enum Link {
 }
 
 impl Link {
+    /// Whether it is the same link, and not only one to the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stdio(one), Self::Stdio(other)) => one.is_same(other),
+            (Self::Http(one), Self::Http(other)) => one.is_same(other),
+            (Self::Stdio(_), Self::Http(_)) | (Self::Http(_), Self::Stdio(_)) => false,
+        }
+    }
+
     /// Sends a request. How it is dressed matters to HTTP alone.
     pub async fn call(&self, dress: Dress<'_>, method: &str, params: RawObject<'_>, wants_progress: bool) -> Exchange {
         match self {

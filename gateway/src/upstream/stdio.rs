@@ -149,6 +149,11 @@ impl StdioLink {
         (Self { shared }, events)
     }
 
+    /// Whether it is the same link.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Sends a request. With `wants_progress` its token becomes ours.
     pub async fn call(&self, method: &str, params: RawObject<'_>, wants_progress: bool) -> Exchange {
         self.call_with(method, &params.to_json(), wants_progress).await

@@ -20,8 +20,8 @@ fn log(text: &str) -> String {
     format!("data: {}\n\n", json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params}))
 }
 
-/// Reads a client's stream until it has been told all of these.
-async fn until_told(stream: &mut TcpStream, texts: &[&str]) {
+/// Reads a client's stream until it has been told all of these, and gives all that it was told.
+async fn until_told(stream: &mut TcpStream, texts: &[&str]) -> String {
     let (mut told, mut piece) = (String::new(), vec![0; 4096]);
     let reading = async {
         while !texts.iter().all(|text| told.contains(text)) {
@@ -31,6 +31,7 @@ async fn until_told(stream: &mut TcpStream, texts: &[&str]) {
         }
     };
     tokio::time::timeout(super::stage::IN_TIME, reading).await.unwrap();
+    told
 }
 
 #[tokio::test]
@@ -68,6 +69,41 @@ async fn the_stream_of_a_session_is_opened_again_from_where_it_ended_for_as_long
     let reply = send(stage.address, legacy(stage.address, "", &session, &body)).await;
     assert!(reply.json()["result"].is_object(), "{reply:?}");
     until_told(&mut client, &["first", "second", "third"]).await;
+}
+
+#[tokio::test]
+async fn a_server_cancels_what_it_asked_itself_and_reports_on_nothing_else() {
+    let server = HttpServer::start(false, |asked| {
+        let note = |method: &str, params: Value| {
+            format!("data: {}\n\n", json!({"jsonrpc": "2.0", "method": method, "params": params}))
+        };
+        let question = json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": {}});
+        let events = [
+            format!("data: {question}\n\n"),
+            // Of somebody else, by the number that the client knows it by.
+            note("notifications/cancelled", json!({"requestId": 1, "reason": "another's"})),
+            note("notifications/progress", json!({"progressToken": 1, "progress": 1})),
+            note("notifications/cancelled", json!({"requestId": "q", "reason": "its own"})),
+            log("last"),
+        ];
+        let body = [stream_head(), events.concat().into_bytes()].concat();
+        asked.head.starts_with("get").then_some(Conduct::Stop(body))
+    })
+    .await;
+    let stage = Stage::begin().await;
+    stage.want_http("a", server.address);
+    stage.until_known(1).await;
+    let session = begin_session(stage.address, "", json!({"elicitation": {}})).await;
+    let mut client = TcpStream::connect(stage.address).await.unwrap();
+    let head = format!("Host: {}\r\nMcp-Session-Id: {session}\r\nAccept: text/event-stream\r\n", stage.address);
+    client.write_all(request("GET /mcp", &head, "").as_bytes()).await.unwrap();
+    until_told(&mut client, &["text/event-stream"]).await;
+    let reply = send(stage.address, legacy(stage.address, "", &session, &call_of(1).to_string())).await;
+    assert!(reply.json()["result"].is_object(), "{reply:?}");
+    let told = until_told(&mut client, &["last"]).await;
+    assert!(told.contains("elicitation/create") && told.contains("its own"), "{told}");
+    assert!(told.contains(r#""requestId":1"#) && !told.contains(r#""requestId":"q""#), "{told}");
+    assert!(!told.contains("another's") && !told.contains("notifications/progress"), "{told}");
 }
 
 #[tokio::test]
