@@ -1,5 +1,6 @@
 //! One request on its way to a server: whose it is, where it goes, and what is edited on the way there and back.
 
+mod capability;
 pub mod edit;
 mod outgoing;
 mod question;

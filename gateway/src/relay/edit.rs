@@ -1,5 +1,6 @@
 //! The edits of a relayed message. Everything that is not named here stays as it came.
 
+use super::capability::relayable;
 use crate::era::Era;
 use crate::header::encode;
 use crate::header_param::value_of;
@@ -60,7 +61,7 @@ pub fn set_meta(fields: &mut RawObject<'_>, theirs: &RawObject<'_>, of: &MetaOf<
     if of.era == Era::Modern {
         meta.own_field("io.modelcontextprotocol/protocolVersion", MODERN_VERSION_JSON);
         meta.own_field("io.modelcontextprotocol/clientInfo", &of.caller.client_info);
-        meta.own_field("io.modelcontextprotocol/clientCapabilities", &of.caller.capabilities);
+        meta.own_field("io.modelcontextprotocol/clientCapabilities", &relayable(&of.caller.capabilities));
         if let Some(level) = &of.caller.log_level {
             meta.own_field("io.modelcontextprotocol/logLevel", &quote(level));
         }

@@ -147,3 +147,20 @@ async fn a_result_larger_than_allowed_is_an_error_and_not_a_result() {
     let result = stage.modern("tools/call", json!({"name": "a__echo", "arguments": {}})).await;
     assert!(result.is_ok(), "the server goes on: {result:?}");
 }
+
+#[tokio::test]
+async fn a_modern_server_is_told_of_no_tasks_since_nobody_could_ask_for_them() {
+    let stage = Stage::begin(None).await;
+    let tell = |message: &Value, out: &super::stage::Out| {
+        let told = &message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+        let content = json!([{"type": "text", "text": told.to_string()}]);
+        out.answer(message, &json!({"resultType": "complete", "content": content}));
+    };
+    stage.servers.run("a-1", server(true, &["tell"], tell));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__tell"]).await;
+    let all = json!({"roots": {}, "tasks": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let client = stage.legacy(all).await;
+    let told = client.call_tool("a__tell", json!({})).await.unwrap();
+    assert_eq!(told["content"][0]["text"], r#"{"roots":{}}"#);
+}
