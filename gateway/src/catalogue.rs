@@ -1,5 +1,7 @@
 //! What all servers list together: sorted, named, and written once for each who may see it.
 
+mod repeated;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 

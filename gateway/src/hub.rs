@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::audit::{AuditError, AuditLog};
-use crate::catalogue::{Catalogue, Contribution};
+use crate::catalogue::{Catalogue, Contribution, ListKind};
 use crate::config::{GatewayConfig, ServerConfig};
 use crate::lease::LeaseBook;
 use crate::metrics::{Gauges, Metrics, ServerGauges};
@@ -438,6 +438,9 @@ impl Hub {
             return;
         }
         let catalogue = Catalogue::new(self.config.naming, self.config.rules.clone(), contributions);
+        if changed.contains(&ListKind::Resources) {
+            catalogue.tell_repeated(&before);
+        }
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
         // The view of everybody is made before anybody asks for it.
         if self.config.tokens.is_empty() {

@@ -132,3 +132,13 @@ fn a_resource_that_a_rule_denies_is_not_read_by_a_template_or_as_the_only_server
         assert!(view.resource("git://secret/other").is_none(), "{scope:?}: there is no other server");
     }
 }
+
+#[test]
+fn what_several_servers_list_is_told_once_for_each_pair_with_how_much_there_is() {
+    let repeated = catalogue(vec![]).repeated();
+    let told: Vec<String> = repeated
+        .iter()
+        .map(|((serves, other), repeated)| format!("{serves} {other} {} {}", repeated.example, repeated.count))
+        .collect();
+    assert_eq!(told, ["big git mem://all 1", "big time mem://all 1"]);
+}
