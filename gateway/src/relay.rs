@@ -430,7 +430,9 @@ fn listen_for(
                 Note::Notification { method, .. } if method == "notifications/progress" => {}
                 Note::Notification { method, params } if method == "notifications/cancelled" => {
                     let cancelled = asker().cancel(&client, params.as_deref());
-                    cancelled.into_iter().for_each(|message| client.tell(message));
+                    if let Some(message) = cancelled {
+                        client.tell(message);
+                    }
                 }
                 Note::Notification { method, params } => client.tell(notification(&method, params.as_deref())),
                 Note::Request { id, method, params } => {

@@ -75,7 +75,9 @@ impl Herald {
     /// Any of the resources may have been updated.
     pub(super) fn tell_all(&self) {
         let taken = self.told.borrow().taken();
-        taken.iter().for_each(|uri| self.tell(uri));
+        for uri in &taken {
+            self.tell(uri);
+        }
     }
 
     /// Keeps a connection told of what is wanted, at first of everything, until it is dropped.
@@ -258,10 +260,10 @@ impl Asking {
         let outcome = |uri: &String| if is_taken(uri) { Outcome::Taken } else { Outcome::Refused(not_told.clone()) };
         let outcomes = uris.iter().map(|uri| (uri.clone(), outcome(uri))).collect();
         let uris: BTreeSet<String> = uris.into_iter().filter(is_taken).collect();
+        // Where nothing was taken the stream ends with this.
+        let task = Listening::new(task.abort_handle());
         if !uris.is_empty() {
-            self.streams.push(Stream { number, uris, _task: Listening::new(task.abort_handle()) });
-        } else {
-            task.abort();
+            self.streams.push(Stream { number, uris, _task: task });
         }
         outcomes
     }

@@ -71,7 +71,9 @@ fn dress_of(client: &LegacyClient) -> Dress<'_> {
 async fn progress_of_what_a_server_asked_goes_to_that_server_and_what_is_not_known_to_none() {
     let stage = Stage::begin(None).await;
     let ids = ["a-1", "a-2"];
-    ids.iter().for_each(|id| stage.servers.run(id, asking()));
+    for id in ids {
+        stage.servers.run(id, asking());
+    }
     let instance =
         |id: &&str| Instance { id: (*id).to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
     let sharing = Sharing { isolation: Isolation::PerSession, max: 8, is_on_demand: true, idle: None };

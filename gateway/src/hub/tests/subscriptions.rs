@@ -68,7 +68,9 @@ fn library(is_modern: bool, uris: &'static [&'static str], told: &Told) -> Scrip
                 let wanted = params["notifications"]["resourceSubscriptions"].as_array().cloned().unwrap_or_default();
                 let taken: BTreeSet<String> = wanted.iter().map(|uri| uri.as_str().unwrap().to_owned()).collect();
                 let taken: BTreeSet<String> = taken.into_iter().filter(|uri| uri != "x://refused").collect();
-                taken.iter().for_each(|uri| note("+", uri));
+                for uri in &taken {
+                    note("+", uri);
+                }
                 let meta = json!({"io.modelcontextprotocol/subscriptionId": message["id"]});
                 let params = json!({"notifications": {"resourceSubscriptions": taken}, "_meta": meta});
                 out.say(
@@ -80,7 +82,9 @@ fn library(is_modern: bool, uris: &'static [&'static str], told: &Told) -> Scrip
                 let ended = &params["requestId"];
                 open.lock().unwrap().retain(|(id, uris)| {
                     if id == ended {
-                        uris.iter().for_each(|uri| note("-", uri));
+                        for uri in uris {
+                            note("-", uri);
+                        }
                     }
                     id != ended
                 });
