@@ -7,6 +7,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION};
+use crate::secrets::Secrets;
 use crate::upstream::exchange::{Answer, UpstreamError};
 use crate::upstream::http::{Dress, HttpSession};
 use crate::upstream::link::Link;
@@ -86,6 +87,22 @@ pub struct Listing {
     pub instructions: Option<String>,
     /// Its capabilities, as JSON text.
     pub capabilities: String,
+}
+
+impl Listing {
+    /// The same without what nobody may be told.
+    #[must_use]
+    pub fn without(self, secrets: &Secrets) -> Self {
+        let hide_each = |items: Vec<String>| items.into_iter().map(|item| secrets.hide(item)).collect();
+        Self {
+            tools: hide_each(self.tools),
+            prompts: hide_each(self.prompts),
+            resources: hide_each(self.resources),
+            templates: hide_each(self.templates),
+            instructions: self.instructions.map(|text| secrets.hide(text)),
+            capabilities: secrets.hide(self.capabilities),
+        }
+    }
 }
 
 /// The gateway's name and version, as JSON text.

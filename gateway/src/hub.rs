@@ -26,7 +26,7 @@ use crate::lease::LeaseBook;
 use crate::metrics::{Gauges, Metrics, ServerGauges};
 use crate::pin::{Doubt, PinBook};
 use crate::policy::Principal;
-use crate::secrets::{SecretBook, Secrets};
+use crate::secrets::{KnownSecrets, SecretBook, Secrets};
 pub use crate::server::Demand;
 use crate::server::Server;
 pub use crate::server::instance::InstanceHealth;
@@ -85,7 +85,8 @@ pub struct Hub {
     state_dir: Option<PathBuf>,
     leases: Arc<LeaseBook>,
     servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
-    secrets: RwLock<Arc<Secrets>>,
+    /// What must go nowhere.
+    pub known_secrets: KnownSecrets,
     secret_book: Mutex<SecretBook>,
     catalogue: RwLock<Arc<Catalogue>>,
     pins: Mutex<PinBook>,
@@ -157,7 +158,7 @@ impl Hub {
             state_dir,
             leases,
             servers: RwLock::default(),
-            secrets: RwLock::default(),
+            known_secrets: KnownSecrets::default(),
             secret_book: Mutex::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
             pins: Mutex::new(pins),
@@ -212,7 +213,7 @@ impl Hub {
     /// Says which servers there are, and where they run. What is the same goes on as it is.
     pub fn set_servers(&self, configs: Vec<ServerConfig>) {
         let secrets = self.secret_book.lock().unwrap_or_else(PoisonError::into_inner).learn(&configs);
-        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(secrets);
+        self.known_secrets.set(secrets);
         let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
         let names: BTreeSet<Arc<str>> = configs.iter().map(|config| config.name.as_str().into()).collect();
         servers.retain(|name, server| {
@@ -236,6 +237,7 @@ impl Hub {
                     limit: config.calls.result_bytes,
                     leases: Arc::clone(&self.leases),
                     subscriptions: Subscriptions::new(&config.name),
+                    secrets: self.known_secrets.clone(),
                 };
                 Arc::new(Server::new(Arc::clone(&config), surroundings, file))
             });
@@ -245,9 +247,9 @@ impl Hub {
         self.rebuild();
     }
 
-    /// What must go nowhere.
+    /// What must go nowhere now.
     pub fn secrets(&self) -> Arc<Secrets> {
-        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
+        self.known_secrets.now()
     }
 
     /// How each instance is, by its id.

@@ -19,7 +19,7 @@ use crate::era::Era;
 use crate::hub::Hub;
 use crate::metrics::ServerMetrics;
 use crate::policy::Principal;
-use crate::secrets::Secrets;
+use crate::secrets::{KnownSecrets, Secrets};
 use crate::server::instance::InFlight;
 use crate::server::{NoInstance, Server};
 use crate::session::{ClientSession, UpstreamSession, set_level};
@@ -80,6 +80,8 @@ pub struct Relay {
     result_limit: usize,
     timeout: Duration,
     secrets: Arc<Secrets>,
+    /// For what goes on when this has ended.
+    known_secrets: KnownSecrets,
     /// One of the calls that the server may have at once, given back with this.
     _permit: OwnedSemaphorePermit,
 }
@@ -115,10 +117,7 @@ impl Relay {
     ) -> Result<Self, RpcError> {
         let config = server.config();
         let secrets = hub.secrets();
-        if secrets.is_in(params.text) {
-            let message = "the arguments hold a secret of the gateway's, which no server may be told";
-            return Err(RpcError::new(RpcError::INVALID_PARAMS, message));
-        }
+        secrets.check(params.text)?;
         let size = params.text.len();
         if size > config.calls.request_bytes {
             let limit = config.calls.request_bytes;
@@ -154,6 +153,7 @@ impl Relay {
             result_limit: config.calls.result_bytes,
             timeout: config.calls.timeout,
             secrets,
+            known_secrets: hub.known_secrets.clone(),
             _permit: permit,
         })
     }
@@ -301,7 +301,8 @@ impl Relay {
         let Link::Http(link) = begun.link else {
             return Err(UpstreamError::NotMcp("it has no sessions".to_owned()));
         };
-        let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session);
+        let secrets = self.known_secrets.clone();
+        let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session, secrets);
         let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener: Some(listener) });
         let level = ClientSession::lock(&session.level).clone();
         if let (Some(level), true) = (level, has_logging) {
@@ -367,6 +368,11 @@ impl Relay {
         }
     }
 
+    /// A text without what the client may not be told.
+    pub fn hide(&self, text: String) -> String {
+        self.secrets.hide(text)
+    }
+
     fn finish_openly(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
         let server = &self.target.server;
         if let (Err(UpstreamError::Gone(why)), Some(instance)) = (&answer, self.instance()) {
@@ -410,6 +416,7 @@ fn listen_for(
     client: std::sync::Weak<ClientSession>,
     link: &crate::upstream::http::HttpLink,
     session: &crate::upstream::http::HttpSession,
+    secrets: KnownSecrets,
 ) -> (tokio::task::AbortHandle, oneshot::Receiver<()>) {
     let (link, session) = (link.clone(), session.clone());
     let (tell_open, opened) = oneshot::channel();
@@ -421,24 +428,21 @@ fn listen_for(
         let asker = || Asker { link: Link::Http(link.clone()), session: session.clone() };
         while let Some(note) = notes.recv().await {
             let Some(client) = client.upgrade() else { return };
-            match note {
+            let message = match note {
                 // Lists are the gateway's own, and it tells of their changes itself.
-                Note::Notification { method, .. } if method.ends_with("/list_changed") => {}
+                Note::Notification { method, .. } if method.ends_with("/list_changed") => continue,
                 // It is the gateway's own session that subscribes, for all who want it.
-                Note::Notification { method, .. } if method == "notifications/resources/updated" => {}
+                Note::Notification { method, .. } if method == "notifications/resources/updated" => continue,
                 // Progress belongs to a call, and is told beside that.
-                Note::Notification { method, .. } if method == "notifications/progress" => {}
+                Note::Notification { method, .. } if method == "notifications/progress" => continue,
                 Note::Notification { method, params } if method == "notifications/cancelled" => {
-                    let cancelled = asker().cancel(&client, params.as_deref());
-                    if let Some(message) = cancelled {
-                        client.tell(message);
-                    }
+                    let Some(message) = asker().cancel(&client, params.as_deref()) else { continue };
+                    message
                 }
-                Note::Notification { method, params } => client.tell(notification(&method, params.as_deref())),
-                Note::Request { id, method, params } => {
-                    client.tell(asker().ask(&client, id, &method, params.as_deref()));
-                }
-            }
+                Note::Notification { method, params } => notification(&method, params.as_deref()),
+                Note::Request { id, method, params } => asker().ask(&client, id, &method, params.as_deref()),
+            };
+            client.tell(secrets.now().hide(message));
         }
     });
     (task.abort_handle(), opened)

@@ -1,15 +1,19 @@
 //! Values that must go nowhere but to whom they are for: what servers elsewhere are sent to let the gateway in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::config::ServerConfig;
 use crate::wire::object::quote;
+use crate::wire::reply::RpcError;
 
 /// A shorter value would be found in what has nothing to do with it.
 const LEAST_BYTES: usize = 8;
+/// What is said to whoever sends one.
+const UNTOLD: &str = "it holds a secret of the gateway's, which no server may be told";
 /// What stands in place of one.
 const INSTEAD: &str = "[secret]";
 
@@ -41,12 +45,36 @@ impl Secrets {
         self.needles.iter().any(|needle| text.contains(needle.as_str()))
     }
 
+    /// Refuses what a client would have a server told where it holds one, whosever that is: to whom it may be told is not the client's to say.
+    ///
+    /// # Errors
+    /// What the client is told.
+    pub fn check(&self, text: &str) -> Result<(), RpcError> {
+        if self.is_in(text) { Err(RpcError::new(RpcError::INVALID_PARAMS, UNTOLD)) } else { Ok(()) }
+    }
+
     /// A text without them. What stands instead is plain within JSON as well.
     pub fn hide(&self, text: String) -> String {
         if !self.is_in(&text) {
             return text;
         }
         self.needles.iter().fold(text, |text, needle| text.replace(needle.as_str(), INSTEAD))
+    }
+}
+
+/// The values of this moment, wherever they are needed: what lasts longer than a request looks here each time.
+#[derive(Debug, Clone, Default)]
+pub struct KnownSecrets(Arc<RwLock<Arc<Secrets>>>);
+
+impl KnownSecrets {
+    /// What must go nowhere now.
+    pub fn now(&self) -> Arc<Secrets> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has these from now on.
+    pub(crate) fn set(&self, secrets: Secrets) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(secrets);
     }
 }
 

@@ -44,7 +44,9 @@ impl Server {
     /// A server whose instances are none yet. Its lists are those that the file remembers.
     pub fn new(config: Arc<ServerConfig>, surroundings: Surroundings, file: Option<PathBuf>) -> Self {
         let remembered = file.as_ref().and_then(|file| std::fs::read(file).ok());
-        let listing = remembered.and_then(|text| serde_json::from_slice(&text).ok()).map(Arc::new);
+        let listing: Option<Listing> = remembered.and_then(|text| serde_json::from_slice(&text).ok());
+        // What it may tell nobody may have been no secret when it was remembered.
+        let listing = listing.map(|listing| Arc::new(listing.without(&surroundings.secrets.now())));
         Self {
             name: config.name.as_str().into(),
             metrics: Arc::default(),

@@ -10,6 +10,7 @@ mod hostile {
     mod http_sessions;
     mod pins;
     mod remotes;
+    mod secrets;
     mod servers;
     mod sessions;
     mod slow;

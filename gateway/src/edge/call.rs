@@ -332,7 +332,8 @@ impl Call {
             }
             let (tx, rx) = oneshot::channel();
             let number = session.ask(Asked::Gateway(tx));
-            self.lines.push_back(request(&Id::number(number), &method, asked.get("params")));
+            let line = request(&Id::number(number), &method, asked.get("params"));
+            self.lines.push_back(self.relay.hide(line));
             waits.push((key.to_owned(), rx));
         }
         if waits.is_empty() {
@@ -343,6 +344,8 @@ impl Call {
     }
 
     async fn reply(&mut self, told: Result<String, String>, outcome: &'static str) -> Step {
+        // Why there is no answer may be in the server's own words.
+        let told = told.map_err(|error| self.relay.hide(error));
         let (text, code) = match &told {
             Ok(result) => (result_reply(&self.id, result), None),
             Err(error) => {

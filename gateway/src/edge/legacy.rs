@@ -40,7 +40,7 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params
     if let Message::Request { id, method, .. } = &message
         && method == "initialize"
     {
-        return initialize(&posted, id, &params.fields).await;
+        return initialize(&posted, id, params).await;
     }
     let (hub, principal) = (Arc::clone(&posted.hub), posted.principal.clone());
     let what = match &message {
@@ -63,15 +63,21 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params
             take_notification(&posted.hub, &session, &method, raw).await;
             empty(StatusCode::ACCEPTED)
         }
-        Message::Response { id, outcome } => {
-            take_response(&session, id, outcome).await;
-            record(&hub, Some(&principal), &what, "ok", None).await;
-            empty(StatusCode::ACCEPTED)
-        }
+        Message::Response { id, outcome } => match take_response(&hub, &session, id, outcome).await {
+            Ok(()) => {
+                record(&hub, Some(&principal), &what, "ok", None).await;
+                empty(StatusCode::ACCEPTED)
+            }
+            Err(error) => {
+                let fault = Fault { status: StatusCode::BAD_REQUEST, id: None, error };
+                refused(&hub, Some(&principal), &what, fault).await
+            }
+        },
     }
 }
 
-async fn initialize(posted: &Posted, id: &Id, fields: &RawObject<'_>) -> Response<Body> {
+async fn initialize(posted: &Posted, id: &Id, params: &Params<'_>) -> Response<Body> {
+    let fields = &params.fields;
     let Posted { hub, principal, scope, .. } = posted;
     let caller = Caller {
         principal: principal.clone(),
@@ -82,6 +88,11 @@ async fn initialize(posted: &Posted, id: &Id, fields: &RawObject<'_>) -> Respons
         log_level: None,
     };
     let entry = Entry::begin(hub, &caller, "initialize", None);
+    // What the client says of itself is told to servers.
+    if let Err(error) = hub.secrets().check(params.text) {
+        entry.end(hub, "refused", Some(error.code), 0).await;
+        return fault(StatusCode::OK, Some(id), &error);
+    }
     let Some(asked) = fields.get_str("protocolVersion") else {
         entry.end(hub, "refused", Some(RpcError::INVALID_PARAMS), 0).await;
         return fault(
@@ -273,8 +284,9 @@ async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str
         "notifications/initialized" => true,
         "notifications/progress" => report_progress(hub, session, params).await,
         "notifications/roots/list_changed" => {
+            let params = params.map(RawValue::get).filter(|params| hub.secrets().check(params).is_ok());
             for (link, session) in session.own_links() {
-                drop(link.notify(&session, method, params.map(RawValue::get)).await);
+                drop(link.notify(&session, method, params).await);
             }
             true
         }
@@ -298,25 +310,40 @@ async fn report_progress(hub: &Hub, session: &ClientSession, params: Option<&Raw
     true
 }
 
-async fn take_response(session: &ClientSession, id: Option<Id>, outcome: Outcome<'_>) {
-    let Some(asked) = id.and_then(|id| id.as_number()).and_then(|number| session.take_asked(number)) else { return };
+/// Gives an answer to whoever waits for it. One that no server may be told is none: who waits is told so, and the client too.
+async fn take_response(
+    hub: &Hub,
+    session: &ClientSession,
+    id: Option<Id>,
+    outcome: Outcome<'_>,
+) -> Result<(), RpcError> {
+    let asked = id.and_then(|id| id.as_number()).and_then(|number| session.take_asked(number));
+    let Some(asked) = asked else { return Ok(()) };
+    let told = match &outcome {
+        Outcome::Result(result) => result.get(),
+        Outcome::Error(error) => error.get(),
+    };
+    let checked = hub.secrets().check(told);
     match asked {
         Asked::Gateway(tell) => {
-            let answer = match outcome {
-                Outcome::Result(result) => Answer::Result(result.get().to_owned()),
-                Outcome::Error(error) => Answer::Error(error.get().to_owned()),
+            let answer = match (&checked, outcome) {
+                (Err(refusal), _) => Answer::Error(refusal.to_json()),
+                (Ok(()), Outcome::Result(result)) => Answer::Result(result.get().to_owned()),
+                (Ok(()), Outcome::Error(error)) => Answer::Error(error.get().to_owned()),
             };
             // The call may be over.
             drop(tell.send(answer));
         }
         Asked::Server { link, session, id, .. } => {
-            let reply = match outcome {
-                Outcome::Result(result) => result_reply(&id, result.get()),
-                Outcome::Error(error) => error_reply(Some(&id), error.get()),
+            let reply = match (&checked, outcome) {
+                (Err(refusal), _) => error_reply(Some(&id), &refusal.to_json()),
+                (Ok(()), Outcome::Result(result)) => result_reply(&id, result.get()),
+                (Ok(()), Outcome::Error(error)) => error_reply(Some(&id), error.get()),
             };
             drop(link.respond(&session, reply).await);
         }
     }
+    checked
 }
 
 /// The stream of what belongs to no request.

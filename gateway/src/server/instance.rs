@@ -12,10 +12,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::hearing::{listen_soon, merge};
 use super::herald::Herald;
 use crate::config::{Endpoint, Instance};
-use crate::connection::{Connection, Listing};
+use crate::connection::{Connection, Listing, ProbeError};
 use crate::era::Era;
 use crate::hub::{Attach, Change};
 use crate::lease::{Lease, LeaseBook};
+use crate::secrets::KnownSecrets;
 use crate::subscription::{Outcome, Subscriptions, Told};
 use crate::upstream::client::Clients;
 use crate::upstream::exchange::{Answer, UpstreamError};
@@ -55,6 +56,8 @@ pub struct Surroundings {
     pub leases: Arc<LeaseBook>,
     /// Who wants to hear of which resources.
     pub(crate) subscriptions: Arc<Subscriptions>,
+    /// What it may tell nobody.
+    pub secrets: KnownSecrets,
 }
 
 /// How an instance is.
@@ -329,6 +332,8 @@ impl Keeper {
                 Err(why) => (why, false),
             };
             self.herald.close();
+            // Why may be in its own words.
+            let why = self.surroundings.secrets.now().hide(why);
             tracing::debug!(server = %self.surroundings.server, instance = %self.id, why = %why, "an instance is not reached");
             if begun.elapsed() > QUIET_TIME {
                 pause = first;
@@ -373,10 +378,16 @@ impl Keeper {
         Ok((connection, events))
     }
 
+    /// What it lists, without what it may tell nobody: this is kept, and shown to all.
+    async fn list(&self, connection: &Connection) -> Result<Listing, ProbeError> {
+        let listing = connection.list().await?;
+        Ok(listing.without(&self.surroundings.secrets.now()))
+    }
+
     /// Watches over an instance until it is gone, and says why.
     async fn follow(&self, connection: Connection, events: mpsc::Receiver<ServerEvent>) -> String {
         let connection = Arc::new(connection);
-        let listing = match connection.list().await {
+        let listing = match self.list(&connection).await {
             Ok(listing) => Arc::new(listing),
             Err(error) => return chain(&error),
         };
@@ -444,7 +455,7 @@ impl Keeper {
             }
             if is_news || listed.elapsed() >= RELIST_TIME {
                 listed = Instant::now();
-                match connection.list().await {
+                match self.list(&connection).await {
                     Ok(listing) if listing == *known => self.shared.note_listed(),
                     Ok(listing) => {
                         self.shared.note_listed();

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
-use super::stage::{IN_TIME, Out, Stage, echo, eventually, server, tool};
-use super::wire::{begin_session, call, legacy, request, send};
+use super::stage::{Out, Stage, echo, eventually, server, tool};
+use super::wire::{begin_session, call, legacy, read_until, request, send};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
@@ -207,18 +207,6 @@ async fn sixty_four_clients_of_both_eras_never_see_anothers_answer() {
     while let Some(ended) = clients.join_next().await {
         ended.unwrap();
     }
-}
-
-/// A stream that is read until something is in it.
-async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
-    let mut text = String::new();
-    let mut piece = vec![0; 16 << 10];
-    while !text.contains(wanted) {
-        let count = tokio::time::timeout(IN_TIME, stream.read(&mut piece)).await.expect("it comes in time").unwrap();
-        assert_ne!(count, 0, "it ended: {text}");
-        text += &String::from_utf8_lossy(&piece[..count]);
-    }
-    text
 }
 
 #[tokio::test]

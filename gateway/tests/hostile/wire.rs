@@ -73,6 +73,18 @@ pub(crate) async fn receive(stream: &mut TcpStream) -> Reply {
     Reply { status, head: head.to_owned(), body: body.to_owned() }
 }
 
+/// A stream that is read until something is in it.
+pub(crate) async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut text = String::new();
+    let mut piece = vec![0; 16 << 10];
+    while !text.contains(wanted) {
+        let count = timeout(IN_TIME, stream.read(&mut piece)).await.expect("it comes in time").unwrap();
+        assert_ne!(count, 0, "it ended: {text}");
+        text += &String::from_utf8_lossy(&piece[..count]);
+    }
+    text
+}
+
 /// A request with these headers, each with its line end, and a body.
 pub(crate) fn request(line: &str, headers: &str, body: &str) -> String {
     let length = body.len();
