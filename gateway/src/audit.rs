@@ -1,11 +1,15 @@
 //! The audit: one line of JSON for each request of each principal, chained by hashes so that an edit shows.
 
 mod chain;
+mod draft;
+mod question;
 mod record;
 mod shape;
 mod writer;
 
 pub use chain::{ChainFault, verify};
+pub use draft::Draft;
+pub use question::{Asker, Questions};
 pub use record::AuditRecord;
 pub(crate) use record::beginning_of;
 pub use shape::shape_of;

@@ -103,6 +103,12 @@ pub struct Target {
     pub headers: HeaderParams,
 }
 
+impl Target {
+    fn of_resource(server: &Arc<str>, uri: &str) -> Self {
+        Self { server: Arc::clone(server), original: uri.into(), headers: Arc::default() }
+    }
+}
+
 /// What has been looked at: by the one server, or by no name for all of them, and by who looks.
 type Views = HashMap<String, HashMap<Principal, Arc<View>>>;
 
@@ -124,6 +130,8 @@ pub struct View {
     prompts: HashMap<String, Target>,
     resources: HashMap<String, Target>,
     templates: Vec<(String, Target)>,
+    /// What is there, and not for whoever looks, by the names that it would have.
+    withheld: BTreeMap<(ListKind, String), Target>,
     /// The joined instructions.
     pub instructions: String,
     /// The servers that are seen, by name.
@@ -182,6 +190,10 @@ impl Catalogue {
                     let Some(original) = fields.get_str(kind.key()).map(std::borrow::Cow::into_owned) else { continue };
                     let is_shown = contribution.shows(kind, &original);
                     if !is_shown || !may_use(&self.rules, principal, server, &original) {
+                        let original: Arc<str> = original.as_str().into();
+                        let target = Target { server: Arc::clone(server), original, headers: Arc::default() };
+                        let key = contribution.key(kind, naming, &target);
+                        view.withheld.entry((kind, key)).or_insert(target);
                         continue;
                     }
                     let Some(headers) = header_params(kind, &fields) else { continue };
@@ -215,6 +227,19 @@ impl Contribution {
         }
     }
 
+    /// What clients know something by.
+    fn key(&self, kind: ListKind, naming: Naming, target: &Target) -> String {
+        match kind {
+            ListKind::Tools | ListKind::Prompts => {
+                let renamed = self.config.rename.get(&*target.original).filter(|_| kind == ListKind::Tools);
+                let name = renamed.map_or(&*target.original, |name| name.as_str());
+                exposed_name(naming, &target.server, name)
+            }
+            // URIs are locators and stay as they are.
+            ListKind::Resources | ListKind::Templates => target.original.to_string(),
+        }
+    }
+
     fn instructions(&self) -> Option<&str> {
         self.listing.instructions.as_deref().filter(|_| !self.hidden.contains(INSTRUCTIONS))
     }
@@ -230,11 +255,9 @@ impl View {
         target: Target,
         list: &mut BTreeMap<String, String>,
     ) {
+        let exposed = contribution.key(kind, naming, &target);
         match kind {
             ListKind::Tools | ListKind::Prompts => {
-                let renamed = contribution.config.rename.get(&*target.original).filter(|_| kind == ListKind::Tools);
-                let name = renamed.map_or(&*target.original, |name| name.as_str());
-                let exposed = exposed_name(naming, &target.server, name);
                 fields.set("name", quote(&exposed));
                 let table = if kind == ListKind::Tools { &mut self.tools } else { &mut self.prompts };
                 // Of two of one name the first counts: a server must not list a name twice.
@@ -245,18 +268,16 @@ impl View {
                 table.insert(exposed, target);
             }
             ListKind::Resources => {
-                let uri = target.original.to_string();
-                // URIs are locators and stay as they are: the first server by name that has one serves it.
-                if !list.contains_key(&uri) {
-                    list.insert(uri.clone(), fields.to_json());
-                    self.resources.insert(uri, target);
+                // The first server by name that has one serves it.
+                if !list.contains_key(&exposed) {
+                    list.insert(exposed.clone(), fields.to_json());
+                    self.resources.insert(exposed, target);
                 }
             }
             ListKind::Templates => {
-                let template = target.original.to_string();
-                if !list.contains_key(&template) {
-                    list.insert(template.clone(), fields.to_json());
-                    self.templates.push((template, target));
+                if !list.contains_key(&exposed) {
+                    list.insert(exposed.clone(), fields.to_json());
+                    self.templates.push((exposed, target));
                 }
             }
         }
@@ -303,15 +324,36 @@ impl View {
 
     /// Where a resource is read: who lists it, or whose template fits, or who alone is there.
     pub fn resource(&self, uri: &str) -> Option<Target> {
+        let server = self.server_of(uri)?;
+        self.may_read(server, uri).then(|| Target::of_resource(server, uri))
+    }
+
+    fn may_read(&self, server: &str, uri: &str) -> bool {
+        self.viewer.as_ref().is_some_and(|viewer| may_use(&self.rules, viewer, server, uri))
+    }
+
+    fn server_of(&self, uri: &str) -> Option<&Arc<str>> {
         let listed = self.resources.get(uri);
         let by_template = || self.templates.iter().find(|(template, _)| template_fits(template, uri)).map(|(_, t)| t);
-        let server = match (listed.or_else(by_template), self.servers.as_slice()) {
-            (Some(target), _) => &target.server,
-            (None, [only]) => only,
-            (None, _) => return None,
+        match (listed.or_else(by_template), self.servers.as_slice()) {
+            (Some(target), _) => Some(&target.server),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// What has this name, and is not for whoever looks. For the audit: he is told nothing of it.
+    pub fn withheld(&self, kind: ListKind, name: &str) -> Option<Target> {
+        let known = self.withheld.get(&(kind, name.to_owned()));
+        if known.is_some() || kind != ListKind::Resources {
+            return known.cloned();
+        }
+        let fits = |((kind, key), _): &(&(ListKind, String), &Target)| {
+            *kind == ListKind::Templates && template_fits(key, name)
         };
-        let is_allowed = self.viewer.as_ref().is_some_and(|viewer| may_use(&self.rules, viewer, server, uri));
-        is_allowed.then(|| Target { server: Arc::clone(server), original: uri.into(), headers: Arc::default() })
+        let by_template = || self.withheld.iter().find(fits).map(|(_, target)| &target.server);
+        let server = self.server_of(name).filter(|server| !self.may_read(server, name)).or_else(by_template)?;
+        Some(Target::of_resource(server, name))
     }
 
     /// Whose template this is.

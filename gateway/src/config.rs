@@ -103,8 +103,15 @@ impl Default for Limits {
 pub struct AuditConfig {
     /// The file; lines of JSON are added to it.
     pub path: PathBuf,
-    /// The values of arguments too, not only their shape.
+    /// The values of arguments too, not only their shape, and what is answered.
     pub has_values: bool,
+}
+
+impl AuditConfig {
+    /// One in this file, without values.
+    pub const fn to(path: PathBuf) -> Self {
+        Self { path, has_values: false }
+    }
 }
 
 /// A server behind the gateway.

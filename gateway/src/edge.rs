@@ -1,6 +1,7 @@
 //! The edge: the HTTP endpoint that clients come to.
 
 mod alert;
+mod arrival;
 mod body;
 mod call;
 mod enduring;
@@ -125,10 +126,12 @@ where
 {
     let ending = end.clone();
     let service = service_fn(move |request| {
-        let (hub, alert, end) = (Arc::clone(&hub), alert.clone(), ending.clone());
+        // Outside of what follows: that may be dropped before it is looked at even once.
+        let answering = request::answer(Arc::clone(&hub), ending.clone(), request);
+        let alert = alert.clone();
         async move {
             let _under_way = alert.as_deref().map(Alert::begin);
-            Ok::<_, Infallible>(request::answer(hub, end, request).await)
+            Ok::<_, Infallible>(answering.await)
         }
     });
     let mut builder = http1::Builder::new();

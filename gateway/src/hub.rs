@@ -19,7 +19,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{AuditError, AuditLog, Questions};
 use crate::catalogue::{Catalogue, Contribution, ListKind};
 use crate::config::{GatewayConfig, ServerConfig};
 use crate::lease::LeaseBook;
@@ -78,6 +78,8 @@ pub struct Hub {
     pub sessions: Sessions,
     /// What is written down.
     pub audit: AuditLog,
+    /// Writes down what servers ask of clients.
+    pub questions: Arc<Questions>,
     /// What is counted.
     pub metrics: Metrics,
     attach: Arc<dyn Attach>,
@@ -85,8 +87,7 @@ pub struct Hub {
     state_dir: Option<PathBuf>,
     leases: Arc<LeaseBook>,
     servers: RwLock<BTreeMap<Arc<str>, Arc<Server>>>,
-    /// What must go nowhere.
-    pub known_secrets: KnownSecrets,
+    known_secrets: KnownSecrets,
     secret_book: Mutex<SecretBook>,
     catalogue: RwLock<Arc<Catalogue>>,
     pins: Mutex<PinBook>,
@@ -148,7 +149,11 @@ impl Hub {
         let pins =
             PinBook::open(file.clone()).map_err(|source| AuditError { path: file.unwrap_or_default(), source })?;
         let catalogue = Catalogue::new(config.naming, config.rules.clone(), BTreeMap::new());
+        let known_secrets = KnownSecrets::default();
+        let has_values = config.audit.as_ref().is_some_and(|audit| audit.has_values);
+        let questions = Questions { audit: audit.clone(), secrets: known_secrets.clone(), has_values };
         let hub = Arc::new(Self {
+            questions: Arc::new(questions),
             sessions: Sessions::new(config.limits.sessions, config.limits.session_idle),
             config,
             audit,
@@ -158,7 +163,7 @@ impl Hub {
             state_dir,
             leases,
             servers: RwLock::default(),
-            known_secrets: KnownSecrets::default(),
+            known_secrets,
             secret_book: Mutex::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
             pins: Mutex::new(pins),
@@ -250,6 +255,11 @@ impl Hub {
     /// What must go nowhere now.
     pub fn secrets(&self) -> Arc<Secrets> {
         self.known_secrets.now()
+    }
+
+    /// Whether arguments and results are written down too.
+    pub fn has_values(&self) -> bool {
+        self.questions.has_values
     }
 
     /// How each instance is, by its id.
@@ -355,6 +365,10 @@ impl Hub {
         });
         crate::edge::serve(Arc::clone(self), listener, stop).await;
         reaper.abort();
+        // Nobody can answer any more.
+        for session in self.sessions.all() {
+            session.give_up_asked();
+        }
     }
 
     /// Answers one client over a stream that is no socket, until it hangs up.

@@ -13,13 +13,14 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Duration, Instant, timeout};
 
+use crate::audit::{Asker, Draft, Questions};
 use crate::catalogue::{Target, View};
 use crate::connection::{Connection, ProbeError};
 use crate::era::Era;
 use crate::hub::Hub;
 use crate::metrics::ServerMetrics;
 use crate::policy::Principal;
-use crate::secrets::{KnownSecrets, Secrets};
+use crate::secrets::Secrets;
 use crate::server::instance::InFlight;
 use crate::server::{NoInstance, Server};
 use crate::session::{ClientSession, UpstreamSession, set_level};
@@ -32,8 +33,9 @@ use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, notification};
 use edit::Direction;
 use outgoing::{Edits, Outgoing};
-use question::Asker;
+use question::AskingServer;
 use target::find_target;
+pub use target::{Aim, NotSent, find_aim};
 
 /// How long the first call of a session waits for its server to open the stream of what belongs to no call.
 const LISTEN_TIME: Duration = Duration::from_secs(1);
@@ -80,8 +82,7 @@ pub struct Relay {
     result_limit: usize,
     timeout: Duration,
     secrets: Arc<Secrets>,
-    /// For what goes on when this has ended.
-    known_secrets: KnownSecrets,
+    questions: Arc<Questions>,
     /// One of the calls that the server may have at once, given back with this.
     _permit: OwnedSemaphorePermit,
 }
@@ -97,8 +98,19 @@ impl Relay {
         view: &View,
         method: &str,
         params: &Params<'_>,
-    ) -> Result<Self, RpcError> {
+    ) -> Result<Self, NotSent> {
         let target = find_target(view, method, &params.fields, caller.era)?;
+        let aim = target.clone();
+        Self::prepare_for(target, hub, caller, method, params).map_err(|error| NotSent { error, aim: Aim::At(aim) })
+    }
+
+    fn prepare_for(
+        target: Target,
+        hub: &Hub,
+        caller: Arc<Caller>,
+        method: &str,
+        params: &Params<'_>,
+    ) -> Result<Self, RpcError> {
         let unavailable = |why: &str| RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{}` {why}", target.server));
         let server = hub.server(&target.server).ok_or_else(|| unavailable("is not there any more"))?;
         let admitted = Self::admit(hub, caller, (target, &server), method, params);
@@ -153,7 +165,7 @@ impl Relay {
             result_limit: config.calls.result_bytes,
             timeout: config.calls.timeout,
             secrets,
-            known_secrets: hub.known_secrets.clone(),
+            questions: Arc::clone(&hub.questions),
             _permit: permit,
         })
     }
@@ -281,14 +293,15 @@ impl Relay {
         instance: &InFlight,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
         let cell = session.upstream(instance.handle());
-        cell.get_or_try_init(|| self.begin_upstream(session, &instance.connection)).await.cloned()
+        cell.get_or_try_init(|| self.begin_upstream(session, instance)).await.cloned()
     }
 
     async fn begin_upstream(
         &self,
         session: &Arc<ClientSession>,
-        connection: &Connection,
+        instance: &InFlight,
     ) -> Result<Arc<UpstreamSession>, UpstreamError> {
+        let connection = &instance.connection;
         let link = connection.link.clone();
         let begun = Connection::begin_session(link, &session.capabilities, &session.client_info).await;
         let begun = begun.map_err(|error| match error {
@@ -301,8 +314,12 @@ impl Relay {
         let Link::Http(link) = begun.link else {
             return Err(UpstreamError::NotMcp("it has no sessions".to_owned()));
         };
-        let secrets = self.known_secrets.clone();
-        let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session, secrets);
+        let teller = Teller {
+            server: Arc::clone(&self.target.server),
+            instance: instance.id().to_owned(),
+            questions: Arc::clone(&self.questions),
+        };
+        let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session, teller);
         let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener: Some(listener) });
         let level = ClientSession::lock(&session.level).clone();
         if let (Some(level), true) = (level, has_logging) {
@@ -348,10 +365,12 @@ impl Relay {
             (Link::Http(_) | Link::Stdio(_), _) => None,
         };
         if let (Some(session), Some((link, upstream))) = (&self.caller.session, upstream) {
-            return Some(Asker { link, session: upstream }.ask(session, id, method, params));
+            let draft = self.begin_question(method, params);
+            return Some(AskingServer { link, session: upstream }.ask(session, draft, id, method, params));
         }
         let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("`{method}` has no client to go to here"));
         let reply = error_reply(Some(&id), &error.to_json());
+        self.begin_question(method, params).end("refused", Some(error.code), 0).await;
         // A server that is gone needs no answer.
         drop(link.respond(own, reply).await);
         None
@@ -366,6 +385,19 @@ impl Relay {
             Ok(result) => Ok(self.secrets.hide(result)),
             Err(error) => Err(self.secrets.hide(error)),
         }
+    }
+
+    /// The record of a question that the server asks in the course of this.
+    pub fn begin_question(&self, method: &str, params: Option<&str>) -> Draft {
+        let asker = Asker {
+            server: &self.target.server,
+            instance: self.instance().map(InFlight::id),
+            name: Some(&self.target.original),
+            principal: &self.caller.principal,
+            era: self.caller.era,
+            session: self.caller.session.as_deref(),
+        };
+        self.questions.begin(asker, method, params)
     }
 
     /// A text without what the client may not be told.
@@ -411,12 +443,34 @@ fn no_instance(server: &str, error: NoInstance) -> RpcError {
     }
 }
 
+/// What tells a client something that belongs to none of its requests.
+struct Teller {
+    server: Arc<str>,
+    /// Its id.
+    instance: String,
+    questions: Arc<Questions>,
+}
+
+impl Teller {
+    fn begin_question(&self, client: &ClientSession, method: &str, params: Option<&str>) -> Draft {
+        let asker = Asker {
+            server: &self.server,
+            instance: Some(&self.instance),
+            name: None,
+            principal: &client.principal,
+            era: Era::Legacy,
+            session: Some(client),
+        };
+        self.questions.begin(asker, method, params)
+    }
+}
+
 /// Listens to a server's session for the client whose session it is. The receiver tells that the server has opened its stream, or has none.
 fn listen_for(
     client: std::sync::Weak<ClientSession>,
     link: &crate::upstream::http::HttpLink,
     session: &crate::upstream::http::HttpSession,
-    secrets: KnownSecrets,
+    teller: Teller,
 ) -> (tokio::task::AbortHandle, oneshot::Receiver<()>) {
     let (link, session) = (link.clone(), session.clone());
     let (tell_open, opened) = oneshot::channel();
@@ -425,7 +479,7 @@ fn listen_for(
         // Whoever waited may have had enough.
         tell_open.send(()).unwrap_or(());
         let Ok(Some(mut notes)) = notes else { return };
-        let asker = || Asker { link: Link::Http(link.clone()), session: session.clone() };
+        let asker = || AskingServer { link: Link::Http(link.clone()), session: session.clone() };
         while let Some(note) = notes.recv().await {
             let Some(client) = client.upgrade() else { return };
             let message = match note {
@@ -440,9 +494,12 @@ fn listen_for(
                     message
                 }
                 Note::Notification { method, params } => notification(&method, params.as_deref()),
-                Note::Request { id, method, params } => asker().ask(&client, id, &method, params.as_deref()),
+                Note::Request { id, method, params } => {
+                    let draft = teller.begin_question(&client, &method, params.as_deref());
+                    asker().ask(&client, draft, id, &method, params.as_deref())
+                }
             };
-            client.tell(secrets.now().hide(message));
+            client.tell(teller.questions.secrets.now().hide(message));
         }
     });
     (task.abort_handle(), opened)

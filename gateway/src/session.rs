@@ -9,6 +9,7 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::audit::Draft;
 use crate::lease::Leases;
 use crate::policy::Principal;
 use crate::server::instance::InstanceHandle;
@@ -59,7 +60,8 @@ pub struct ClientSession {
     digest: String,
     /// How many began before it.
     pub(crate) place: u64,
-    asked: Mutex<BTreeMap<u64, Asked>>,
+    /// Each with its record, which says how it ended.
+    asked: Mutex<BTreeMap<u64, (Asked, Draft)>>,
     next_asked: AtomicU64,
     outbox: Mutex<Option<mpsc::Sender<String>>>,
     /// When it began.
@@ -192,10 +194,10 @@ impl ClientSession {
     }
 
     /// Puts a request to the client: the number that its answer will carry.
-    pub fn ask(&self, asked: Asked) -> u64 {
+    pub fn ask(&self, asked: Asked, draft: Draft) -> u64 {
         let number = self.next_asked.fetch_add(1, Ordering::Relaxed);
         let mut waiting = Self::lock(&self.asked);
-        waiting.insert(number, asked);
+        waiting.insert(number, (asked, draft));
         // A client that answers nothing must not fill the memory.
         while waiting.len() > ASKED_LIMIT {
             waiting.pop_first();
@@ -203,14 +205,14 @@ impl ClientSession {
         number
     }
 
-    /// Who waits for the client's answer of this number.
-    pub fn take_asked(&self, number: u64) -> Option<Asked> {
+    /// Who waits for the client's answer of this number, and the record of the question.
+    pub fn take_asked(&self, number: u64) -> Option<(Asked, Draft)> {
         Self::lock(&self.asked).remove(&number)
     }
 
     /// Who asked what the client tells progress of by this number, and the token that he knows it by.
     pub fn asked_with_token(&self, number: u64) -> Option<(Link, HttpSession, String)> {
-        match Self::lock(&self.asked).get(&number)? {
+        match &Self::lock(&self.asked).get(&number)?.0 {
             Asked::Server { link, session, progress_token, .. } => {
                 Some((link.clone(), session.clone(), progress_token.clone()?))
             }
@@ -225,9 +227,14 @@ impl ClientSession {
             Asked::Server { link, session, id, .. } => link.is_same(by) && session == within && id == as_id,
             Asked::Gateway(_) => false,
         };
-        let number = asked.iter().find(|(_, asked)| is_it(asked)).map(|(number, _)| *number)?;
+        let number = asked.iter().find(|(_, (asked, _))| is_it(asked)).map(|(number, _)| *number)?;
         asked.remove(&number);
         Some(number)
+    }
+
+    /// Nobody waits for answers of the client any more.
+    pub(crate) fn give_up_asked(&self) {
+        Self::lock(&self.asked).clear();
     }
 
     /// The stream that the client listens on from now; one that it listened on before ends.
@@ -290,7 +297,7 @@ impl ClientSession {
     /// Everything of it ends.
     pub(crate) fn end(&self) {
         *Self::lock(&self.outbox) = None;
-        Self::lock(&self.asked).clear();
+        self.give_up_asked();
         Self::lock(&self.subscriptions).clear();
         self.leases.clear();
         let in_flight = std::mem::take(&mut *Self::lock(&self.in_flight));

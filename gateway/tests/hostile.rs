@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod hostile {
+    mod audit;
     mod clients;
     mod document;
     mod framing;
@@ -15,5 +16,6 @@ mod hostile {
     mod sessions;
     mod slow;
     mod stage;
+    mod tap;
     mod wire;
 }

@@ -17,6 +17,9 @@ pub struct AuditRecord {
     /// `legacy` or `modern`; absent where it could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub era: Option<String>,
+    /// `server` where a server asked and a client was to answer: then the server is who asked, and the principal who was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
     /// What was asked.
     pub method: String,
     /// The server that it was for.
@@ -25,13 +28,17 @@ pub struct AuditRecord {
     /// The instance that answered: the first 12 digits of its container's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// The tool's or prompt's own name, or the resource's URI.
+    /// The tool's or prompt's own name, or the resource's URI; what was asked for where there is no such thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The arguments' shape, or with `values` the arguments.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub arguments: Value,
-    /// `ok`, `toolError`, `error`, `denied`, `cancelled` or `refused` (by the gateway, before anything was asked).
+    /// With `values` the beginning of the result, or of the error object, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// `ok`, `toolError`, `error`, `cancelled`, `denied` (it is there, and not for this principal), `refused` (by the gateway, for any other
+    /// reason) or, of a question that a modern client was given with an answer, `asked`.
     pub outcome: String,
     /// The code of an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,13 +9,14 @@ use hyper::{Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 
-use super::body::{Body, events, json};
+use super::body::{Body, events, fault, json};
 use super::enduring::Enduring;
 use super::entry::Entry;
+use super::request::Fault;
 use crate::catalogue::View;
 use crate::era::Era;
 use crate::hub::Hub;
-use crate::relay::{Caller, Relay};
+use crate::relay::{Caller, Relay, find_aim};
 use crate::session::{Asked, ClientSession};
 use crate::upstream::exchange::{Answer, Exchange, Next, UpstreamError};
 use crate::wire::id::Id;
@@ -69,8 +70,10 @@ pub(super) async fn run(
     let mut entry = Entry::begin(&hub, &caller, method, Some(params));
     let relay = match Relay::prepare(&hub, Arc::clone(&caller), view, method, params) {
         Ok(relay) => relay,
-        Err(error) => {
-            entry.end(&hub, "refused", Some(error.code), 0).await;
+        Err(not_sent) => {
+            entry.is_for(&not_sent.aim);
+            let (outcome, error) = (not_sent.outcome(), not_sent.error);
+            entry.end(&hub, outcome, Some(error.code), 0).await;
             return json(status_of(caller.era, error.code), error_reply(Some(&id), &error.to_json()));
         }
     };
@@ -81,6 +84,20 @@ pub(super) async fn run(
         Some(session) => run_in_session(call, session).await,
         None => run_alone(call).await,
     }
+}
+
+/// Refuses a request for what is wrong with it whatever it is for. What it is for is in the audit all the same.
+pub(super) async fn refuse(
+    hub: &Hub,
+    caller: &Caller,
+    view: &View,
+    (method, params): (&str, &Params<'_>),
+    Fault { status, id, error }: Fault<'_>,
+) -> Response<Body> {
+    let mut entry = Entry::begin(hub, caller, method, Some(params));
+    entry.is_for(&find_aim(view, method, &params.fields, caller.era));
+    entry.end(hub, "refused", Some(error.code), 0).await;
+    fault(status, id, &error)
 }
 
 /// A modern request: whoever hangs up cancels it.
@@ -305,6 +322,7 @@ impl Call {
             }
             return None;
         }
+        let is_asking = self.relay.server_era() == Era::Modern;
         let is_tool_error = |result: &str| result.contains("\"isError\":true") || result.contains("\"isError\": true");
         let told = self.relay.finish(answer);
         let outcome = match &told {
@@ -312,7 +330,27 @@ impl Call {
             Ok(_) => "ok",
             Err(_) => "error",
         };
+        if let (Ok(result), true) = (&told, is_asking) {
+            self.note_questions(result).await;
+        }
         Some(self.reply(told, outcome).await)
+    }
+
+    /// Writes down what a modern client is asked with an answer: it asks again with what it has to say.
+    async fn note_questions(&self, result: &str) {
+        if !result.contains("input_required") {
+            return;
+        }
+        let fields = RawObject::parse(result).unwrap_or_default();
+        if fields.get_str("resultType").as_deref() != Some("input_required") {
+            return;
+        }
+        let requests = fields.get("inputRequests").and_then(RawObject::parse).unwrap_or_default();
+        for (_, asked) in requests.iter() {
+            let asked = RawObject::parse(asked).unwrap_or_default();
+            let method = asked.get_str("method").unwrap_or_default();
+            self.relay.begin_question(&method, asked.get("params")).end("asked", None, 0).await;
+        }
     }
 
     /// Puts what the server asks for to the client.
@@ -326,12 +364,14 @@ impl Call {
             let asked = RawObject::parse(asked).unwrap_or_default();
             let method = asked.get_str("method").unwrap_or_default().into_owned();
             let needed = method.split('/').next().unwrap_or_default();
+            let draft = self.relay.begin_question(&method, asked.get("params"));
             if !capabilities.has(needed) {
+                draft.end("refused", Some(RpcError::INTERNAL), 0).await;
                 let message = format!("the server asks for `{method}`, which the client cannot do");
                 return Err(RpcError::new(RpcError::INTERNAL, message));
             }
             let (tx, rx) = oneshot::channel();
-            let number = session.ask(Asked::Gateway(tx));
+            let number = session.ask(Asked::Gateway(tx), draft);
             let line = request(&Id::number(number), &method, asked.get("params"));
             self.lines.push_back(self.relay.hide(line));
             waits.push((key.to_owned(), rx));
@@ -348,12 +388,11 @@ impl Call {
         let told = told.map_err(|error| self.relay.hide(error));
         let (text, code) = match &told {
             Ok(result) => (result_reply(&self.id, result), None),
-            Err(error) => {
-                let code = RawObject::parse(error).and_then(|fields| fields.get("code").and_then(|c| c.parse().ok()));
-                (error_reply(Some(&self.id), error), code)
-            }
+            Err(error) => (error_reply(Some(&self.id), error), code_of(error)),
         };
-        if let Some(entry) = self.entry.take() {
+        if let Some(mut entry) = self.entry.take() {
+            let (Ok(answered) | Err(answered)) = &told;
+            entry.set_result(answered);
             entry.end(&self.hub, outcome, code, text.len()).await;
         }
         let status = code.map_or(StatusCode::OK, |code| status_of(self.relay.caller().era, code));
@@ -373,6 +412,11 @@ impl Asking {
         }
         Some((responses.to_json(), self.state))
     }
+}
+
+/// The code of an error object.
+pub(super) fn code_of(error: &str) -> Option<i64> {
+    RawObject::parse(error)?.get("code")?.parse().ok()
 }
 
 /// The status that goes with an error's code: 2026-07-28 has some of its own, older versions none.

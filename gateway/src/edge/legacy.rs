@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::body::{Body, empty, events, fault, joined_json, json};
-use super::call;
+use super::call::{self, code_of};
 use super::entry::Entry;
 use super::listen::RESOURCES_LIMIT;
 use super::modern::{CAPABILITIES, no_stream};
@@ -168,17 +168,17 @@ async fn answer_request(
         log_level: Some(level.unwrap_or_else(|| "info".to_owned())),
         session: Some(Arc::clone(&session)),
     });
-    if session.busy.load(Ordering::Relaxed) >= hub.config.limits.concurrency {
-        let error = RpcError::new(RpcError::OVERLOADED, "too many requests of this session are under way");
-        let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
-        return refused(&hub, Some(&caller.principal), method, fault).await;
-    }
     let Some(view) = hub.catalogue().view(&caller.principal, scope.as_deref()) else {
         let error = RpcError::new(RpcError::INVALID_REQUEST, "there is no such server");
         let fault = Fault { status: StatusCode::NOT_FOUND, id: Some(&id), error };
         return refused(&hub, Some(&caller.principal), method, fault).await;
     };
     let fields = &params.fields;
+    if session.busy.load(Ordering::Relaxed) >= hub.config.limits.concurrency {
+        let error = RpcError::new(RpcError::OVERLOADED, "too many requests of this session are under way");
+        let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
+        return call::refuse(&hub, &caller, &view, (method, params), fault).await;
+    }
     let answered = match method {
         "ping" => Ok("{}".to_owned()),
         "logging/setLevel" => match fields.get_str("level") {
@@ -197,7 +197,9 @@ async fn answer_request(
             None => Err(RpcError::new(RpcError::INVALID_PARAMS, "`uri` is missing, or no string")),
         },
         "resources/subscribe" if !may_subscribe(&session, &fields.get_str("uri").unwrap_or_default()) => {
-            Err(RpcError::new(RpcError::OVERLOADED, "this session subscribes to as many resources as it may"))
+            let error = RpcError::new(RpcError::OVERLOADED, "this session subscribes to as many resources as it may");
+            let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
+            return call::refuse(&hub, &caller, &view, (method, params), fault).await;
         }
         "resources/subscribe" | "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             return call::run(hub, caller, &view, id, method, params).await;
@@ -318,12 +320,19 @@ async fn take_response(
     outcome: Outcome<'_>,
 ) -> Result<(), RpcError> {
     let asked = id.and_then(|id| id.as_number()).and_then(|number| session.take_asked(number));
-    let Some(asked) = asked else { return Ok(()) };
-    let told = match &outcome {
-        Outcome::Result(result) => result.get(),
-        Outcome::Error(error) => error.get(),
+    let Some((asked, mut draft)) = asked else { return Ok(()) };
+    let (told, ended, code) = match &outcome {
+        Outcome::Result(result) => (result.get(), "ok", None),
+        Outcome::Error(error) => (error.get(), "error", code_of(error.get())),
     };
     let checked = hub.secrets().check(told);
+    match &checked {
+        Ok(()) => {
+            draft.set_result(told);
+            draft.end(ended, code, told.len()).await;
+        }
+        Err(refusal) => draft.end("refused", Some(refusal.code), 0).await,
+    }
     match asked {
         Asked::Gateway(tell) => {
             let answer = match (&checked, outcome) {

@@ -77,7 +77,7 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_
             .and_then(|target| check_param_headers(&headers, target, fields.get("arguments")))
     {
         let fault = Fault { status: StatusCode::BAD_REQUEST, id: Some(&id), error };
-        return refused(&hub, Some(&caller.principal), method, fault).await;
+        return call::refuse(&hub, &caller, &view, (method, params), fault).await;
     }
     if let Some(kind) = ListKind::of_method(method) {
         return list(&hub, &caller, &view, &id, (method, kind), fields).await;

@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::arrival::Arrival;
 use super::body::Body;
 use super::request::{Fault, refused};
 use super::{legacy, modern};
@@ -45,9 +46,12 @@ pub(super) async fn answer(
     scope: Option<String>,
     end: watch::Receiver<bool>,
     request: Request<Incoming>,
+    arrival: Arrival,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let refuse = async |status, code, message: String| {
+    let mut arrival = Some(arrival);
+    let mut refuse = async |status, code, message: String| {
+        arrival.take().map(Arrival::hand_over).unwrap_or_default();
         let fault = Fault { status, id: None, error: RpcError::new(code, message) };
         refused(&hub, Some(&principal), "http POST", fault).await
     };
@@ -100,6 +104,7 @@ pub(super) async fn answer(
         let message = format!("it is nested deeper than {NESTING_LIMIT}");
         return refuse(StatusCode::BAD_REQUEST, RpcError::INVALID_REQUEST, message).await;
     }
+    arrival.take().map(Arrival::hand_over).unwrap_or_default();
     let posted = Posted { hub, principal, scope, headers: head.headers, end };
     let params = match &message {
         Message::Request { params, .. } | Message::Notification { params, .. } => Params::read(*params),

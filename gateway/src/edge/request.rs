@@ -8,10 +8,11 @@ use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
+use super::arrival::Arrival;
 use super::body::{self, Body, empty, json, text};
 use super::guard::{Refusal, admit};
 use super::{legacy, post, sessions};
-use crate::audit::AuditRecord;
+use crate::audit::{AuditRecord, beginning_of};
 use crate::hub::{Hub, now_ms};
 use crate::policy::Principal;
 use crate::wire::id::Id;
@@ -29,8 +30,24 @@ enum Place {
     Sessions,
 }
 
-/// Answers a request. `end` says that the gateway ends.
-pub(super) async fn answer(hub: Arc<Hub>, end: watch::Receiver<bool>, request: Request<Incoming>) -> Response<Body> {
+/// Answers a request. It has come when this is called, and not only when what is returned is first looked at.
+/// `end` says that the gateway ends.
+pub(super) fn answer(
+    hub: Arc<Hub>,
+    end: watch::Receiver<bool>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Response<Body>> {
+    let is_message = request.method() == Method::POST && matches!(place_of(request.uri().path()), Some(Place::Mcp(_)));
+    let arrival = is_message.then(|| Arrival::begin(&hub));
+    answer_arrived(hub, end, request, arrival)
+}
+
+async fn answer_arrived(
+    hub: Arc<Hub>,
+    end: watch::Receiver<bool>,
+    request: Request<Incoming>,
+    arrival: Option<Arrival>,
+) -> Response<Body> {
     let Some(place) = place_of(request.uri().path()) else { return empty(StatusCode::NOT_FOUND) };
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
     if matches!(place, Place::Health) {
@@ -38,7 +55,10 @@ pub(super) async fn answer(hub: Arc<Hub>, end: watch::Receiver<bool>, request: R
     }
     let principal = match admit(&hub.config, request.uri(), request.headers()) {
         Ok(principal) => principal,
-        Err(refusal) => return refuse(&hub, refusal, request.method()).await,
+        Err(refusal) => {
+            arrival.map(Arrival::hand_over).unwrap_or_default();
+            return refuse(&hub, refusal, request.method()).await;
+        }
     };
     match place {
         Place::Metrics if is_read => {
@@ -49,7 +69,7 @@ pub(super) async fn answer(hub: Arc<Hub>, end: watch::Receiver<bool>, request: R
             record(&hub, Some(&principal), "http GET /sessions", "ok", None).await;
             json(StatusCode::OK, sessions::text(&hub, &principal))
         }
-        Place::Mcp(scope) => answer_mcp(hub, principal, scope, end, request).await,
+        Place::Mcp(scope) => answer_mcp(hub, principal, scope, end, request, arrival).await,
         Place::Health | Place::Metrics | Place::Sessions => not_allowed("GET, HEAD"),
     }
 }
@@ -60,14 +80,25 @@ async fn answer_mcp(
     scope: Option<String>,
     end: watch::Receiver<bool>,
     request: Request<Incoming>,
+    arrival: Option<Arrival>,
 ) -> Response<Body> {
     if scope.is_some() && hub.catalogue().view(&principal, scope.as_deref()).is_none() {
+        arrival.map(Arrival::hand_over).unwrap_or_default();
         let error = RpcError::new(RpcError::INVALID_REQUEST, "there is no such server");
-        let fault = Fault { status: StatusCode::NOT_FOUND, id: None, error };
-        return refused(&hub, Some(&principal), &format!("http {}", request.method()), fault).await;
+        let known = scope.filter(|scope| hub.catalogue().servers.contains_key(scope.as_str()));
+        let outcome = if known.is_some() { "denied" } else { "refused" };
+        let record = AuditRecord {
+            server: known,
+            ..record_of(&hub, Some(&principal), &format!("http {}", request.method()), outcome, Some(error.code))
+        };
+        write(&hub, record).await;
+        return body::fault(StatusCode::NOT_FOUND, None, &error);
+    }
+    if let Some(mut arrival) = arrival {
+        arrival.is_of(&principal);
+        return post::answer(hub, principal, scope, end, request, arrival).await;
     }
     match *request.method() {
-        Method::POST => post::answer(hub, principal, scope, end, request).await,
         Method::GET => legacy::open_stream(&hub, &principal, scope.as_deref(), request.headers()).await,
         Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), request.headers()).await,
         _ => {
@@ -103,17 +134,30 @@ fn place_of(path: &str) -> Option<Place> {
 
 /// A request that ended before anything was asked, or beside MCP's own messages: counted, and in the audit like all others.
 pub(super) async fn record(hub: &Hub, principal: Option<&Principal>, method: &str, outcome: &str, code: Option<i64>) {
-    let counter = if outcome == "ok" { &hub.metrics.ok } else { &hub.metrics.denied };
+    write(hub, record_of(hub, principal, method, outcome, code)).await;
+}
+
+async fn write(hub: &Hub, record: AuditRecord) {
+    let counter = if record.outcome == "ok" { &hub.metrics.ok } else { &hub.metrics.denied };
     counter.fetch_add(1, Ordering::Relaxed);
-    let record = AuditRecord {
+    hub.audit.write(record).await;
+}
+
+pub(super) fn record_of(
+    hub: &Hub,
+    principal: Option<&Principal>,
+    method: &str,
+    outcome: &str,
+    code: Option<i64>,
+) -> AuditRecord {
+    AuditRecord {
         time_ms: now_ms(),
         principal: principal.map(|principal| principal.name.clone()).unwrap_or_default(),
-        method: method.chars().take(100).collect(),
+        method: hub.secrets().hide(beginning_of(method, 100)),
         outcome: outcome.to_owned(),
         code,
         ..AuditRecord::default()
-    };
-    hub.audit.write(record).await;
+    }
 }
 
 /// Refuses a request, with what is wrong with it.

@@ -1,6 +1,7 @@
 //! What a server asks of a client, as the client is asked it.
 
 use super::edit;
+use crate::audit::Draft;
 use crate::session::{Asked, ClientSession};
 use crate::upstream::http::HttpSession;
 use crate::upstream::link::Link;
@@ -9,19 +10,26 @@ use crate::wire::object::RawObject;
 use crate::wire::reply::{notification, request};
 
 /// A server, and the session that it asks in.
-pub(super) struct Asker {
+pub(super) struct AskingServer {
     pub(super) link: Link,
     pub(super) session: HttpSession,
 }
 
-impl Asker {
+impl AskingServer {
     /// Puts a request of a server to the client whose session it is: the message that the client gets, with an id and a token of progress of
-    /// the gateway's own. What the client says of either goes back under the server's.
-    pub(super) fn ask(self, client: &ClientSession, id: Id, method: &str, params: Option<&str>) -> String {
+    /// the gateway's own. What the client says of either goes back under the server's. `draft`: the record of it.
+    pub(super) fn ask(
+        self,
+        client: &ClientSession,
+        draft: Draft,
+        id: Id,
+        method: &str,
+        params: Option<&str>,
+    ) -> String {
         let Self { link, session } = self;
         let progress_token = params.and_then(edit::progress_token);
         let has_token = progress_token.is_some();
-        let number = client.ask(Asked::Server { link, session, id, progress_token });
+        let number = client.ask(Asked::Server { link, session, id, progress_token }, draft);
         let params =
             params.map(|params| if has_token { edit::set_progress_token(params, number) } else { params.to_owned() });
         request(&Id::number(number), method, params.as_deref())

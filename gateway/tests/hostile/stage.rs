@@ -150,18 +150,20 @@ impl Stage {
 
     /// A hub for these principals, each with its token, and these rules.
     pub(crate) async fn begin_with(principals: &[(&str, &str)], rules: &[Rule]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let token = |(principal, token): &(&str, &str)| TokenConfig {
             principal: (*principal).to_owned(),
             roles: vec![],
             sha256: Sha256::digest(token).into(),
         };
-        let config = GatewayConfig {
-            tokens: principals.iter().map(token).collect(),
-            rules: rules.to_vec(),
-            ..GatewayConfig::on(address)
-        };
+        let tokens = principals.iter().map(token).collect();
+        Self::begin_as(|config| GatewayConfig { tokens, rules: rules.to_vec(), ..config }).await
+    }
+
+    /// A hub that is set otherwise.
+    pub(crate) async fn begin_as(set: impl FnOnce(GatewayConfig) -> GatewayConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = set(GatewayConfig::on(address));
         let servers = Servers::default();
         let attach = Arc::new(servers.clone());
         let hub = Hub::open(HubParts { config, attach, state_dir: None, leases: Arc::default() }).unwrap();
@@ -239,7 +241,8 @@ impl Stage {
     }
 }
 
-fn at(address: SocketAddr) -> Endpoint {
+/// By HTTP, there.
+pub(crate) fn at(address: SocketAddr) -> Endpoint {
     Endpoint::Http { address, path: "/mcp".to_owned(), host: address.to_string(), headers: BTreeMap::new() }
 }
 
@@ -248,7 +251,8 @@ fn soon(mut config: ServerConfig) -> ServerConfig {
     config
 }
 
-fn config(name: &str, endpoint: Endpoint, pin: PinPolicy) -> ServerConfig {
+/// A server with one instance of its own name.
+pub(crate) fn config(name: &str, endpoint: Endpoint, pin: PinPolicy) -> ServerConfig {
     let instance = Instance { id: name.to_owned(), run_ms: None, is_current: true, endpoint };
     let calls = CallLimits { timeout: IN_TIME, result_bytes: 1 << 20, ..CallLimits::default() };
     ServerConfig { pin, calls, ..ServerConfig::of(name, vec![instance]) }

@@ -155,7 +155,7 @@ pub struct McpGatewayLimits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct McpAudit {
-    /// The arguments of calls and their results too, which may be secrets. Default: `false`. Example: `true`.
+    /// The arguments of calls too, and the first 16 KiB of what was answered, without the secrets of servers. Both may hold others. Default: `false`. Example: `true`.
     #[serde(default)]
     pub values: bool,
 }

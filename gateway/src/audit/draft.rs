@@ -1,0 +1,75 @@
+//! The record of what is under way.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::record::AuditRecord;
+use super::writer::AuditLog;
+use crate::hub::now_ms;
+
+/// How much of an answer is written down at most.
+const RESULT_BYTES: usize = 16 << 10;
+
+/// A record that says how something ended once it has. Dropped before that, it says that it was cancelled.
+#[derive(Debug)]
+pub struct Draft {
+    audit: AuditLog,
+    /// Absent once it is written.
+    record: Option<AuditRecord>,
+    begun: Instant,
+    has_values: bool,
+}
+
+impl Draft {
+    /// Something begins. `has_values`: whether what is answered is written down too.
+    pub fn begin(audit: &AuditLog, has_values: bool, record: AuditRecord) -> Self {
+        let record = AuditRecord { time_ms: now_ms(), ..record };
+        Self { audit: audit.clone(), record: Some(record), begun: Instant::now(), has_values }
+    }
+
+    /// Changes what is known of it.
+    pub fn edit(&mut self, edit: impl FnOnce(&mut AuditRecord)) {
+        if let Some(record) = &mut self.record {
+            edit(record);
+        }
+    }
+
+    /// What is answered; nothing that must go nowhere may be in it any more.
+    pub fn set_result(&mut self, text: &str) {
+        if self.has_values {
+            let beginning = text.get(..text.floor_char_boundary(RESULT_BYTES)).unwrap_or_default();
+            self.edit(|record| record.result = Some(beginning.to_owned()));
+        }
+    }
+
+    /// How long it has taken so far.
+    pub fn took(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// It has ended.
+    pub async fn end(mut self, outcome: &'static str, code: Option<i64>, bytes: usize) {
+        if let Some(record) = self.finish(outcome, code, bytes) {
+            self.audit.write(record).await;
+        }
+    }
+
+    fn finish(&mut self, outcome: &'static str, code: Option<i64>, bytes: usize) -> Option<AuditRecord> {
+        Some(AuditRecord {
+            outcome: outcome.to_owned(),
+            code,
+            micros: u64::try_from(self.took().as_micros()).unwrap_or(u64::MAX),
+            answer_bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+            ..self.record.take()?
+        })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(record) = self.finish("cancelled", None, 0) {
+            self.audit.write_now(record);
+        }
+    }
+}
