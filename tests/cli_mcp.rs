@@ -232,6 +232,33 @@ async fn a_gateways_tools_are_shown_called_and_audited() {
     let (code, stdout, _) = ask(&url, &["audit", "verify", file, edited.to_str().expect("a text path")]).await;
     assert_eq!(code, Some(1));
     assert!(stdout.contains("edited.jsonl: line 2 does not fit the chain"), "{stdout}");
+
+    // What was cut off at an end shows by the hashes that were kept elsewhere, and by them alone.
+    let lines: Vec<&str> = records.lines().collect();
+    let hash_of =
+        |line: &str| serde_json::from_str::<Value>(line).expect("a record")["hash"].as_str().unwrap().to_owned();
+    let (first, last) = (hash_of(lines[0]), hash_of(lines[lines.len() - 1]));
+    let pieces = [&lines[..2], &lines[2..4], &lines[4..]].map(|lines| lines.join("\n") + "\n");
+    for (name, piece) in ["whole.2", "whole.1", "whole"].iter().zip(&pieces) {
+        fs::write(directory.path().join(name), piece).expect("a file");
+    }
+    let path = |name: &str| directory.path().join(name).to_str().expect("a text path").to_owned();
+    let (oldest, older, newest) = (path("whole.2"), path("whole.1"), path("whole"));
+    let expected = ["--expect-first", &first, "--expect-last", &last];
+    let verify = async |files: &[&str], expected: &[&str]| {
+        let (code, stdout, _) = ask(&url, &[&["audit", "verify"], files, expected].concat()).await;
+        (code, stdout)
+    };
+    let (code, stdout) = verify(&[&oldest, &older, &newest], &expected).await;
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.contains(&format!("first {first}\n")) && stdout.contains(&format!("last  {last}\n")), "{stdout}");
+    assert_eq!(verify(&[&oldest, &newest], &[]).await.0, Some(1), "what is between them is missing");
+    assert_eq!(verify(&[&oldest, &older], &[]).await.0, Some(0), "nothing in them says that there was more");
+    let (code, stdout) = verify(&[&oldest, &older], &expected).await;
+    assert!(code == Some(1) && stdout.contains("the last hash is not"), "{stdout}");
+    let (code, stdout) = verify(&[&older, &newest], &expected).await;
+    assert!(code == Some(1) && stdout.contains("the first hash is not"), "{stdout}");
+    assert_eq!(verify(&[file, file], &expected).await.0, Some(1), "two chains are not one");
 }
 
 /// The quickstart, as `make demo` runs it where no Engine can be had.

@@ -7,7 +7,7 @@ mod record;
 mod shape;
 mod writer;
 
-pub use chain::{ChainFault, verify};
+pub use chain::{ChainFault, Piece, is_first_line, read_piece, verify};
 pub use draft::Draft;
 pub use question::{Asker, Questions};
 pub use record::AuditRecord;

@@ -65,31 +65,63 @@ pub(super) fn read_link(line: &str) -> Option<Link> {
     Some(Link { sequence: place.seq, previous: place.prev, hash: place.hash, is_intact })
 }
 
-/// Checks a whole log and returns how many records it has. A log may begin anywhere (older ones may have been put away), and from
-/// there every line must follow the one before it.
+/// A log that is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// How many records it has.
+    pub count: u64,
+    /// The hash of its first line; none where there is no line.
+    pub first: Option<String>,
+    /// The number and the hash of its last line, or of the one before it where there is none.
+    pub last: Option<(u64, String)>,
+    /// Its first line is the first that there ever was.
+    pub is_beginning: bool,
+}
+
+/// Checks a whole log. A log may begin anywhere (older ones may have been put away), and from there every line must follow the one before it.
+/// `after`: the last line of the log that it must go on from.
+///
+/// # Errors
+/// The first line that does not fit.
+pub fn read_piece(log: impl BufRead, after: Option<(u64, String)>) -> Result<Piece, ChainFault> {
+    let mut piece = Piece { count: 0, first: None, last: after, is_beginning: false };
+    for line in log.lines() {
+        piece.count += 1;
+        let line_number = piece.count;
+        let line = line.map_err(|source| ChainFault::Read { line: line_number, source })?;
+        let place = read_link(&line).ok_or(ChainFault::NotARecord { line: line_number })?;
+        let follows = piece
+            .last
+            .as_ref()
+            .is_none_or(|(sequence, hash)| sequence.checked_add(1) == Some(place.sequence) && place.previous == *hash);
+        if !place.is_intact || !follows {
+            return Err(ChainFault::Broken { line: line_number });
+        }
+        if piece.first.is_none() {
+            piece.is_beginning = place.sequence == 1 && place.previous == GENESIS;
+            piece.first = Some(place.hash.clone());
+        }
+        piece.last = Some((place.sequence, place.hash));
+    }
+    Ok(piece)
+}
+
+/// Whether a line is the first of a chain.
+pub fn is_first_line(line: &str) -> bool {
+    read_link(line).is_some_and(|place| place.sequence == 1 && place.previous == GENESIS)
+}
+
+/// Checks a whole log by itself and returns how many records it has.
 ///
 /// # Errors
 /// The first line that does not fit.
 pub fn verify(log: impl BufRead) -> Result<u64, ChainFault> {
-    let mut count = 0;
-    let mut before: Option<(u64, String)> = None;
-    for line in log.lines() {
-        count += 1;
-        let line = line.map_err(|source| ChainFault::Read { line: count, source })?;
-        let place = read_link(&line).ok_or(ChainFault::NotARecord { line: count })?;
-        let follows =
-            before.as_ref().is_none_or(|(sequence, hash)| place.sequence == sequence + 1 && place.previous == *hash);
-        if !place.is_intact || !follows {
-            return Err(ChainFault::Broken { line: count });
-        }
-        before = Some((place.sequence, place.hash));
-    }
-    Ok(count)
+    read_piece(log, None).map(|piece| piece.count)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ChainFault, GENESIS, link, verify};
+    use super::{ChainFault, GENESIS, Piece, is_first_line, link, read_piece, verify};
 
     fn log(records: &[&str]) -> String {
         let mut previous = GENESIS.to_owned();
@@ -116,5 +148,20 @@ mod tests {
         let torn = &whole[..whole.len() - 9];
         assert!(matches!(verify(torn.as_bytes()), Err(ChainFault::NotARecord { line: 4 })));
         assert_eq!(verify([lines[2], lines[3]].join("\n").as_bytes()).unwrap(), 2);
+    }
+    #[test]
+    fn a_piece_goes_on_from_the_one_before_it_or_does_not_and_its_ends_show_what_was_cut_off() {
+        let whole = log(&["{\"a\":1}", "{\"a\":2}", "{\"a\":3}"]);
+        let lines: Vec<&str> = whole.lines().collect();
+        let Piece { count, first, last, is_beginning } = read_piece(lines[0].as_bytes(), None).unwrap();
+        assert!(count == 1 && is_beginning && is_first_line(lines[0]) && !is_first_line(lines[1]));
+        assert_eq!(first, last.clone().map(|(_, hash)| hash));
+        let rest = read_piece([lines[1], lines[2]].join("\n").as_bytes(), last.clone()).unwrap();
+        assert!(rest.count == 2 && !rest.is_beginning && rest.last.as_ref().is_some_and(|(number, _)| *number == 3));
+        let lacking = read_piece(lines[2].as_bytes(), last.clone());
+        assert!(matches!(lacking, Err(ChainFault::Broken { line: 1 })));
+        assert_eq!(read_piece("".as_bytes(), last.clone()).unwrap().last, last);
+        let cut = read_piece([lines[0], lines[1]].join("\n").as_bytes(), None).unwrap();
+        assert_ne!(cut.last, rest.last, "what was cut off at the end shows in the last hash alone");
     }
 }
