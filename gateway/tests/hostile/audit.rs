@@ -251,7 +251,7 @@ async fn who_hangs_up_before_he_is_understood_has_a_line_all_the_same() {
     let rounds = 50;
     for length in [whole.len() - 1, whole.len()].repeat(rounds) {
         let mut stream = TcpStream::connect(stage.address).await.unwrap();
-        stream.write_all(whole[..length].as_bytes()).await.unwrap();
+        stream.write_all(&whole.as_bytes()[..length]).await.unwrap();
     }
     eventually(|| {
         let text = fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();

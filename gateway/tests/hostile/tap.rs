@@ -66,8 +66,8 @@ async fn listen(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, counts: Arc<Mut
 }
 
 /// What the first whole request in what was heard says, and how long it is.
-fn first_of(heard: &[u8]) -> Option<(String, usize)> {
-    let text = std::str::from_utf8(heard).unwrap();
+fn first_of(bytes: &[u8]) -> Option<(String, usize)> {
+    let text = std::str::from_utf8(bytes).unwrap();
     let (head, rest) = text.split_once("\r\n\r\n")?;
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |n| n.parse().unwrap());
     let body = rest.get(..length)?;
@@ -93,6 +93,7 @@ fn conduct(message: &Value, out: &Out, hung: &AtomicUsize) {
 }
 
 /// Everything that clients of 2026-07-28 say, refused things among it.
+#[expect(clippy::cognitive_complexity, reason = "it is a list of what is said, one after the other")]
 async fn say_modern(address: SocketAddr, hung: &AtomicUsize) {
     for arguments in [json!({}), json!({"ask": true})] {
         assert_eq!(call(address, "a__t", &arguments).await.status, 200);
@@ -124,6 +125,7 @@ async fn say_modern(address: SocketAddr, hung: &AtomicUsize) {
 }
 
 /// Everything that clients with sessions say, refused things among it.
+#[expect(clippy::cognitive_complexity, reason = "it is a list of what is said, one after the other")]
 async fn say_legacy(address: SocketAddr, hung: &AtomicUsize) {
     let session = begin_session(address, "", json!({"elicitation": {}})).await;
     let say = async |message: Value| send(address, legacy(address, "", &session, &message.to_string())).await.status;
