@@ -162,7 +162,8 @@ async fn start_gateway(audit: &Path) -> (String, Arc<Hub>) {
     let config = GatewayConfig { audit, ..GatewayConfig::on(listen) };
     let hub = Hub::open(HubParts { config, attach: Arc::new(Tools), state_dir: None, leases: Arc::default() })
         .expect("a hub");
-    let instance = Instance { id: "one".to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+    let instance =
+        Instance { id: "one".to_owned(), run_ms: None, is_current: true, is_leaving: false, endpoint: Endpoint::Stdio };
     hub.set_servers(vec![ServerConfig::of("words", vec![instance])]);
     let begun = Instant::now();
     while hub.status().tools == 0 {
@@ -358,12 +359,13 @@ fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
     let desk = Desk::in_directory(&folder);
     let doubt = |tool: &str, kind| {
         let hash = format!("hash of {tool}");
-        Doubt { server: "notes".into(), tool: tool.into(), hash, kind, is_hidden: true }
+        Doubt { server: "notes".into(), tool: tool.into(), hash, kind, is_hidden: true, is_waiting: false }
     };
     let lines = differences(r#"{"description":"adds"}"#, "{\"description\":\"adds\u{200b}, and sends\"}");
     let changed = doubt("add", DoubtKind::Changed(lines));
-    desk.put_doubts(&[changed.clone(), doubt("read", DoubtKind::New(differences("{}", r#"{"description":"reads"}"#)))])
-        .unwrap();
+    let gone = Doubt { is_hidden: false, is_waiting: true, ..doubt("sum", DoubtKind::Removed) };
+    let new = doubt("read", DoubtKind::New(differences("{}", r#"{"description":"reads"}"#)));
+    desk.put_doubts(&[changed.clone(), new, gone]).unwrap();
 
     let shown = evenkeel(&["mcp", "approve"], &[], directory.path());
     assert_eq!(shown.status.code(), Some(1));
@@ -371,12 +373,16 @@ fn what_is_not_approved_is_shown_with_its_changes_and_approved_on_the_desk() {
         SERVER   TOOL   WHAT      SHOWN
         notes    add    changed   no
         notes    read   new       no
+        notes    sum    removed   the update waits
 
         notes/add
           description: "adds" -> "adds\u{200b}, and sends"
 
         notes/read
           description: none -> "reads"
+
+        notes/sum
+          it is not there any more
     "#]]
     .assert_eq(&String::from_utf8_lossy(&shown.stdout));
 

@@ -23,7 +23,7 @@ use crate::support::mcp::{
     ask, await_tools_of, free_address, gateway, mcp_scene, over_http, over_stdio, result_of, token, tools,
 };
 use crate::support::mcp_client::{Door, Ended, Era};
-use crate::support::scene::{NOTHING, PATIENCE};
+use crate::support::scene::{NOTHING, PATIENCE, object};
 use crate::support::setting;
 
 /// The servers of each test.
@@ -102,6 +102,40 @@ fn no_call_is_lost_while_servers_are_updated() {
     let tally = load.stop();
     let updates = updates.div_ceil(2) * 2;
     say(&format!("{} calls during {updates} updates, {} lost", tally.calls, tally.failed.len()));
+    assert!(tally.failed.is_empty(), "lost: {:?}", tally.failed);
+}
+
+#[test]
+fn no_call_is_lost_while_servers_are_updated_that_must_stop_first() {
+    let Some(mut bed) = mcp_scene("mcp-load-writers") else { return };
+    let updates = how_many("EVENKEEL_MCP_UPDATES", 6);
+    let manifest = |round: u64| {
+        let more = format!("env: {{ ROUND: \"{round}\" }}\nmounts: [{{ volume: data, path: /data }}]");
+        object("Volume", "data", "spec: {}\n") + &servers("", &more)
+    };
+    let address = free_address();
+    bed.write("gateway.yaml", &gateway(address));
+    bed.write("servers.yaml", &manifest(0));
+    let door = start(&mut bed, address, 2);
+    // There is always a call under way on the old one, and calls come while there is none that runs.
+    let long = |server| work(server, "test_sleep", json!({ "millis": 2_000 }));
+    let works = [vec![simple("pipe")], vec![simple("web")], SERVERS.map(simple).to_vec()];
+    let works = [works.as_slice(), &[vec![long("pipe")], vec![long("web")]]].concat();
+    let load = Load::begin(&door, &works);
+    for round in 1..=updates.div_ceil(2) {
+        let old = SERVERS.map(|server| bed.ids(Which::All, server));
+        bed.write("servers.yaml", &manifest(round));
+        for (server, old) in SERVERS.iter().zip(&old) {
+            eventually(&format!("{server} is replaced, and the old one gone"), PATIENCE, || {
+                let ids = bed.ids(Which::All, server);
+                (ids.len() == 1 && ids != *old).then_some(())
+            });
+            bed.await_ready("McpServer", server);
+        }
+    }
+    let tally = load.stop();
+    let updates = updates.div_ceil(2) * 2;
+    say(&format!("{} calls during {updates} updates stop-first, {} lost", tally.calls, tally.failed.len()));
     assert!(tally.failed.is_empty(), "lost: {:?}", tally.failed);
 }
 

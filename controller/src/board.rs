@@ -92,6 +92,11 @@ impl Board {
         }
     }
 
+    /// Wakes readers for something that is not on the board itself.
+    pub fn tell(&self) {
+        self.bump();
+    }
+
     /// Forgets an object that is gone.
     pub fn remove_object(&self, key: &ObjectKey) {
         let was_there = self.lock().objects.remove(key).is_some();

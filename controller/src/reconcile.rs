@@ -260,7 +260,13 @@ impl Reconciler {
         {
             world.set_hold(key, None);
         }
-        planner::plan(&world, key, now_ms)
+        let plan = planner::plan(&world, key, now_ms);
+        let is_news = world.set_leaving(key, &plan.leaving, now_ms);
+        drop(world);
+        if is_news {
+            self.core.board.tell();
+        }
+        plan
     }
 
     /// Tells what is new of what was found: what waits to be put right is found with every look.

@@ -34,6 +34,8 @@ pub enum ConditionType {
     Degraded,
     /// Nothing more will happen without a change from outside.
     Stalled,
+    /// Everything that a server says of itself to models is approved. It is told where that is not so.
+    ToolsApproved,
 }
 
 /// Whether a condition holds.

@@ -142,6 +142,8 @@ pub struct ContainerSet {
     pub readiness: Readiness,
     /// How long a replacement must have been ready before what it replaces is stopped, in milliseconds.
     pub min_ready_ms: i64,
+    /// For how long at most whoever uses a container is waited for before it is stopped, in milliseconds; 0: it is not waited.
+    pub release_ms: i64,
     /// In which order a container is replaced.
     pub replace_order: ReplaceOrder,
     /// How long a container has to end after its stop signal, in seconds.

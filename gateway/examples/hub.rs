@@ -91,7 +91,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
             (place.to_owned(), Endpoint::Http { address, path, host, headers: BTreeMap::new() })
         };
         let calls = CallLimits { concurrency: 4_096, ..CallLimits::default() };
-        let instance = Instance { id, run_ms: None, is_current: true, endpoint };
+        let instance = Instance { id, run_ms: None, is_current: true, is_leaving: false, endpoint };
         servers.push(ServerConfig { calls, sharing, ..ServerConfig::of(name, vec![instance]) });
     }
     let config = GatewayConfig { audit, rules, ..GatewayConfig::on(listen) };

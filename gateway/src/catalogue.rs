@@ -217,6 +217,12 @@ impl Catalogue {
 const KINDS: [ListKind; 4] = [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
 
 impl Contribution {
+    /// How many tools are hidden since they are not approved.
+    pub fn hidden_tools(&self) -> usize {
+        let is_tool = |name: &&String| *name != INSTRUCTIONS && !name.starts_with(&prompt_key(""));
+        self.hidden.iter().filter(is_tool).count()
+    }
+
     fn shows(&self, kind: ListKind, original: &str) -> bool {
         match kind {
             ListKind::Tools => {

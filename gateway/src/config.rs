@@ -133,6 +133,8 @@ pub struct ServerConfig {
     pub calls: CallLimits,
     /// Who shares an instance, and how many there may be.
     pub sharing: Sharing,
+    /// An instance is on its way in place of one that leaves, or has left: whoever finds none waits for it.
+    pub is_being_replaced: bool,
     /// Values that it is sent and nobody else may see: they are taken out of what servers say, and arguments that hold one are refused.
     pub secrets: Vec<String>,
 }
@@ -149,6 +151,7 @@ impl ServerConfig {
             pin: PinPolicy::Off,
             calls: CallLimits::default(),
             sharing: Sharing::default(),
+            is_being_replaced: false,
             secrets: Vec::new(),
         }
     }
@@ -195,6 +198,8 @@ pub struct Instance {
     pub run_ms: Option<i64>,
     /// It is what is wanted; others are being replaced.
     pub is_current: bool,
+    /// It is about to be stopped: it gets nothing new to do.
+    pub is_leaving: bool,
     /// How it is reached.
     pub endpoint: Endpoint,
 }

@@ -29,6 +29,7 @@ use crate::policy::Principal;
 use crate::secrets::{KnownSecrets, SecretBook, Secrets};
 pub use crate::server::Demand;
 use crate::server::Server;
+use crate::server::departed::Departed;
 pub use crate::server::instance::InstanceHealth;
 use crate::server::instance::Surroundings;
 use crate::session::ClientSession;
@@ -95,6 +96,8 @@ pub struct Hub {
     dirty: Arc<Notify>,
     health: watch::Sender<Arc<BTreeMap<String, InstanceHealth>>>,
     taking_over: watch::Sender<Arc<BTreeSet<String>>>,
+    departed: Arc<Departed>,
+    leaving: watch::Sender<Arc<BTreeMap<String, bool>>>,
     demands: watch::Sender<BTreeMap<Arc<str>, Demand>>,
     changes: broadcast::Sender<Change>,
     keeper: Mutex<Option<AbortHandle>>,
@@ -116,8 +119,10 @@ pub struct HubStatus {
     pub servers: usize,
     /// How many of them answer.
     pub ready: usize,
-    /// How many tools everybody together sees.
+    /// How many tools they list.
     pub tools: usize,
+    /// How many of those nobody sees, since they are not approved.
+    pub hidden: usize,
     /// How many sessions there are.
     pub sessions: usize,
 }
@@ -171,6 +176,8 @@ impl Hub {
             dirty: Arc::new(Notify::new()),
             health: watch::Sender::new(Arc::default()),
             taking_over: watch::Sender::new(Arc::default()),
+            departed: Arc::default(),
+            leaving: watch::Sender::new(Arc::default()),
             demands: watch::Sender::new(BTreeMap::new()),
             changes: broadcast::Sender::new(CHANGES_LENGTH),
             keeper: Mutex::default(),
@@ -243,6 +250,7 @@ impl Hub {
                     leases: Arc::clone(&self.leases),
                     subscriptions: Subscriptions::new(&config.name),
                     secrets: self.known_secrets.clone(),
+                    departed: Arc::clone(&self.departed),
                 };
                 Arc::new(Server::new(Arc::clone(&config), surroundings, file))
             });
@@ -273,6 +281,12 @@ impl Hub {
         self.taking_over.subscribe()
     }
 
+    /// The instances that are given nothing new to do, each with whether calls are under way on it: those that are to be stopped, and those
+    /// that are gone from what is wanted for as long as calls are under way on them.
+    pub fn leaving(&self) -> watch::Receiver<Arc<BTreeMap<String, bool>>> {
+        self.leaving.subscribe()
+    }
+
     /// What is needed of each server, as of the last time that somebody began or ceased to wait or to have an instance to himself.
     pub fn demands(&self) -> watch::Receiver<BTreeMap<Arc<str>, Demand>> {
         self.demands.subscribe()
@@ -301,8 +315,10 @@ impl Hub {
     pub fn status(&self) -> HubStatus {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
         let ready = servers.values().filter(|server| server.is_ready()).count();
-        let tools = self.catalogue().servers.values().map(|contribution| contribution.listing.tools.len()).sum();
-        HubStatus { servers: servers.len(), ready, tools, sessions: self.sessions.len() }
+        let catalogue = self.catalogue();
+        let tools = catalogue.servers.values().map(|contribution| contribution.listing.tools.len()).sum();
+        let hidden = catalogue.servers.values().map(Contribution::hidden_tools).sum();
+        HubStatus { servers: servers.len(), ready, tools, hidden, sessions: self.sessions.len() }
     }
 
     /// A server by its name.
@@ -398,10 +414,12 @@ impl Hub {
         let secrets = self.secrets();
         let mut health = BTreeMap::new();
         let mut taking_over = BTreeSet::new();
+        let mut leaving: BTreeMap<String, bool> = self.departed.busy().into_iter().map(|id| (id, true)).collect();
         let mut doubts = Vec::new();
         let mut contributions = BTreeMap::new();
         let mut demands = BTreeMap::new();
         for (name, server) in &servers {
+            let waiting = Self::examine_succession(&mut pins, server);
             server.tell_news();
             demands.insert(Arc::clone(name), server.demand());
             // Why it failed may be in its own words.
@@ -411,11 +429,13 @@ impl Hub {
             }));
             // Asked later, so that what is ready by the above is in it.
             taking_over.extend(server.taking_over());
+            leaving.extend(server.leaving());
             if let Some(listing) = server.refresh_listing() {
                 let config = server.config();
                 let found = pins.examine(name, config.pin, &listing);
                 let hidden = found.iter().filter(|doubt| doubt.is_hidden).map(|doubt| doubt.tool.clone()).collect();
                 doubts.extend(found);
+                doubts.extend(waiting);
                 contributions.insert(Arc::clone(name), Contribution { config, listing, hidden: Arc::new(hidden) });
             }
         }
@@ -431,6 +451,13 @@ impl Hub {
             let is_news = *known != demands;
             if is_news {
                 *known = demands;
+            }
+            is_news
+        });
+        self.leaving.send_if_modified(|known| {
+            let is_news = **known != leaving;
+            if is_news {
+                *known = Arc::new(leaving);
             }
             is_news
         });

@@ -5,11 +5,13 @@ mod book;
 mod desk;
 mod difference;
 mod pinned;
+mod review;
 
 pub use book::{Doubt, DoubtKind, PinBook};
 pub use desk::{Approval, Desk, DoubtNote};
 pub use difference::{differences, visible};
 pub use pinned::{INSTRUCTIONS, prompt_key};
+pub use review::Review;
 
 use sha2::{Digest, Sha256};
 

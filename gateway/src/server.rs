@@ -1,6 +1,7 @@
 //! One server behind the gateway: its instances, what it lists, and which instance a call goes to.
 
 mod demand;
+pub mod departed;
 mod hearing;
 mod herald;
 pub mod instance;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::config::{Isolation, ServerConfig};
+use crate::config::{Isolation, PinPolicy, ServerConfig};
 use crate::connection::Listing;
 use crate::metrics::ServerMetrics;
 use crate::subscription::Subscriptions;
@@ -32,12 +33,23 @@ pub struct Server {
     instances: Mutex<BTreeMap<String, Arc<InstanceHandle>>>,
     /// What it lists, or did when it last ran.
     listing: RwLock<Option<Arc<Listing>>>,
+    /// By id, what current instances listed when they were found good to take over.
+    passed: Mutex<BTreeMap<String, Arc<Listing>>>,
     /// How many calls may be under way.
     permits: RwLock<Arc<Semaphore>>,
     surroundings: Surroundings,
     users: Users,
     /// Where its lists are kept over a restart of the gateway.
     file: Option<PathBuf>,
+}
+
+/// An instance that serves, and those that are to take over.
+#[derive(Debug)]
+pub struct Succession {
+    /// What the one that serves lists.
+    pub serving: Arc<Listing>,
+    /// What each of those that are current lists, by its id.
+    pub current: Vec<(String, Arc<Listing>)>,
 }
 
 impl Server {
@@ -53,6 +65,7 @@ impl Server {
             permits: RwLock::new(Arc::new(Semaphore::new(config.calls.concurrency))),
             config: RwLock::new(config),
             instances: Mutex::default(),
+            passed: Mutex::default(),
             listing: RwLock::new(listing),
             users: Users::new(Arc::clone(&surroundings.dirty)),
             surroundings,
@@ -91,12 +104,16 @@ impl Server {
         let traffic: BTreeMap<_, _> =
             instances.values().map(|was| (was.id.clone(), Arc::clone(&was.traffic))).collect();
         instances.retain(|id, handle| {
+            let wanted = config.instances.iter().find(|instance| instance.id == *id);
+            if wanted.is_none() {
+                self.surroundings.departed.add(handle);
+            }
             before.calls.result_bytes == config.calls.result_bytes
-                && config.instances.iter().any(|instance| instance.id == *id && handle.is_of(instance))
+                && wanted.is_some_and(|instance| handle.is_of(instance))
         });
         for instance in &config.instances {
             if let Some(handle) = instances.get(&instance.id) {
-                handle.set_current(instance.is_current);
+                handle.update(instance);
             } else {
                 let traffic = traffic.get(&instance.id).cloned().unwrap_or_default();
                 let handle = InstanceHandle::begin(instance, surroundings.clone(), traffic);
@@ -129,9 +146,11 @@ impl Server {
 
     fn pick_among(&self, may_be: impl Fn(&str) -> bool) -> Option<InFlight> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let among = instances.values().filter(|handle| may_be(&handle.id));
+        let among = instances.values().filter(|handle| !handle.is_leaving() && may_be(&handle.id));
         let ready = among.filter_map(|handle| Some((handle, handle.connection()?)));
-        let best = ready.min_by_key(|(handle, _)| (!handle.is_current(), handle.in_flight()));
+        let rank =
+            |handle: &InstanceHandle| (self.is_held(&instances, handle), !handle.is_current(), handle.in_flight());
+        let best = ready.min_by_key(|(handle, _)| rank(handle));
         self.users.count();
         best.map(|(handle, connection)| InFlight::new(Arc::clone(handle), connection))
     }
@@ -142,14 +161,22 @@ impl Server {
         instances.iter().map(|(id, handle)| (id.clone(), handle.health())).collect()
     }
 
-    /// The current instances that answer while calls are under way on older ones: those would be lost if the older ones were stopped now.
+    /// The current instances that answer while calls are under way on older ones, which would be lost if the older ones were stopped now, or
+    /// while what they list is not approved, and the older ones go on.
     pub fn taking_over(&self) -> Vec<String> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        if !instances.values().any(|handle| !handle.is_current() && handle.in_flight() > 0) {
-            return Vec::new();
-        }
+        let is_any_busy = instances.values().any(|handle| !handle.is_current() && handle.in_flight() > 0);
+        let is_early = |handle: &InstanceHandle| is_any_busy || self.is_held(&instances, handle);
         let new = instances.values().filter(|handle| handle.is_current() && handle.connection().is_some());
+        let new = new.filter(|handle| is_early(handle));
         new.map(|handle| handle.id.clone()).collect()
+    }
+
+    /// The instances that are to be given nothing new to do, each with whether calls are under way on it.
+    pub fn leaving(&self) -> Vec<(String, bool)> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let leaving = instances.values().filter(|handle| handle.is_leaving());
+        leaving.map(|handle| (handle.id.clone(), handle.in_flight() > 0)).collect()
     }
 
     /// What it lists now: that of the instance that calls go to, else what it listed last.
@@ -157,7 +184,10 @@ impl Server {
         let now = {
             let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
             // What a session's own one lists may depend on what was done in that session.
-            let rank = |handle: &InstanceHandle| (!handle.is_current(), !self.surroundings.leases.is_fresh(&handle.id));
+            let rank = |handle: &InstanceHandle| {
+                let is_fresh = self.surroundings.leases.is_fresh(&handle.id);
+                (self.is_held(&instances, handle), !handle.is_current(), !is_fresh)
+            };
             let ready = instances.values().filter_map(|handle| Some((rank(handle), handle.listing()?)));
             ready.min_by_key(|(rank, _)| *rank).map(|(_, listing)| listing)
         };
@@ -169,6 +199,45 @@ impl Server {
             *listing = Some(now);
         }
         listing.clone()
+    }
+
+    /// Whether an instance must not take over from an older one that answers: where pins are enforced, it must have been found good first.
+    fn is_held(&self, instances: &BTreeMap<String, Arc<InstanceHandle>>, handle: &InstanceHandle) -> bool {
+        if self.config().pin != PinPolicy::Enforce || !handle.is_current() {
+            return false;
+        }
+        let is_old = |other: &&Arc<InstanceHandle>| !other.is_current() && !other.is_leaving();
+        if !instances.values().filter(is_old).any(|old| old.listing().is_some()) {
+            return false;
+        }
+        let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |listing: Arc<Listing>| passed.get(&handle.id).is_some_and(|passed| *passed == listing);
+        !handle.listing().is_some_and(is_same)
+    }
+
+    /// What is to be compared before an instance takes over, where pins are enforced and an older one serves.
+    pub fn succession(&self) -> Option<Succession> {
+        if self.config().pin != PinPolicy::Enforce {
+            return None;
+        }
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = |is_current: bool| {
+            let handles = instances.values().filter(move |handle| handle.is_current() == is_current);
+            handles.filter_map(|handle| Some((handle.id.clone(), handle.listing()?)))
+        };
+        let serving = listed(false).next().map(|(_, listing)| listing)?;
+        Some(Succession { serving, current: listed(true).collect() })
+    }
+
+    /// Says which of the current instances may take over, by what they list.
+    pub fn pass(&self, passed: BTreeMap<String, Arc<Listing>>) {
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) = passed;
+    }
+
+    /// What each of its instances lists.
+    pub fn listings(&self) -> Vec<Arc<Listing>> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.values().filter_map(|handle| handle.listing()).collect()
     }
 
     /// How long ago one of its instances last said what it lists.

@@ -27,6 +27,11 @@ impl PlanBuilder {
         }
     }
 
+    /// Notes that a container is to be given nothing new to do.
+    pub(crate) fn leave(&mut self, id: &str) {
+        self.plan.leaving.insert(id.to_owned());
+    }
+
     /// Asks to be planned again after this long at the latest; the earliest wish counts.
     pub(crate) fn wake_in(&mut self, ms: i64) {
         let ms = ms.max(1);

@@ -13,7 +13,7 @@ use crate::networks::{self, NetworkUse};
 use crate::observed::{ContainerState, Limits, TimestampMs};
 use crate::plan::{Action, Cause, Waiting, container_name};
 use crate::requirement::ImagePlan;
-use crate::retire::{existing, retire, stop};
+use crate::retire::{existing, is_released, retire, stop};
 use crate::slots::{self, Slot};
 use crate::world::{DesiredObject, World};
 
@@ -45,6 +45,7 @@ pub(crate) fn plan(
         is_replacing: false,
         retired: Vec::new(),
         superseded: Vec::new(),
+        is_room_awaited: false,
         renamed: BTreeMap::new(),
     };
     plan.retire_surplus(&slots.surplus);
@@ -79,6 +80,8 @@ pub(crate) struct SetPlan<'plan> {
     pub(crate) retired: Vec<(Arc<str>, u32)>,
     /// The steps that remove containers which were to replace others and are to be replaced themselves.
     pub(crate) superseded: Vec<u32>,
+    /// Whether something surplus is still in use: it may hold what new containers need.
+    pub(crate) is_room_awaited: bool,
     /// Containers that this plan has renamed already, by id, and the steps that do.
     pub(crate) renamed: BTreeMap<Arc<str>, u32>,
 }
@@ -89,6 +92,11 @@ impl SetPlan<'_> {
             if *cause == Cause::Duplicate {
                 let message = "is a duplicate".to_owned();
                 self.builder.find(format!("container/{}", container.name), "DuplicateContainer", message);
+            }
+            let is_in_use = matches!(cause, Cause::ScaledDown | Cause::Duplicate);
+            if is_in_use && !is_released(self.world, container, self.now_ms, self.builder) {
+                self.is_room_awaited = true;
+                continue;
             }
             // What is used up has nothing to finish.
             let most_secs = if *cause == Cause::UsedUp { USED_UP_GRACE_SECS } else { u32::MAX };

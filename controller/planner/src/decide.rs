@@ -48,7 +48,7 @@ pub fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs) -> Plan {
         Primitive::Network(network) => networks::plan(world, key, desired, network, &mut builder),
         Primitive::Volume(volume) => volumes::plan(world, key, desired, volume, &mut builder),
         Primitive::Containers(set) => containers::plan(world, key, desired, set, now_ms, &mut builder),
-        Primitive::Nothing => removal::plan_leftovers(world, key, &mut builder),
+        Primitive::Nothing => removal::plan_leftovers(world, key, now_ms, &mut builder),
     }
     builder.build()
 }

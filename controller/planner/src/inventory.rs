@@ -41,6 +41,8 @@ pub struct ObservedContainer {
     pub health: Health,
     /// Who says whether it serves.
     pub readiness: Readiness,
+    /// For how long at most whoever uses it is waited for before it is stopped, in milliseconds.
+    pub(crate) release_ms: i64,
     /// What the last probe of the run that it is in came to.
     pub probe: ProbeOutcome,
     /// When the last run began, by the Engine's clock.
@@ -174,6 +176,7 @@ impl ObservedContainer {
             error: status.error.as_str().into(),
             health: status.health,
             readiness: before.map(|before| before.readiness).unwrap_or_default(),
+            release_ms: before.map(|before| before.release_ms).unwrap_or_default(),
             // What another run answered says nothing of this one.
             probe: before.filter(|_| is_same_run).map(|before| before.probe.clone()).unwrap_or_default(),
             started_ms: status.started_ms,

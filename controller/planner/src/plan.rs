@@ -2,7 +2,7 @@
 //!
 //! Its text is one and the same in `plan`, tests, events and logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crds_schema::primitive::StopFirstReason;
@@ -21,6 +21,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What must happen outside this plan before it can go on.
     pub waiting: Vec<Waiting>,
+    /// Ids of containers that are to be given nothing new to do: they are about to be stopped, or are stopped by this plan.
+    pub leaving: BTreeSet<String>,
     /// When to plan again even if nothing is heard, in milliseconds from now.
     pub wake_ms: Option<i64>,
     /// What was found to differ from what was last made so, for events: drift.

@@ -3,10 +3,11 @@
 use crds_schema::ObjectKey;
 
 use crate::builder::PlanBuilder;
+use crate::inventory::ObservedContainer;
 use crate::networks;
 use crate::observed::TimestampMs;
 use crate::plan::{Cause, Waiting};
-use crate::retire::retire;
+use crate::retire::{is_released, retire};
 use crate::volumes;
 use crate::world::{Removal, World};
 
@@ -31,8 +32,7 @@ pub(crate) fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder:
         Some(Removal::Approved { delete_volumes }) => *delete_volumes,
     };
     for container in world.containers_of(key) {
-        let grace_secs = container.stop_timeout_secs.unwrap_or(STOP_GRACE_SECS);
-        retire(container, grace_secs, &[], &Cause::ObjectRemoved, builder);
+        remove(world, container, &Cause::ObjectRemoved, now_ms, builder);
     }
     for network in world.networks_of(key) {
         networks::remove(world, network, Cause::ObjectRemoved, builder);
@@ -45,10 +45,17 @@ pub(crate) fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder:
 }
 
 /// Removes the containers of an object that is wanted and is to have nothing in the Engine: those of an earlier spec. No volume goes.
-pub(crate) fn plan_leftovers(world: &World, key: &ObjectKey, builder: &mut PlanBuilder) {
+pub(crate) fn plan_leftovers(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder: &mut PlanBuilder) {
     for container in world.containers_of(key) {
+        remove(world, container, &Cause::ScaledDown, now_ms, builder);
+    }
+}
+
+/// Stops and removes a container, once nobody uses it.
+fn remove(world: &World, container: &ObservedContainer, cause: &Cause, now_ms: TimestampMs, builder: &mut PlanBuilder) {
+    if is_released(world, container, now_ms, builder) {
         let grace_secs = container.stop_timeout_secs.unwrap_or(STOP_GRACE_SECS);
-        retire(container, grace_secs, &[], &Cause::ScaledDown, builder);
+        retire(container, grace_secs, &[], cause, builder);
     }
 }
 

@@ -197,6 +197,9 @@ impl SetPlan<'_> {
                 return self.start(container, slot, after);
             }
             (ContainerState::Running | ContainerState::Paused | ContainerState::Restarting, RunState::Stopped) => {
+                if !self.is_released(container) {
+                    return None;
+                }
                 let grace_secs = self.set.stop_grace_secs;
                 let action = Action::StopContainer { container: existing(container), grace_secs };
                 self.builder.step(after, action, Cause::StateStopped);
@@ -225,7 +228,7 @@ impl SetPlan<'_> {
         }
         let is_first_start = container.state == ContainerState::Created;
         let is_possible = if is_first_start { self.is_ready_to_start() } else { !self.lacks_references() };
-        if !is_possible {
+        if !is_possible || !self.has_room(slot) {
             return None;
         }
         let mut after = after.to_vec();

@@ -2,8 +2,9 @@
 
 use crate::builder::PlanBuilder;
 use crate::inventory::ObservedContainer;
-use crate::observed::{ContainerState, Limits};
+use crate::observed::{ContainerState, Limits, TimestampMs};
 use crate::plan::{Action, Cause, ContainerRef, Waiting};
+use crate::world::World;
 
 /// How long after the Engine was found at work on something before we look again.
 pub(crate) const ENGINE_LOOK_MS: i64 = 2_000;
@@ -44,6 +45,27 @@ pub(crate) fn stop(
     }
     let action = Action::StopContainer { container: existing(container), grace_secs };
     vec![builder.step(&after, action, cause.clone())]
+}
+
+/// Whether a container may be stopped: nobody uses it, or has been waited for long enough. Else that is waited for, and it is given
+/// nothing new to do meanwhile.
+pub(crate) fn is_released(
+    world: &World,
+    container: &ObservedContainer,
+    now_ms: TimestampMs,
+    builder: &mut PlanBuilder,
+) -> bool {
+    if container.state != ContainerState::Running || container.release_ms == 0 {
+        return true;
+    }
+    // While it is stopped as well.
+    builder.leave(&container.id);
+    let remaining_ms = world.releases_in_ms(container, now_ms);
+    if remaining_ms > 0 {
+        builder.wait(Waiting::Release { container: container.name.to_string() });
+        builder.wake_in(remaining_ms);
+    }
+    remaining_ms == 0
 }
 
 /// Waits for the Engine, which is removing a container.

@@ -9,7 +9,7 @@ use crate::inventory::{ObservedContainer, ProbeOutcome, replacement_names};
 use crate::materialise::{container_create, endpoint_of};
 use crate::observed::ContainerState;
 use crate::plan::{Action, Cause, ContainerRef, Outcome, Waiting, container_name};
-use crate::retire::{await_removal, existing, retire, stop};
+use crate::retire::{await_removal, existing, is_released, retire, stop};
 use crate::slots::{Slot, preference};
 
 impl SetPlan<'_> {
@@ -31,7 +31,7 @@ impl SetPlan<'_> {
         self.report_cause(old.container, &old.cause);
         self.builder.change(format!("container/{}", old.container.name), outcome, old.fields.clone());
         if self.set.run == RunState::Stopped {
-            for old in &slot.old {
+            for old in slot.old.iter().filter(|old| self.is_released(old.container)).collect::<Vec<_>>() {
                 stop(old.container, self.set.stop_grace_secs, &[], &Cause::StateStopped, self.builder);
             }
         }
@@ -171,10 +171,25 @@ impl SetPlan<'_> {
         }
         let verify = Action::VerifyContainer { container: container.clone(), expected: Box::new(create) };
         let verified = self.builder.step(&before_verify, verify, Cause::VerifyCreated);
-        if self.set.run == RunState::Running {
+        if self.set.run == RunState::Running && self.has_room(slot) {
             let before_start = self.make_room(slot, &container, name, &[verified]);
             self.builder.step(&before_start, Action::StartContainer { container }, Cause::Created);
         }
+    }
+
+    /// Whether a container may be stopped; else that is waited for.
+    pub(crate) fn is_released(&mut self, container: &ObservedContainer) -> bool {
+        is_released(self.world, container, self.now_ms, self.builder)
+    }
+
+    /// Whether what cannot run beside a new container may be stopped now; else that is waited for.
+    pub(crate) fn has_room(&mut self, slot: &Slot<'_>) -> bool {
+        if self.stop_first_reason().is_none() {
+            return true;
+        }
+        // Each of them is told, whatever the others are at.
+        let awaited = slot.old.iter().filter(|old| !self.is_released(old.container)).count();
+        awaited == 0 && !self.is_room_awaited
     }
 
     /// Stops the old containers of a slot where they cannot run beside the new one, and hands the exact name over.

@@ -17,7 +17,7 @@ use crate::world::{Report, ReportStatus, World};
 /// What is told of an object.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RollUp {
-    /// `Ready`, `Progressing`, `Degraded`, `Stalled`, in this order.
+    /// `Ready`, `Progressing`, `Degraded`, `Stalled`, in this order, and what else is told of it.
     pub conditions: Vec<Statement>,
     /// Table cells: heading, value, and whether only the wide table shows it.
     pub columns: Vec<(&'static str, String, bool)>,
@@ -146,7 +146,9 @@ pub fn roll_up(world: &World, key: &ObjectKey, plan: &Plan, failure: Option<&Fai
         }
     }
     let facts = Facts { plan, failure, lacks, crash_looping, diverged, report, ready };
-    RollUp { conditions: conditions(&facts), columns, primitives: primitives(world, key) }
+    let mut conditions = conditions(&facts);
+    conditions.extend(world.notice(key).cloned());
+    RollUp { conditions, columns, primitives: primitives(world, key) }
 }
 
 /// What the conditions follow from.
@@ -245,6 +247,7 @@ fn stalled_by(facts: &Facts<'_>) -> Option<(&'static str, String)> {
             | Waiting::Dependency { .. }
             | Waiting::Readiness { .. }
             | Waiting::EngineRestart { .. }
+            | Waiting::Release { .. }
             | Waiting::Removal { .. }
             | Waiting::NameInUse { .. }
             | Waiting::Backoff { .. }

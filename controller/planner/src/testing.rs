@@ -88,6 +88,7 @@ impl Scene {
     /// Plans one object and executes the plan.
     pub(crate) fn run(&mut self, key: &str) {
         let plan = self.plan(key);
+        self.world.set_leaving(&key.parse().unwrap(), &plan.leaving, self.now_ms);
         self.execute(&plan.steps);
     }
 
@@ -112,6 +113,7 @@ impl Scene {
             let plan = crate::plan(&self.world, &key, self.now_ms);
             assert_eq!(plan, crate::plan(&self.world, &key, self.now_ms), "the same twice");
             self.world.clear_lost(&key, &plan.findings);
+            self.world.set_leaving(&key, &plan.leaving, self.now_ms);
             if !plan.steps.is_empty() {
                 write!(text, "{key} at {}\n{}", self.clock(), describe(&plan)).unwrap();
                 acted = true;

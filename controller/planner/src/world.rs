@@ -14,14 +14,17 @@ use crate::hash::{canonical_json, hash_template};
 use crate::inventory::{ObservedContainer, ObservedNetwork, ObservedVolume};
 use crate::observed::{ImageDetail, Limits, TimestampMs};
 use crate::ownership::Identity;
+use crate::rollup::Statement;
 use crate::users::Users;
 
 mod demand;
+mod leaving;
 mod memory;
 mod observation;
 mod report;
 
 pub use demand::Demand;
+use leaving::Leaving;
 pub use report::{Report, ReportStatus};
 
 /// What is wanted and what is observed.
@@ -55,6 +58,10 @@ pub struct World {
     reports: BTreeMap<ObjectKey, Report>,
     /// Which containers are needed of objects that leave it to their users.
     demands: BTreeMap<ObjectKey, Demand>,
+    /// One more condition of objects, by whoever sees more of them than the Engine does.
+    notices: BTreeMap<ObjectKey, Statement>,
+    /// Containers that are to be given nothing new to do, by id.
+    leaving: BTreeMap<Arc<str>, Leaving>,
 }
 
 /// One object as it is wanted.
@@ -152,6 +159,8 @@ impl World {
             lost: BTreeMap::new(),
             reports: BTreeMap::new(),
             demands: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            leaving: BTreeMap::new(),
         }
     }
 
@@ -199,9 +208,10 @@ impl World {
             self.dependents.entry(target.clone()).or_default().insert(key.clone());
         }
         self.removals.remove(&key);
-        let readiness = desired.readiness();
+        let (readiness, release_ms) = (desired.readiness(), desired.release_ms());
         self.desired.insert(key.clone(), desired);
         self.set_readiness(&key, readiness);
+        self.set_release(&key, release_ms);
     }
 
     /// No longer wants an object; what becomes of what it has is said by `removal`.
@@ -210,6 +220,7 @@ impl World {
         self.ready.remove(key);
         self.reports.remove(key);
         self.demands.remove(key);
+        self.notices.remove(key);
         self.removals.insert(key.clone(), removal);
     }
 
@@ -326,6 +337,14 @@ impl DesiredObject {
         match &self.lowered.primitive {
             Primitive::Containers(set) => set.readiness,
             Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => Readiness::Engine,
+        }
+    }
+
+    /// For how long at most users of its containers are waited for; nothing where it is to have none, and what it had before counts.
+    pub(crate) fn release_ms(&self) -> Option<i64> {
+        match &self.lowered.primitive {
+            Primitive::Containers(set) => Some(set.release_ms),
+            Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => None,
         }
     }
 

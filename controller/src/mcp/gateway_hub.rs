@@ -8,6 +8,7 @@ use crds_schema::kinds::mcp_gateway::McpGatewayRuns;
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::{Attach, Demand, HubStatus};
 use gateway::lease::LeaseBook;
+use gateway::pin::Review;
 use tokio::sync::Notify;
 
 use super::directory::ensure_dir;
@@ -128,6 +129,22 @@ impl GatewayHub {
         match self {
             Self::Here(hub) => hub.taking_over(),
             Self::Process(hub) => hub.taking_over(),
+        }
+    }
+
+    /// Whether nothing is under way on an instance, and nothing new can be; `None` where that cannot be said yet.
+    pub(super) fn has_released(&self, id: &str) -> Option<bool> {
+        match self {
+            Self::Here(hub) => Some(hub.has_released(id)),
+            Self::Process(hub) => hub.has_released(id),
+        }
+    }
+
+    /// What is not approved of each of its servers, by name.
+    pub(super) fn reviews(&self) -> BTreeMap<String, Review> {
+        match self {
+            Self::Here(hub) => hub.reviews(),
+            Self::Process(hub) => hub.reviews(),
         }
     }
 

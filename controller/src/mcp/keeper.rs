@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::InstanceHealth;
 use gateway::lease::LeaseBook;
-use gateway::pin::Desk;
+use gateway::pin::{Desk, Review};
 use planner::inventory::ProbeOutcome;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -21,7 +21,7 @@ use super::demand::{add, gone, held, wanted};
 use super::directory::ensure_dir;
 use super::gateway_hub::{Common, GatewayHub};
 use super::object::{McpObjects, WantedGateway};
-use super::report::{GatewayState, HealthMap, Offer, merge, outcome_of, report_gateway, report_server};
+use super::report::{GatewayState, HealthMap, Offer, merge, outcome_of, report_gateway, report_review, report_server};
 use super::running::RunningHub;
 use super::secret::read_secrets;
 use super::server::WantedServer;
@@ -42,6 +42,9 @@ const LEASES_FILE: &str = "_leases";
 
 /// What an instance waits for that answers, before what it replaces is stopped.
 const TAKING_OVER: &str = "it answers, and waits for the calls that are under way on what it replaces";
+
+/// What an instance waits for whose definitions are not approved.
+const UNAPPROVED: &str = "it answers, and waits until what it says of itself is approved: `evenkeel mcp approve`";
 
 /// Keeps hubs as the board wants them until it is told to stop. `dir` is where their files are.
 pub(crate) async fn run(core: Arc<Core>, dir: PathBuf, mut stop: watch::Receiver<bool>) {
@@ -116,11 +119,13 @@ impl Keeper {
         }
         // Before hubs are told of what is used up: they are not.
         self.tell_demands(&objects.servers, &gateways);
-        let servers: Vec<WantedServer> = {
+        let (servers, unreleased): (Vec<WantedServer>, _) = {
             let world = self.core.world();
+            let now_ms = self.core.clock.now_ms();
             let servers = objects.servers.into_iter().zip(secrets);
-            let servers = servers.map(|(route, secrets)| WantedServer::new(route, secrets, &world));
-            servers.map(|server| if self.is_simulated { server.over_standard_streams() } else { server }).collect()
+            let servers = servers.map(|(route, secrets)| WantedServer::new(route, secrets, &world, now_ms));
+            let servers = servers.map(|server| if self.is_simulated { server.over_standard_streams() } else { server });
+            (servers.collect(), world.unreleased())
         };
         self.close_unwanted(&gateways).await;
         let mut kept = Vec::with_capacity(gateways.len());
@@ -140,6 +145,7 @@ impl Keeper {
             states.insert(key.clone(), state);
         }
         self.tell(&servers, &offers, &gateways, &states);
+        self.tell_released(&unreleased, &servers, &gateways);
         let has_failed = states.values().any(|state| matches!(state, GatewayState::Failed(..)));
         match (has_failed, states.is_empty()) {
             (true, _) => Some(RETRY_TIME),
@@ -285,9 +291,17 @@ impl Keeper {
         let taking_over = self.gateways.values().map(GatewayHub::taking_over);
         let taking_over: Vec<Arc<BTreeSet<String>>> =
             taking_over.chain(self.probers.values().map(RunningHub::taking_over)).collect();
+        let reviews = self.reviews(servers, gateways);
+        let is_waiting = |key: &ObjectKey| reviews.get(key).is_some_and(|review| review.is_waiting);
+        let waiting = servers.iter().filter(|server| is_waiting(&server.route.key));
+        let waiting: BTreeSet<&str> = waiting
+            .flat_map(|server| server.config.instances.iter().filter(|instance| instance.is_current))
+            .map(|instance| instance.id.as_str())
+            .collect();
         let outcome = |id: &str, health: &InstanceHealth| {
             let is_held = *health == InstanceHealth::Ready && taking_over.iter().any(|ids| ids.contains(id));
-            if is_held { Some(ProbeOutcome::Failed(TAKING_OVER.to_owned())) } else { outcome_of(health) }
+            let why = if waiting.contains(id) { UNAPPROVED } else { TAKING_OVER };
+            if is_held { Some(ProbeOutcome::Failed(why.to_owned())) } else { outcome_of(health) }
         };
         let reports = gateways.iter().filter_map(|wanted| {
             let key = &wanted.settings.key;
@@ -309,8 +323,11 @@ impl Keeper {
                     continue;
                 }
                 let report = report_server(server, *offer, &health);
-                if world.set_report(&server.route.key, report) {
-                    woken.push(server.route.key.clone());
+                let key = &server.route.key;
+                let notice = reviews.get(key).map(|review| report_review(key, review));
+                let is_news = world.set_report(key, report) | world.set_notice(key, notice);
+                if is_news {
+                    woken.push(key.clone());
                 }
             }
             for (key, report) in gateways {
@@ -321,6 +338,42 @@ impl Keeper {
         }
         for key in &woken {
             self.core.wake_with_dependents(key);
+        }
+    }
+
+    /// What is not approved of servers, by the first gateway that says something, and of those by one where an update waits.
+    fn reviews(&self, servers: &[WantedServer], gateways: &[WantedGateway]) -> BTreeMap<ObjectKey, Review> {
+        let mut reviews: BTreeMap<ObjectKey, Review> = BTreeMap::new();
+        for wanted in gateways {
+            let Some(mut of_hub) = self.gateways.get(&wanted.settings.key).map(GatewayHub::reviews) else { continue };
+            for server in servers.iter().filter(|server| wanted.settings.selects(&server.route)) {
+                let key = &server.route.key;
+                let Some(review) = of_hub.remove(key.name.as_str()) else { continue };
+                if reviews.get(key).is_none_or(|known| review.is_waiting && !known.is_waiting) {
+                    reviews.insert(key.clone(), review);
+                }
+            }
+        }
+        reviews
+    }
+
+    /// Tells the world which of the containers that are to be stopped nobody uses any more. Hubs know by now that they are.
+    fn tell_released(&self, unreleased: &[(String, ObjectKey)], servers: &[WantedServer], gateways: &[WantedGateway]) {
+        for (id, owner) in unreleased {
+            let route = servers.iter().map(|server| &server.route).find(|route| route.key == *owner);
+            // One that says nothing is not waited for where the server is none of its.
+            let may_use = |key: &ObjectKey| {
+                route.is_none_or(|route| {
+                    gateways.iter().any(|wanted| wanted.settings.key == *key && wanted.settings.selects(route))
+                })
+            };
+            let mut of_gateways = self.gateways.iter();
+            let is_released = of_gateways.all(|(key, hub)| hub.has_released(id).unwrap_or_else(|| !may_use(key)))
+                && self.probers.values().all(|hub| hub.has_released(id));
+            let woken = if is_released { self.core.world().set_released(id) } else { None };
+            if let Some(key) = woken {
+                self.core.wake(&key);
+            }
         }
     }
 

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crds_schema::{ConditionStatus, ConditionType, ObjectKey};
 use gateway::hub::{HubStatus, InstanceHealth};
+use gateway::pin::{Review, visible};
 use planner::inventory::ProbeOutcome;
+use planner::rollup::Statement;
 use planner::world::{Report, ReportStatus};
 
 use super::server::WantedServer;
@@ -69,6 +72,15 @@ pub(super) fn merge<'maps>(maps: impl IntoIterator<Item = &'maps HealthMap>) -> 
     merged
 }
 
+/// Whether nothing is under way on an instance, and nothing new can be, by what one hub says: it gives it nothing new to do and has nothing
+/// under way on it, or does not have it.
+pub(super) fn has_released(id: &str, health: &HealthMap, leaving: &BTreeMap<String, bool>) -> bool {
+    match leaving.get(id) {
+        Some(is_busy) => !is_busy,
+        None => !health.contains_key(id),
+    }
+}
+
 /// What a probe has come to. A hub that has not asked yet takes back nothing that another one found.
 pub(super) fn outcome_of(health: &InstanceHealth) -> Option<ProbeOutcome> {
     match health {
@@ -97,6 +109,33 @@ pub(super) fn report_server(server: &WantedServer, offer: Offer, health: &Health
     Some(Report { status, reason, message, columns: Vec::new() })
 }
 
+/// How many names are told at once.
+const NAMES_TOLD: usize = 20;
+
+/// What is told of a server of which something is not approved.
+pub(super) fn report_review(key: &ObjectKey, review: &Review) -> Statement {
+    let counts = [(review.new, "new"), (review.changed, "changed"), (review.removed, "removed")];
+    let counts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    // A server says how its tools are called.
+    let mut names: Vec<String> = review.names.iter().take(NAMES_TOLD).map(|name| visible(name)).collect();
+    if review.names.len() > NAMES_TOLD {
+        names.push(format!("and {} more", review.names.len() - NAMES_TOLD));
+    }
+    let effect = match (review.is_waiting, review.is_hidden) {
+        (true, _) => "the update waits, and the container that it is to replace serves, until what differs is approved",
+        (false, true) => "what is new or changed is hidden until it is approved",
+        (false, false) => "what differs from what was approved is shown",
+    };
+    let name = match key.namespace.as_str() {
+        "default" => key.name.to_string(),
+        namespace => format!("{namespace}/{}", key.name),
+    };
+    let message = format!("{effect}: {} ({}): evenkeel mcp approve {name}", counts.join(", "), names.join(", "));
+    let (condition_type, status) = (ConditionType::ToolsApproved, ConditionStatus::False);
+    Statement { condition_type, status, reason: "AwaitingApproval", message }
+}
+
 /// What is told of a gateway. `hub` is absent where it has none, or nothing is known of it.
 pub(super) fn report_gateway(state: &GatewayState, hub: Option<&HubStatus>) -> Report {
     let (status, reason, message) = match state {
@@ -113,7 +152,12 @@ pub(super) fn report_gateway(state: &GatewayState, hub: Option<&HubStatus>) -> R
     };
     let columns = hub.map(|hub| {
         let servers = format!("{}/{}", hub.ready, hub.servers);
-        vec![("SERVERS", servers, false), ("TOOLS", hub.tools.to_string(), false)]
+        // Of those that are listed, how many somebody may see.
+        let tools = match hub.hidden {
+            0 => hub.tools.to_string(),
+            hidden => format!("{}/{}", hub.tools.saturating_sub(hidden), hub.tools),
+        };
+        vec![("SERVERS", servers, false), ("TOOLS", tools, false)]
     });
     Report { status, reason, message, columns: columns.unwrap_or_default() }
 }

@@ -10,13 +10,14 @@ use gateway::audit::AuditError;
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::{Attach, Demand, Hub, HubParts, HubStatus};
 use gateway::lease::LeaseBook;
+use gateway::pin::Review;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::report::HealthMap;
+use super::report::{HealthMap, has_released};
 
 /// How long a hub that is closed may take to end its connections: longer than it gives them.
 const END_TIME: Duration = Duration::from_millis(2_500);
@@ -56,6 +57,8 @@ impl RunningHub {
         let hub = Hub::open(HubParts { config: config.clone(), attach, state_dir, leases })?;
         let mut health = hub.health();
         let mut taking_over = hub.taking_over();
+        let mut leaving = hub.leaving();
+        let mut doubts = hub.doubts();
         let mut demands = hub.demands();
         let mut lists = hub.changes();
         let mut watching = JoinSet::new();
@@ -65,6 +68,8 @@ impl RunningHub {
                     // All are receivers, and only say "look": what is lost when one wins is heard of next.
                     changed = health.changed() => changed.is_ok(),
                     changed = taking_over.changed() => changed.is_ok(),
+                    changed = leaving.changed() => changed.is_ok(),
+                    changed = doubts.changed() => changed.is_ok(),
                     changed = demands.changed() => changed.is_ok(),
                     list = lists.recv() => !matches!(list, Err(RecvError::Closed)),
                 };
@@ -122,6 +127,21 @@ impl RunningHub {
     /// The instances that must not replace older ones yet. To be asked for after [`Self::health`].
     pub(super) fn taking_over(&self) -> Arc<BTreeSet<String>> {
         Arc::clone(&self.hub.taking_over().borrow())
+    }
+
+    /// The instances that are given nothing new to do, each with whether calls are under way on it.
+    pub(super) fn leaving(&self) -> Arc<BTreeMap<String, bool>> {
+        Arc::clone(&self.hub.leaving().borrow())
+    }
+
+    /// Whether nothing is under way on an instance, and nothing new can be.
+    pub(super) fn has_released(&self, id: &str) -> bool {
+        has_released(id, &self.health(), &self.leaving())
+    }
+
+    /// What is not approved of each of its servers, by name.
+    pub(super) fn reviews(&self) -> BTreeMap<String, Review> {
+        Review::of_each(&self.hub.doubts().borrow())
     }
 
     /// What is needed of each of its servers now.

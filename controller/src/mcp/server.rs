@@ -5,13 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crds_schema::kinds::mcp_server::{McpIsolation, McpPin, McpRoute, RouteTransport};
-use crds_schema::primitive::{ContainerSpec, Primitive, RunState};
+use crds_schema::primitive::{ContainerSpec, Primitive, ReplaceOrder, RunState};
 use gateway::config::{CallLimits, Endpoint, Instance, Isolation, PinPolicy, ServerConfig, Sharing};
 use planner::World;
 use planner::inventory::ObservedContainer;
-use planner::observed::ContainerState;
+use planner::observed::{ContainerState, TimestampMs};
 
 use super::secret::ServerSecrets;
+
+/// For how long a container that was started in place of another is expected to answer: who calls waits for it meanwhile.
+const ANSWER_TIME_MS: i64 = 60_000;
 
 /// One server.
 #[derive(Debug, PartialEq)]
@@ -26,7 +29,12 @@ pub(super) struct WantedServer {
 
 impl WantedServer {
     /// A server with every instance that runs now; none while its secrets cannot be had. `secrets`: those, or why they cannot.
-    pub(super) fn new(route: McpRoute, secrets: Result<ServerSecrets, String>, world: &World) -> Self {
+    pub(super) fn new(
+        route: McpRoute,
+        secrets: Result<ServerSecrets, String>,
+        world: &World,
+        now_ms: TimestampMs,
+    ) -> Self {
         let (values, found) = match secrets {
             Ok(secrets) => (secrets.values(), find_instances(&route, secrets, world)),
             Err(problem) => (Vec::new(), Err(problem)),
@@ -36,7 +44,8 @@ impl WantedServer {
             Err(problem) => (Vec::new(), Some(problem)),
         };
         let sharing = sharing_of(&route, world);
-        let config = ServerConfig { secrets: values, sharing, ..server_config(&route, instances) };
+        let is_being_replaced = is_being_replaced(&route, world, now_ms);
+        let config = ServerConfig { secrets: values, sharing, is_being_replaced, ..server_config(&route, instances) };
         Self { route, config, problem }
     }
 
@@ -72,7 +81,7 @@ fn find_instances(route: &McpRoute, secrets: ServerSecrets, world: &World) -> Re
             let endpoint = remote_endpoint(url, &headers)?;
             // Two servers may have one address and differ in their headers.
             let id = format!("{} {url}", route.key);
-            Ok(vec![Instance { id, run_ms: None, is_current: true, endpoint }])
+            Ok(vec![Instance { id, run_ms: None, is_current: true, is_leaving: false, endpoint }])
         }
     }
 }
@@ -97,6 +106,7 @@ fn server_config(route: &McpRoute, instances: Vec<Instance>) -> ServerConfig {
             result_bytes: bytes(route.calls.max_result_bytes),
         },
         sharing: Sharing::default(),
+        is_being_replaced: false,
         secrets: Vec::new(),
     }
 }
@@ -119,6 +129,33 @@ fn sharing_of(route: &McpRoute, world: &World) -> Sharing {
     }
 }
 
+/// Whether a container of a server is on its way in place of another that must stop first: the old one is about to be stopped, or was, and
+/// nothing has failed since.
+fn is_being_replaced(route: &McpRoute, world: &World, now_ms: TimestampMs) -> bool {
+    let Some(desired) = world.desired(&route.key).map(|desired| &desired.lowered) else { return false };
+    let Primitive::Containers(set) = &desired.primitive else { return false };
+    let is_wanted = set.run == RunState::Running && set.replicas > 0 && !desired.suspend;
+    if !is_wanted || set.replace_order == ReplaceOrder::StartFirst || world.hold(&route.key).is_some() {
+        return false;
+    }
+    let is_coming = |container: &ObservedContainer| match container.state {
+        ContainerState::Created => true,
+        ContainerState::Running => {
+            container.started_ms.is_some_and(|started_ms| now_ms.saturating_sub(started_ms) < ANSWER_TIME_MS)
+        }
+        ContainerState::Paused
+        | ContainerState::Restarting
+        | ContainerState::Removing
+        | ContainerState::Exited
+        | ContainerState::Dead => false,
+    };
+    let is_old = |container: &&ObservedContainer| !world.is_current(container);
+    let is_leaving = world.containers_of(&route.key).any(|container| world.is_leaving(&container.id));
+    let has_old = world.containers_of(&route.key).any(|container| is_old(&container));
+    let has_new = world.containers_of(&route.key).any(|container| !is_old(&container) && is_coming(container));
+    is_leaving || (has_old && has_new)
+}
+
 /// One container that runs; `None` while it has no address that it needs.
 fn instance_of(route: &McpRoute, world: &World, container: &ObservedContainer) -> Option<Instance> {
     let is_current = world.is_current(container);
@@ -133,7 +170,8 @@ fn instance_of(route: &McpRoute, world: &World, container: &ObservedContainer) -
             headers: BTreeMap::new(),
         },
     };
-    Some(Instance { id: container.id.to_string(), run_ms: container.started_ms, is_current, endpoint })
+    let is_leaving = world.is_leaving(&container.id);
+    Some(Instance { id: container.id.to_string(), run_ms: container.started_ms, is_current, is_leaving, endpoint })
 }
 
 /// How a container of an older template is spoken to: as it was made, which is not how those that replace it are.

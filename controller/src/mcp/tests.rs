@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use crds_schema::{AnyObject, Kind, ObjectKey, SourceLocation};
+use crds_schema::{AnyObject, ConditionStatus, ConditionType, Kind, ObjectKey, SourceLocation};
 use gateway::config::{Action, Endpoint, Instance, TokenConfig};
-use gateway::hub::InstanceHealth;
+use gateway::hub::{HubStatus, InstanceHealth};
 use gateway::lease::{LeaseBook, Lender};
+use gateway::pin::{Doubt, DoubtKind, Review};
 use planner::inventory::ProbeOutcome;
 use planner::plan::Action as Step;
-use planner::world::{Removal, ReportStatus};
+use planner::rollup::roll_up;
+use planner::world::{Hold, Removal, ReportStatus};
 use planner::{Identity, World, plan};
 use serde_json::{Value, json};
 
 use super::demand::gone;
 use super::object::McpObjects;
-use super::report::{GatewayState, HealthMap, Offer, merge, outcome_of, report_gateway, report_server};
+use super::report::{
+    GatewayState, HealthMap, Offer, has_released, merge, outcome_of, report_gateway, report_review, report_server,
+};
 use super::secret::{SecretHeader, ServerSecrets};
 use super::server::WantedServer;
 use super::settings::gateway_config;
@@ -63,7 +67,7 @@ impl Stage {
 
     fn server_with(&self, object: &AnyObject, secrets: Result<ServerSecrets, String>) -> WantedServer {
         let mut objects = McpObjects::read([&record(object)]);
-        WantedServer::new(objects.servers.remove(0), secrets, &self.world)
+        WantedServer::new(objects.servers.remove(0), secrets, &self.world, NOW_MS)
     }
 }
 
@@ -94,7 +98,7 @@ async fn every_container_that_runs_is_an_instance_and_those_of_an_older_template
     let instance = |stage: &Stage, id: &str, is_current| {
         let run_ms = stage.engine.peek(id).unwrap().status.started_ms;
         assert!(run_ms.is_some());
-        Instance { id: id.to_owned(), run_ms, is_current, endpoint: Endpoint::Stdio }
+        Instance { id: id.to_owned(), run_ms, is_current, is_leaving: false, endpoint: Endpoint::Stdio }
     };
     assert_eq!(stage.server(&old).config.instances, [instance(&stage, &first, true)]);
 
@@ -109,6 +113,45 @@ async fn every_container_that_runs_is_an_instance_and_those_of_an_older_template
     stage.engine.external_docker_kill(&first).unwrap();
     stage.observe(&first);
     assert_eq!(stage.server(&new).config.instances, [instance(&stage, &second, true)]);
+}
+
+#[tokio::test]
+async fn who_calls_waits_for_a_container_whose_predecessor_must_stop_first() {
+    let mut stage = Stage::new();
+    let writer = |image: &str| {
+        let mounts = json!([{ "host": "/srv/notes", "path": "/data" }]);
+        time(json!({ "image": image, "mounts": mounts }))
+    };
+    let old = stage.run(&writer("time:1"), "time:1").await;
+    let is_awaited = |stage: &Stage| stage.server(&writer("time:2")).config.is_being_replaced;
+    assert!(!is_awaited(&stage));
+    stage.world.set_desired(&writer("time:2"));
+    assert!(!is_awaited(&stage), "the old one still serves");
+    let leaving = [old.clone()].into();
+    assert!(stage.world.set_leaving(&writer("time:2").key(), &leaving, NOW_MS));
+    assert!(!stage.world.set_leaving(&writer("time:2").key(), &leaving, NOW_MS));
+    let server = stage.server(&writer("time:2"));
+    assert!(server.config.is_being_replaced && server.config.instances[0].is_leaving);
+    // It is stopped, and the new one is started.
+    stage.engine.external_docker_kill(&old).unwrap();
+    stage.observe(&old);
+    stage.world.set_leaving(&writer("time:2").key(), &[].into(), NOW_MS);
+    assert!(!is_awaited(&stage), "nothing is on its way");
+    stage.run(&writer("time:2"), "time:2").await;
+    assert!(is_awaited(&stage));
+    stage.world.set_hold(&writer("time:2").key(), Some(Hold::Backoff(NOW_MS + 1)));
+    assert!(!is_awaited(&stage), "it has failed");
+}
+
+#[test]
+fn a_container_is_released_when_a_hub_has_nothing_on_it_or_does_not_have_it() {
+    let health: HealthMap = [("a".to_owned(), InstanceHealth::Ready)].into();
+    let leaving = |ids: &[(&str, bool)]| ids.iter().map(|(id, is_busy)| ((*id).to_owned(), *is_busy)).collect();
+    assert!(!has_released("a", &health, &leaving(&[])), "it has not heard that it leaves");
+    assert!(!has_released("a", &health, &leaving(&[("a", true)])));
+    assert!(has_released("a", &health, &leaving(&[("a", false)])));
+    assert!(has_released("b", &health, &leaving(&[("a", true)])));
+    assert!(!has_released("b", &health, &leaving(&[("b", true)])), "it had it");
 }
 
 #[tokio::test]
@@ -254,6 +297,54 @@ fn a_gateway_tells_where_it_serves_and_what_or_why_it_does_not() {
     let report = report_gateway(&failed, None);
     assert_eq!((report.status, report.reason), (ReportStatus::Failed, "ListenFailed"));
     assert_eq!(report_gateway(&GatewayState::Suspended, None).status, ReportStatus::Waiting);
+}
+
+#[test]
+fn what_of_a_server_is_not_approved_is_a_condition_that_says_how_it_is_approved() {
+    let doubt = |tool: &str, kind: DoubtKind, is_waiting: bool| {
+        let is_hidden = kind != DoubtKind::Removed;
+        Doubt { server: "time".into(), tool: tool.into(), hash: String::new(), kind, is_hidden, is_waiting }
+    };
+    let told = |key: &str, doubts: &[Doubt]| report_review(&key.parse().unwrap(), &Review::of_each(doubts)["time"]);
+    let hidden =
+        [doubt("add", DoubtKind::Changed(Vec::new()), false), doubt("new\u{202e}", DoubtKind::New(Vec::new()), false)];
+    let notice = told("McpServer/time", &hidden);
+    assert_eq!((notice.condition_type, notice.status), (ConditionType::ToolsApproved, ConditionStatus::False));
+    assert_eq!(notice.reason, "AwaitingApproval");
+    assert_eq!(
+        notice.message,
+        r"what is new or changed is hidden until it is approved: 1 new, 1 changed (add, new\u{202e}): evenkeel mcp approve time"
+    );
+    let waiting = told("McpServer/lab/time", &[doubt("add", DoubtKind::Removed, true)]);
+    assert_eq!(
+        waiting.message,
+        "the update waits, and the container that it is to replace serves, until what differs is approved: \
+         1 removed (add): evenkeel mcp approve lab/time"
+    );
+    // It bears on no other condition.
+    let mut stage = Stage::new();
+    let gateway = object(Kind::McpGateway, "hub", json!({}));
+    stage.world.set_desired(&gateway);
+    let rolled = |stage: &Stage| {
+        let plan = plan(&stage.world, &gateway.key(), NOW_MS);
+        roll_up(&stage.world, &gateway.key(), &plan, None).conditions
+    };
+    let before = rolled(&stage);
+    assert!(stage.world.set_notice(&gateway.key(), Some(notice.clone())));
+    assert!(!stage.world.set_notice(&gateway.key(), Some(notice.clone())));
+    assert_eq!(rolled(&stage), [before.clone(), vec![notice]].concat());
+    assert!(stage.world.set_notice(&gateway.key(), None));
+    assert_eq!(rolled(&stage), before);
+}
+
+#[test]
+fn of_the_tools_of_a_gateway_those_that_nobody_sees_are_counted_apart() {
+    let state = GatewayState::Serving("127.0.0.1:3010".parse().unwrap());
+    let tools = |hidden| {
+        let status = HubStatus { servers: 1, ready: 1, tools: 10, hidden, sessions: 0 };
+        report_gateway(&state, Some(&status)).columns[1].1.clone()
+    };
+    assert_eq!([tools(0), tools(3)], ["10", "7/10"]);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::{Hub, now_ms};
 use crate::audit::AuditRecord;
-use crate::pin::{Approval, Desk, Doubt};
+use crate::pin::{Approval, Desk, Doubt, PinBook};
+use crate::server::{Server, Succession};
 
 impl Hub {
     /// The definitions that are not approved.
@@ -35,10 +36,33 @@ impl Hub {
         }
     }
 
+    /// Compares what is to take over with what is approved, and says which may. Returns what is not approved of what may not.
+    pub(super) fn examine_succession(pins: &mut PinBook, server: &Server) -> Vec<Doubt> {
+        let Some(Succession { serving, current }) = server.succession() else { return Vec::new() };
+        let mut passed = BTreeMap::new();
+        let mut doubts: Vec<Doubt> = Vec::new();
+        for (id, listing) in current {
+            let found = pins.object(&server.name, &listing, &serving);
+            if found.is_empty() {
+                passed.insert(id, listing);
+            }
+            // Several list the same.
+            doubts.extend(found.into_iter().filter(|doubt| !doubts.contains(doubt)).collect::<Vec<_>>());
+        }
+        server.pass(passed);
+        doubts
+    }
+
     /// Approves definitions that somebody has seen. Returns how many of them the server lists; `None`: nothing is known of it.
     pub fn approve(&self, approval: &Approval) -> Option<usize> {
-        let listing = self.server(&approval.server)?.refresh_listing()?;
-        let count = self.lock_pins().approve(&approval.server, &listing, &approval.definitions);
+        let server = self.server(&approval.server)?;
+        // Of an instance that waits for it as well.
+        let listings: Vec<_> = server.refresh_listing().into_iter().chain(server.listings()).collect();
+        let listings: Vec<_> = listings.iter().map(|listing| &**listing).collect();
+        if listings.is_empty() {
+            return None;
+        }
+        let count = self.lock_pins().approve(&approval.server, &listings, &approval.definitions);
         self.rebuild();
         Some(count)
     }

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod audit;
+mod drain;
 mod leases;
 mod lifecycle;
 mod metrics;
@@ -10,3 +11,4 @@ mod relay;
 mod sessions;
 mod stage;
 mod subscriptions;
+mod succession;

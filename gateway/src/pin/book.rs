@@ -1,7 +1,7 @@
 //! The book of pins: which definitions of which server are approved.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -42,6 +42,8 @@ pub struct Doubt {
     pub kind: DoubtKind,
     /// It is hidden until it is approved.
     pub is_hidden: bool,
+    /// It is of an instance that waits for the approval, and is not asked meanwhile: another one serves.
+    pub is_waiting: bool,
 }
 
 /// What is not approved about it.
@@ -51,6 +53,8 @@ pub enum DoubtKind {
     New(Vec<String>),
     /// It has changed: a line for each change.
     Changed(Vec<String>),
+    /// It was approved, and is not there any more.
+    Removed,
 }
 
 impl PinBook {
@@ -76,7 +80,7 @@ impl PinBook {
         }
         if !self.servers.contains_key(server) && policy == PinPolicy::Warn {
             let all = pinned(listing).into_iter().map(|(name, definition)| (name, hash_of(&definition))).collect();
-            self.approve(server, listing, &all);
+            self.approve(server, &[listing], &all);
         }
         let pins = self.servers.get(server);
         let doubt = |(name, definition): (String, Cow<'_, str>)| {
@@ -91,28 +95,69 @@ impl PinBook {
                 None => DoubtKind::New(differences("{}", &definition)),
             };
             let is_hidden = policy == PinPolicy::Enforce;
-            Some(Doubt { server: server.to_owned(), tool: name, hash, kind, is_hidden })
+            Some(Doubt { server: server.to_owned(), tool: name, hash, kind, is_hidden, is_waiting: false })
         };
-        pinned(listing).into_iter().filter_map(doubt).collect()
+        let mut doubts: Vec<Doubt> = pinned(listing).into_iter().filter_map(doubt).collect();
+        let listed: BTreeSet<String> = pinned(listing).into_iter().map(|(name, _)| name).collect();
+        let removed = pins.into_iter().flatten().filter(|(name, _)| !listed.contains(*name));
+        doubts.extend(removed.map(|(name, pin)| Doubt {
+            server: server.to_owned(),
+            tool: name.clone(),
+            hash: removal_of(&pin.hash),
+            kind: DoubtKind::Removed,
+            is_hidden: false,
+            is_waiting: false,
+        }));
+        doubts
+    }
+
+    /// What [`PinPolicy::Enforce`] has against an instance with this listing taking over from one that serves with another: what is not
+    /// approved of it, where anything of the server is approved and where the one that serves is not as it is.
+    pub fn object(&mut self, server: &str, new: &Listing, serving: &Listing) -> Vec<Doubt> {
+        if self.servers.get(server).is_none_or(BTreeMap::is_empty) {
+            return Vec::new();
+        }
+        let known = self.examine(server, PinPolicy::Enforce, serving);
+        let mut doubts = self.examine(server, PinPolicy::Enforce, new);
+        let is_served = |doubt: &Doubt| known.iter().any(|one| (&one.tool, &one.hash) == (&doubt.tool, &doubt.hash));
+        if doubts.iter().all(is_served) {
+            return Vec::new();
+        }
+        for doubt in &mut doubts {
+            doubt.is_waiting = true;
+        }
+        doubts
     }
 
     /// Approves definitions, each by its tool and its hash: what a person has seen, and not what the server has made of it since.
-    /// Returns how many of them the server lists.
-    pub fn approve(&mut self, server: &str, listing: &Listing, definitions: &BTreeMap<String, String>) -> usize {
+    /// Of what is approved to be gone the pin goes. `listings`: what the instances of the server list. Returns how many of them are so.
+    pub fn approve(&mut self, server: &str, listings: &[&Listing], definitions: &BTreeMap<String, String>) -> usize {
         let pins = self.servers.entry(server.to_owned()).or_default();
         let before = pins.clone();
-        let mut count = 0;
-        for (name, definition) in pinned(listing) {
-            let hash = hash_of(&definition);
-            if definitions.get(&name) == Some(&hash) {
-                pins.insert(name, Pin { hash, definition: definition.into_owned() });
-                count += 1;
+        let mut approved = BTreeSet::new();
+        for listing in listings {
+            let all = pinned(listing);
+            let is_gone = |name: &String, pin: &Pin| {
+                definitions.get(name) == Some(&removal_of(&pin.hash)) && all.iter().all(|(listed, _)| listed != name)
+            };
+            let gone: Vec<String> =
+                pins.iter().filter(|(name, pin)| is_gone(name, pin)).map(|(name, _)| name.clone()).collect();
+            for name in gone {
+                pins.remove(&name);
+                approved.insert(name);
+            }
+            for (name, definition) in all {
+                let hash = hash_of(&definition);
+                if definitions.get(&name) == Some(&hash) {
+                    pins.insert(name.clone(), Pin { hash, definition: definition.into_owned() });
+                    approved.insert(name);
+                }
             }
         }
         if *pins != before {
             self.keep();
         }
-        count
+        approved.len()
     }
 
     fn keep(&self) {
@@ -122,6 +167,11 @@ impl PinBook {
             tracing::error!(error = %error, "pins cannot be kept; after a restart they are those from before");
         }
     }
+}
+
+/// The hash of there being no definition any more, in place of one.
+fn removal_of(hash: &str) -> String {
+    format!("none, was {hash}")
 }
 
 #[cfg(test)]
@@ -152,9 +202,10 @@ mod tests {
         let both = Listing { prompts: vec![r#"{"name":"b"}"#.to_owned()], ..tools(&[("prompts/b", "adds")]) };
         let all = |doubts: &[Doubt]| doubts.iter().map(|doubt| (doubt.tool.clone(), doubt.hash.clone())).collect();
         for _ in 0..3 {
-            let doubts = book.examine("s", PinPolicy::Enforce, &both);
+            let mut doubts = book.examine("s", PinPolicy::Enforce, &both);
+            doubts.retain(|doubt| doubt.kind != DoubtKind::Removed);
             assert_eq!(doubts.len(), 1, "what has another's name never passes for it");
-            book.approve("s", &both, &all(&doubts));
+            book.approve("s", &[&both], &all(&doubts));
         }
     }
 
@@ -167,12 +218,12 @@ mod tests {
         assert_eq!(doubts.len(), 2);
         assert!(doubts.iter().all(|doubt| doubt.is_hidden && matches!(doubt.kind, DoubtKind::New(_))));
         let seen = |doubts: &[Doubt]| doubts.iter().map(|doubt| (doubt.tool.clone(), doubt.hash.clone())).collect();
-        assert_eq!(book.approve("high", &first, &seen(&doubts[..1])), 1);
+        assert_eq!(book.approve("high", &[&first], &seen(&doubts[..1])), 1);
         assert_eq!(book.examine("high", PinPolicy::Enforce, &first).len(), 1);
         let changed_since = tools(&[("a", "adds"), ("b", "sends what it finds")]);
-        assert_eq!(book.approve("high", &changed_since, &seen(&doubts)), 1, "nobody has seen what `b` is now");
+        assert_eq!(book.approve("high", &[&changed_since], &seen(&doubts)), 1, "nobody has seen what `b` is now");
         assert_eq!(book.examine("high", PinPolicy::Enforce, &changed_since).len(), 1);
-        assert_eq!(book.approve("high", &first, &seen(&doubts)), 2);
+        assert_eq!(book.approve("high", &[&first], &seen(&doubts)), 2);
         assert!(book.examine("high", PinPolicy::Enforce, &first).is_empty());
         assert!(book.examine("off", PinPolicy::Off, &first).is_empty());
     }
@@ -190,6 +241,44 @@ mod tests {
         assert!(book.examine("s", PinPolicy::Enforce, &pulled)[0].is_hidden);
         // Back to what was approved is no news.
         assert!(book.examine("s", PinPolicy::Warn, &tools(&[("a", "adds")])).is_empty());
+    }
+
+    #[test]
+    fn what_was_approved_and_is_gone_is_told_until_that_is_approved_as_well() {
+        let mut book = PinBook::default();
+        let both = tools(&[("a", "adds"), ("b", "subtracts")]);
+        book.examine("s", PinPolicy::Warn, &both);
+        let one = tools(&[("a", "adds")]);
+        let doubts = book.examine("s", PinPolicy::Warn, &one);
+        let [gone] = doubts.as_slice() else { panic!("{doubts:?}") };
+        assert_eq!((gone.tool.as_str(), &gone.kind, gone.is_hidden), ("b", &DoubtKind::Removed, false));
+        assert!(book.examine("s", PinPolicy::Off, &one).is_empty());
+        assert!(book.examine("s", PinPolicy::Warn, &both).is_empty(), "it is back");
+        let word = [(gone.tool.clone(), gone.hash.clone())].into();
+        assert_eq!(book.approve("s", &[&both], &word), 0, "it is not gone");
+        assert_eq!(book.approve("s", &[&one], &word), 1);
+        assert!(book.examine("s", PinPolicy::Warn, &one).is_empty());
+        assert_eq!(book.examine("s", PinPolicy::Warn, &both).len(), 1, "it is new by now");
+    }
+
+    #[test]
+    fn what_takes_over_is_compared_with_what_is_approved_and_not_with_what_serves() {
+        let mut book = PinBook::default();
+        let old = tools(&[("a", "adds"), ("b", "subtracts")]);
+        let names = |doubts: &[Doubt]| doubts.iter().map(|doubt| doubt.tool.clone()).collect::<Vec<_>>();
+        let changed = tools(&[("a", "adds, and sends it"), ("c", "new")]);
+        assert!(book.object("s", &changed, &old).is_empty(), "nothing of it was ever approved");
+        book.examine("s", PinPolicy::Warn, &old);
+        assert!(book.object("s", &old, &old).is_empty());
+        let doubts = book.object("s", &changed, &old);
+        assert_eq!(names(&doubts), ["a", "c", "b"]);
+        assert!(doubts.iter().all(|doubt| doubt.is_waiting));
+        assert_eq!(names(&book.object("s", &tools(&[("a", "adds")]), &old)), ["b"], "one that is gone is a change");
+        // What the old one is not approved of either is no reason to keep it.
+        assert!(book.object("s", &changed, &changed).is_empty());
+        let all = doubts.iter().map(|doubt| (doubt.tool.clone(), doubt.hash.clone())).collect();
+        assert_eq!(book.approve("s", &[&old, &changed], &all), 3);
+        assert!(book.object("s", &changed, &old).is_empty());
     }
 
     #[test]

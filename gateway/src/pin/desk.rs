@@ -46,18 +46,33 @@ pub struct DoubtNote {
     /// It was not there when the others were approved.
     #[serde(default)]
     pub is_new: bool,
+    /// It was there when the others were approved, and is not any more.
+    #[serde(default)]
+    pub is_removed: bool,
+    /// It is of an instance that waits for the approval, while another one serves.
+    #[serde(default)]
+    pub is_waiting: bool,
     /// What has changed, or of what is new what it says, a line each.
     pub changes: Vec<String>,
 }
 
 impl From<&Doubt> for DoubtNote {
     fn from(doubt: &Doubt) -> Self {
-        let (is_new, lines) = match &doubt.kind {
-            DoubtKind::New(lines) => (true, lines),
-            DoubtKind::Changed(lines) => (false, lines),
+        let lines = match &doubt.kind {
+            DoubtKind::New(lines) | DoubtKind::Changed(lines) => lines.clone(),
+            DoubtKind::Removed => vec!["it is not there any more".to_owned()],
         };
         let (server, tool, hash) = (doubt.server.clone(), doubt.tool.clone(), doubt.hash.clone());
-        Self { server, tool, hash, is_hidden: doubt.is_hidden, is_new, changes: lines.clone() }
+        Self {
+            server,
+            tool,
+            hash,
+            is_hidden: doubt.is_hidden,
+            is_new: matches!(doubt.kind, DoubtKind::New(_)),
+            is_removed: doubt.kind == DoubtKind::Removed,
+            is_waiting: doubt.is_waiting,
+            changes: lines,
+        }
     }
 }
 
@@ -140,7 +155,8 @@ mod tests {
         let desk = Desk::in_directory(directory.path());
         assert_eq!(desk.doubts().unwrap(), []);
         let kind = DoubtKind::Changed(vec!["description: \"a\" -> \"b\"".to_owned()]);
-        let doubt = Doubt { server: "s".into(), tool: "t".into(), hash: "h".into(), kind, is_hidden: true };
+        let (server, tool, hash) = ("s".into(), "t".into(), "h".into());
+        let doubt = Doubt { server, tool, hash, kind, is_hidden: true, is_waiting: false };
         desk.put_doubts(&[doubt]).unwrap();
         let [note] = desk.doubts().unwrap().try_into().unwrap();
         assert_eq!((note.tool.as_str(), note.changes.len(), note.is_hidden), ("t", 1, true));

@@ -125,7 +125,7 @@ impl Server {
         }
         match self.pick() {
             Some(picked) => Ok(Some(picked)),
-            None if sharing.is_on_demand || self.arrival(Instant::now()).is_some() => Ok(None),
+            None if self.may_come() || self.arrival(Instant::now()).is_some() => Ok(None),
             // One that was on its way may have arrived in between.
             None => self.pick().map(Some).ok_or_else(not_ready),
         }
@@ -157,7 +157,7 @@ impl Server {
                 loop {
                     let cell = leases.cell(name);
                     let lease = cell.get_or_try_init(|| self.lease(caller, caller.session.is_some())).await?;
-                    if lease.is_live() {
+                    if lease.is_live() && !lease.handle.is_leaving() {
                         return Ok(InFlight::leased(Arc::clone(lease)));
                     }
                     // What it held for this session went with it.
@@ -208,8 +208,9 @@ impl Server {
     fn take_fresh(&self) -> Result<Option<Taken>, NoInstance> {
         let fresh: Vec<_> = {
             let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-            // One that is being replaced would be gone soon.
-            let fresh = instances.values().filter(|handle| handle.is_current());
+            // One that is being replaced would be gone soon, unless what replaces it is not approved.
+            let is_held = instances.values().any(|handle| self.is_held(&instances, handle));
+            let fresh = instances.values().filter(|handle| handle.is_current() != is_held && !handle.is_leaving());
             fresh.filter_map(|handle| Some((Arc::clone(handle), handle.connection()?))).collect()
         };
         for (handle, connection) in fresh {
@@ -247,11 +248,11 @@ impl Server {
             if self.users.is_removed.load(Ordering::Relaxed) {
                 return Err(NoInstance::NotReady("is not there any more".to_owned()));
             }
-            if !self.config().sharing.is_on_demand && arrival.is_none_or(|until| until <= Instant::now()) {
+            if !self.may_come() && arrival.is_none_or(|until| until <= Instant::now()) {
                 return Err(not_ready());
             }
             waiting.get_or_insert_with(|| Waiting::begin(&self.users));
-            if self.config().sharing.is_on_demand {
+            if self.may_come() {
                 news.await;
             } else if let Some(until) = arrival {
                 // What is over by then is seen above.
@@ -260,9 +261,21 @@ impl Server {
         }
     }
 
+    /// Whether there will be an instance for whoever waits.
+    fn may_come(&self) -> bool {
+        let config = self.config();
+        config.sharing.is_on_demand || config.is_being_replaced
+    }
+
     /// It is not there any more: nobody gets an instance from now on.
     pub(crate) fn remove(&self) {
         self.users.is_removed.store(true, Ordering::Relaxed);
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        for handle in instances.values() {
+            self.surroundings.departed.add(handle);
+        }
+        instances.clear();
+        drop(instances);
         self.tell_news();
     }
 

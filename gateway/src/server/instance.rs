@@ -9,6 +9,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::departed::Departed;
 use super::hearing::{listen_soon, merge};
 use super::herald::Herald;
 use crate::config::{Endpoint, Instance};
@@ -58,6 +59,8 @@ pub struct Surroundings {
     pub(crate) subscriptions: Arc<Subscriptions>,
     /// What it may tell nobody.
     pub secrets: KnownSecrets,
+    /// Instances that are gone from what is wanted, while calls are under way on them.
+    pub departed: Arc<Departed>,
 }
 
 /// How an instance is.
@@ -101,7 +104,25 @@ pub struct InstanceHandle {
 pub(super) struct Traffic {
     used_by: UsedBy,
     is_current: AtomicBool,
+    is_leaving: AtomicBool,
     in_flight: AtomicUsize,
+}
+
+impl Traffic {
+    fn set(&self, is_current: bool, is_leaving: bool) {
+        self.is_current.store(is_current, Ordering::Relaxed);
+        self.is_leaving.store(is_leaving, Ordering::Relaxed);
+    }
+
+    /// Nobody has it any more but those whose calls are under way on it.
+    pub(super) fn depart(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// How many calls are under way on it.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
@@ -122,7 +143,7 @@ impl Drop for InstanceHandle {
 impl InstanceHandle {
     /// Begins to reach an instance.
     pub(super) fn begin(instance: &Instance, surroundings: Surroundings, traffic: Arc<Traffic>) -> Arc<Self> {
-        traffic.is_current.store(instance.is_current, Ordering::Relaxed);
+        traffic.set(instance.is_current, instance.is_leaving);
         let shared =
             Arc::new(Shared { state: RwLock::new(State::Starting), listed: Mutex::default(), kick: Notify::new() });
         let dirty = Arc::clone(&surroundings.dirty);
@@ -159,8 +180,14 @@ impl InstanceHandle {
         self.endpoint == instance.endpoint && self.run_ms == instance.run_ms
     }
 
-    pub(super) fn set_current(&self, is_current: bool) {
-        self.traffic.is_current.store(is_current, Ordering::Relaxed);
+    /// Takes what has become of it.
+    pub(super) fn update(&self, instance: &Instance) {
+        self.traffic.set(instance.is_current, instance.is_leaving);
+    }
+
+    /// Whether it is to be given nothing new to do.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.traffic.is_leaving.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_current(&self) -> bool {
@@ -168,7 +195,7 @@ impl InstanceHandle {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.traffic.in_flight.load(Ordering::Relaxed)
+        self.traffic.in_flight()
     }
 
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
@@ -286,7 +313,7 @@ impl Drop for InFlight {
             lease.touch();
         }
         let before = self.handle.traffic.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if before == 1 && !self.handle.is_current() {
+        if before == 1 && (!self.handle.is_current() || self.handle.is_leaving()) {
             self.handle.dirty.notify_one();
         }
     }

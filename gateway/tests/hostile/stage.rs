@@ -253,7 +253,7 @@ fn soon(mut config: ServerConfig) -> ServerConfig {
 
 /// A server with one instance of its own name.
 pub(crate) fn config(name: &str, endpoint: Endpoint, pin: PinPolicy) -> ServerConfig {
-    let instance = Instance { id: name.to_owned(), run_ms: None, is_current: true, endpoint };
+    let instance = Instance { id: name.to_owned(), run_ms: None, is_current: true, is_leaving: false, endpoint };
     let calls = CallLimits { timeout: IN_TIME, result_bytes: 1 << 20, ..CallLimits::default() };
     ServerConfig { pin, calls, ..ServerConfig::of(name, vec![instance]) }
 }

@@ -153,7 +153,13 @@ impl Gateway {
         let config = GatewayConfig { tokens: tokens.into_iter().collect(), ..GatewayConfig::on(listen) };
         let attach = Arc::new(Scripted(Arc::clone(script)));
         let hub = Hub::open(HubParts { config, attach, state_dir: None, leases: Arc::default() }).unwrap();
-        let instance = Instance { id: "one".to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+        let instance = Instance {
+            id: "one".to_owned(),
+            run_ms: None,
+            is_current: true,
+            is_leaving: false,
+            endpoint: Endpoint::Stdio,
+        };
         hub.set_servers(vec![ServerConfig::of("s", vec![instance])]);
         let is_listed = async {
             while hub.status().tools == 0 {

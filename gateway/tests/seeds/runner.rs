@@ -290,6 +290,7 @@ fn config(place: &Place) -> ServerConfig {
         id: slot.id.clone(),
         run_ms: Some(slot.run_ms),
         is_current: slot.generation == place.generation,
+        is_leaving: false,
         endpoint: Endpoint::Stdio,
     };
     let calls = CallLimits {

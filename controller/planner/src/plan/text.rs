@@ -72,6 +72,7 @@ impl fmt::Display for Waiting {
             Self::EngineRestart { container, exit_code } => {
                 write!(f, "container/{container} (exited with code {exit_code}, the Engine starts it again)")
             }
+            Self::Release { container } => write!(f, "container/{container} (to end what is under way on it)"),
             Self::Removal { container } => write!(f, "container/{container} (being removed)"),
             Self::Backoff { .. } => write!(f, "the next try after a failure"),
             Self::UnknownOutcome { .. } => {

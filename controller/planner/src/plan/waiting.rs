@@ -35,6 +35,11 @@ pub enum Waiting {
         /// Its last exit code.
         exit_code: i64,
     },
+    /// Whoever uses a container that is to be stopped has not let go of it yet.
+    Release {
+        /// Its name.
+        container: String,
+    },
     /// The Engine is removing a container.
     Removal {
         /// Its name.

@@ -121,11 +121,11 @@ fn what_is_needed_by_nobody_is_ready_without_a_container() {
     check_passes(
         &mut scene,
         &expect![[r#"
-        McpServer/time at 0s
-        []  -> #1 container/time-AAAAAAAA-0  Update    not to be started again by the Engine
-        [1] -> #2 container/time-AAAAAAAA-0  Stop 10s  scaled down
-        [2] -> #3 container/time-AAAAAAAA-0  Remove    scaled down
-    "#]],
+            McpServer/time at 60s
+            []  -> #1 container/time-AAAAAAAA-0  Update    not to be started again by the Engine
+            [1] -> #2 container/time-AAAAAAAA-0  Stop 10s  scaled down
+            [2] -> #3 container/time-AAAAAAAA-0  Remove    scaled down
+        "#]],
     );
     let rolled = crate::rollup::roll_up(&scene.world, &KEY.parse().unwrap(), &scene.plan(KEY), None);
     let ready = rolled.conditions.iter().find(|one| one.condition_type == crds_schema::ConditionType::Ready).unwrap();

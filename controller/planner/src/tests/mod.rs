@@ -4,6 +4,7 @@
 
 mod creation;
 mod demand;
+mod drain;
 mod interrupted;
 mod lifecycle;
 mod network;

@@ -239,18 +239,18 @@ fn an_object_that_is_to_have_nothing_loses_what_an_earlier_one_made_and_is_ready
         &scene,
         "McpServer/time",
         &expect![[r#"
-        Ready False NotReady: container/time-AAAAAAAA-0 is still there
-        Progressing True NotReady: container/time-AAAAAAAA-0 is still there
-    "#]],
+            Ready False Waiting: waiting for container/time-AAAAAAAA-0 (to end what is under way on it)
+            Progressing True Waiting: waiting for container/time-AAAAAAAA-0 (to end what is under way on it)
+        "#]],
     );
     check_passes(
         &mut scene,
         &expect![[r#"
-        McpServer/time at 0s
-        []  -> #1 container/time-AAAAAAAA-0  Update    not to be started again by the Engine
-        [1] -> #2 container/time-AAAAAAAA-0  Stop 10s  scaled down
-        [2] -> #3 container/time-AAAAAAAA-0  Remove    scaled down
-    "#]],
+            McpServer/time at 60s
+            []  -> #1 container/time-AAAAAAAA-0  Update    not to be started again by the Engine
+            [1] -> #2 container/time-AAAAAAAA-0  Stop 10s  scaled down
+            [2] -> #3 container/time-AAAAAAAA-0  Remove    scaled down
+        "#]],
     );
     check_ready(
         &scene,

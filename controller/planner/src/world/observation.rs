@@ -33,6 +33,7 @@ impl World {
         let mut container = ObservedContainer::from_detail(detail, &claim, (hash, template), before, now_ms);
         if let Some(desired) = self.desired.get(&claim.owner) {
             container.set_readiness(desired.readiness());
+            container.release_ms = desired.release_ms().unwrap_or(container.release_ms);
         }
         self.owned.entry(claim.owner.clone()).or_default().containers.insert(Arc::clone(&id));
         self.users.update(before, Some(&container));
@@ -49,6 +50,7 @@ impl World {
         let by_us = self.expected_gone.remove(id);
         self.strangers.remove(id);
         let container = self.containers.remove(id)?;
+        self.leaving.remove(id);
         self.users.update(Some(&container), None);
         self.forget_template(&container);
         self.disown(&container.owner, |owned| owned.containers.remove(id));

@@ -6,6 +6,7 @@ use crds_schema::primitive::Readiness;
 use super::World;
 use crate::inventory::ProbeOutcome;
 use crate::observed::TimestampMs;
+use crate::rollup::Statement;
 
 /// What is true of an object whose work is done outside the Engine, as whoever does it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,21 @@ impl World {
     /// What was last said of an object.
     pub fn report(&self, key: &ObjectKey) -> Option<&Report> {
         self.reports.get(key)
+    }
+
+    /// Says one more condition of an object, which does not bear on the others; `None` takes it back. Returns whether that is news.
+    pub fn set_notice(&mut self, key: &ObjectKey, notice: Option<Statement>) -> bool {
+        let is_news = self.notices.get(key) != notice.as_ref();
+        match notice {
+            Some(notice) => self.notices.insert(key.clone(), notice),
+            None => self.notices.remove(key),
+        };
+        is_news
+    }
+
+    /// The condition that was last said of an object beside the others.
+    pub(crate) fn notice(&self, key: &ObjectKey) -> Option<&Statement> {
+        self.notices.get(key)
     }
 
     /// Says who is asked whether the containers of an object serve.

@@ -102,8 +102,16 @@ fn show(waiting: &[Waiting], console: &mut Console) -> Result<ExitStatus, CliErr
     let headings = ["SERVER", "TOOL", "WHAT", "SHOWN"];
     let row = |(namespace, note): &(&str, &DoubtNote)| {
         let server = if *namespace == "default" { note.server.clone() } else { format!("{namespace}/{}", note.server) };
-        let what = if note.is_new { "new" } else { "changed" };
-        let shown = if note.is_hidden { "no" } else { "yes" };
+        let what = match (note.is_new, note.is_removed) {
+            (true, _) => "new",
+            (false, true) => "removed",
+            (false, false) => "changed",
+        };
+        let shown = match (note.is_waiting, note.is_removed, note.is_hidden) {
+            (true, ..) => "the update waits",
+            (false, true, _) | (false, false, true) => "no",
+            (false, false, false) => "yes",
+        };
         vec![server, note.tool.clone(), what.to_owned(), shown.to_owned()]
     };
     let rows: Vec<Vec<String>> = notes.iter().map(row).collect();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::{Attach, Demand, HubStatus};
 use gateway::lease::LeaseBook;
+use gateway::pin::Review;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use super::door;
 use super::link::{Link, Presence};
 use super::wire::Fault;
-use crate::mcp::report::{GatewayState, HealthMap};
+use crate::mcp::report::{GatewayState, HealthMap, has_released};
 
 /// How long the path of a socket may be, in bytes: what the system takes, but for the end of the text.
 const PATH_BYTES: usize = 107;
@@ -100,7 +101,7 @@ impl ProcessHub {
     /// How it serves.
     pub(in crate::mcp) fn state(&self) -> GatewayState {
         let account = match self.link.presence() {
-            Presence::Away(_, Some(misfit)) => return GatewayState::Failed("VersionMismatch", misfit),
+            Presence::Away(_, Some(misfit)) => return GatewayState::Failed("VersionMismatch", misfit.why),
             Presence::Away(_, None) => return GatewayState::NotConnected(self.socket.clone()),
             Presence::There(None) => return GatewayState::Starting,
             Presence::There(Some(account)) => account,
@@ -120,6 +121,20 @@ impl ProcessHub {
     /// The instances that must not replace older ones yet. To be asked for after [`Self::health`].
     pub(in crate::mcp) fn taking_over(&self) -> Arc<BTreeSet<String>> {
         Arc::new(self.link.account().map(|account| account.taking_over.clone()).unwrap_or_default())
+    }
+
+    /// Whether nothing is under way on an instance, and nothing new can be; `None` where that cannot be said yet. A process that is away for
+    /// longer is taken to have ended.
+    pub(in crate::mcp) fn has_released(&self, id: &str) -> Option<bool> {
+        match self.link.account() {
+            Some(account) => Some(has_released(id, &account.health, &account.leaving)),
+            None => (self.expectation() == Expectation::Away).then_some(true),
+        }
+    }
+
+    /// What is not approved of each of its servers, as far as the process says.
+    pub(in crate::mcp) fn reviews(&self) -> BTreeMap<String, Review> {
+        self.link.account().map(|account| account.reviews.clone()).unwrap_or_default()
     }
 
     /// What is needed of each of its servers, as far as the process says.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gateway::config::{Endpoint, GatewayConfig, Instance, Isolation, ServerConfig};
 use gateway::hub::{Attach, Demand};
@@ -28,11 +29,21 @@ pub(super) struct Link {
     changed: Arc<Notify>,
 }
 
+/// For how long a process that was not let in is taken to be there: it asks every five seconds at the latest.
+const MISFIT_TIME: Duration = Duration::from_secs(15);
+
+/// Why a process was not let in, and when that was last so.
+#[derive(Debug, Clone)]
+pub(super) struct Misfit {
+    pub(super) why: String,
+    at: Instant,
+}
+
 /// Whether a process is there.
 #[derive(Debug, Clone)]
 pub(super) enum Presence {
-    /// None is, since then; why the last one was not let in, where one was not.
-    Away(Instant, Option<String>),
+    /// None is, since then; why one was not let in that still asks, where there is such a one.
+    Away(Instant, Option<Misfit>),
     /// One is, and has said so of itself.
     There(Option<Arc<Account>>),
 }
@@ -48,7 +59,14 @@ impl Link {
     }
 
     pub(super) fn presence(&self) -> Presence {
-        self.presence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Presence::Away(_, misfit) = &mut *presence
+            && misfit.as_ref().is_some_and(|misfit| misfit.at.elapsed() >= MISFIT_TIME)
+        {
+            // It does not ask any more.
+            *misfit = None;
+        }
+        presence.clone()
     }
 
     /// What the process last said of itself.
@@ -120,11 +138,12 @@ impl Link {
     /// A process was not let in.
     pub(super) fn refuse(&self, why: &str) {
         let mut presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Presence::Away(_, fault) = &mut *presence
-            && fault.as_deref() != Some(why)
-        {
-            *fault = Some(why.to_owned());
-            self.changed.notify_one();
+        if let Presence::Away(_, misfit) = &mut *presence {
+            let is_news = misfit.as_ref().is_none_or(|known| known.why != why);
+            *misfit = Some(Misfit { why: why.to_owned(), at: Instant::now() });
+            if is_news {
+                self.changed.notify_one();
+            }
         }
     }
 }

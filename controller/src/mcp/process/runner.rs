@@ -210,6 +210,8 @@ impl Runner {
                 listening: Err(fault),
                 health: [].into(),
                 taking_over: [].into(),
+                leaving: [].into(),
+                reviews: [].into(),
                 demands: [].into(),
                 status: gateway::hub::HubStatus::default(),
             });
@@ -220,7 +222,9 @@ impl Runner {
         let health = (*hub.health()).clone();
         // Asked for later, so that what is ready by the above is in it.
         let taking_over = (*hub.taking_over()).clone();
-        Some(Account { listening, health, taking_over, demands, status: hub.status() })
+        let leaving = (*hub.leaving()).clone();
+        let reviews = hub.reviews();
+        Some(Account { listening, health, taking_over, leaving, reviews, demands, status: hub.status() })
     }
 }
 

@@ -71,7 +71,10 @@ impl Stage {
             headers: [].into(),
         };
         let server = |name: &str, endpoint| {
-            ServerConfig::of(name, vec![Instance { id: name.to_owned(), run_ms: None, is_current: true, endpoint }])
+            ServerConfig::of(
+                name,
+                vec![Instance { id: name.to_owned(), run_ms: None, is_current: true, is_leaving: false, endpoint }],
+            )
         };
         hub.set_servers(vec![server("pipe", Endpoint::Stdio), server("web", web)]);
         hub
@@ -183,6 +186,19 @@ async fn a_process_that_speaks_otherwise_is_refused_and_both_sides_know_why() {
 }
 
 #[tokio::test]
+async fn a_process_that_speaks_otherwise_is_forgotten_when_it_does_not_ask_any_more() {
+    let stage = Stage::new();
+    let hub = stage.hub();
+    assert!(stage.say(&hello(PROTOCOL + 1)).await.contains("refused"));
+    assert!(matches!(hub.state(), GatewayState::Failed("VersionMismatch", _)), "{:?}", hub.state());
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(matches!(hub.state(), GatewayState::Failed("VersionMismatch", _)), "it may ask again: {:?}", hub.state());
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(matches!(hub.state(), GatewayState::NotConnected(_)), "{:?}", hub.state());
+}
+
+#[tokio::test]
 async fn there_is_one_process_at_a_time() {
     let stage = Stage::new();
     let hub = stage.hub();
@@ -218,7 +234,13 @@ async fn only_the_streams_of_its_own_servers_can_be_had() {
 async fn an_instance_is_lent_to_one_client_until_he_hangs_up_and_to_nobody_after_him() {
     let stage = Stage::new();
     let mut hub = stage.hub();
-    let instance = |id: &str| Instance { id: id.to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+    let instance = |id: &str| Instance {
+        id: id.to_owned(),
+        run_ms: None,
+        is_current: true,
+        is_leaving: false,
+        endpoint: Endpoint::Stdio,
+    };
     let own = |ids: &[&str]| ServerConfig {
         sharing: Sharing { isolation: Isolation::PerSession, max: 4, is_on_demand: true, idle: None },
         ..ServerConfig::of("own", ids.iter().map(|id| instance(id)).collect())

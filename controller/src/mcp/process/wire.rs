@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use gateway::config::{GatewayConfig, ServerConfig};
 use gateway::hub::{Demand, HubStatus, InstanceHealth};
+use gateway::pin::Review;
 use serde::{Deserialize, Serialize};
 
 /// What the two must have in common. Changed with whatever either could misunderstand, the types of the gateway's `config.rs` included.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 /// The release of this program.
 pub(super) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -97,6 +98,10 @@ pub(super) struct Account {
     pub(super) health: BTreeMap<String, InstanceHealth>,
     /// The instances that answer, and must not replace older ones yet.
     pub(super) taking_over: BTreeSet<String>,
+    /// The instances that are given nothing new to do, each with whether calls are under way on it.
+    pub(super) leaving: BTreeMap<String, bool>,
+    /// What is not approved of each server.
+    pub(super) reviews: BTreeMap<String, Review>,
     /// What is needed of each server.
     pub(super) demands: BTreeMap<String, Demand>,
     /// How its hub is.
@@ -120,6 +125,7 @@ mod tests {
     use expect_test::expect;
     use gateway::config::{AuditConfig, Endpoint, GatewayConfig, Instance, ServerConfig, TokenConfig};
     use gateway::hub::{Demand, HubStatus, InstanceHealth};
+    use gateway::pin::Review;
 
     use super::{Account, Answer, Hello, Opening, Order, PROTOCOL, Wanted};
 
@@ -129,7 +135,6 @@ mod tests {
         let mut config = GatewayConfig::on(address);
         config.tokens = vec![TokenConfig { principal: "laptop".into(), roles: vec!["a".into()], sha256: [7; 32] }];
         config.audit = Some(AuditConfig { path: "/a".into(), has_values: false });
-        let instance = |endpoint| Instance { id: "1".into(), run_ms: Some(5), is_current: true, endpoint };
         let headers = [("A".to_owned(), "b".to_owned())].into();
         let http = Endpoint::Http { address, path: "/mcp".into(), host: "web".into(), headers };
         let servers = vec![ServerConfig::of("web", vec![instance(Endpoint::Stdio), instance(http)])];
@@ -138,6 +143,8 @@ mod tests {
             listening: Ok(address),
             health: [("1".to_owned(), InstanceHealth::Failed("no".into()))].into(),
             taking_over: ["1".to_owned()].into(),
+            leaving: [("1".to_owned(), true)].into(),
+            reviews: [("web".to_owned(), Review { names: ["add".to_owned()].into(), ..Review::default() })].into(),
             demands: [("web".to_owned(), Demand::default())].into(),
             status: HubStatus::default(),
         };
@@ -147,10 +154,10 @@ mod tests {
         let begun = format!("{}\n{}", to_text(&openings), to_text(&answers));
         let said = format!("{PROTOCOL}\n{begun}\n{}\n{}\n", to_text(&order), to_text(&account));
         expect![[r#"
-            2
-            [{"gateway":{"protocol":2,
+            3
+            [{"gateway":{"protocol":3,
             "release":"1.0.0"}},{"attach":"1"},{"lend":"1"}]
-            [{"welcome":{"protocol":2,
+            [{"welcome":{"protocol":3,
             "release":"1.0.0"}},
             "attached",
             "lent",
@@ -174,9 +181,11 @@ mod tests {
             "instances":[{"id":"1",
             "run_ms":5,
             "is_current":true,
+            "is_leaving":false,
             "endpoint":"Stdio"},{"id":"1",
             "run_ms":5,
             "is_current":true,
+            "is_leaving":false,
             "endpoint":{"Http":{"address":"127.0.0.1:3010",
             "path":"/mcp",
             "host":"web",
@@ -194,10 +203,18 @@ mod tests {
             "max":1,
             "is_on_demand":false,
             "idle":null},
+            "is_being_replaced":false,
             "secrets":[]}]}}
             {"listening":{"Ok":"127.0.0.1:3010"},
             "health":{"1":{"Failed":"no"}},
             "takingOver":["1"],
+            "leaving":{"1":true},
+            "reviews":{"web":{"new":0,
+            "changed":0,
+            "removed":0,
+            "names":["add"],
+            "is_hidden":false,
+            "is_waiting":false}},
             "demands":{"web":{"leased":0,
             "waiting":0,
             "is_in_use":false,
@@ -205,6 +222,7 @@ mod tests {
             "status":{"servers":0,
             "ready":0,
             "tools":0,
+            "hidden":0,
             "sessions":0}}
         "#]]
         .assert_eq(&said);
@@ -212,6 +230,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
         let text = serde_json::to_string(&account).unwrap();
         assert_eq!(serde_json::from_str::<Account>(&text).unwrap(), account);
+    }
+
+    fn instance(endpoint: Endpoint) -> Instance {
+        Instance { id: "1".into(), run_ms: Some(5), is_current: true, is_leaving: false, endpoint }
     }
 
     /// Of a release that is always the same.

@@ -47,6 +47,7 @@ impl Deployment {
             },
             readiness: primitive::Readiness::Engine,
             min_ready_ms: MIN_READY_MS,
+            release_ms: 0,
             replace_order,
             stop_grace_secs: self.stop_grace_secs(),
             may_mount_any_host_path: security.profile() == SecurityProfile::Privileged,

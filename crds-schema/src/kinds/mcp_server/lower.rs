@@ -12,6 +12,8 @@ impl McpServer {
         let mut lowered = self.to_deployment(metadata).lower(metadata);
         if let Primitive::Containers(set) = &mut lowered.primitive {
             set.readiness = Readiness::Probed;
+            // No call takes longer.
+            set.release_ms = i64::try_from(self.route(metadata).calls.timeout_ms).unwrap_or(i64::MAX);
             set.is_elastic = self.is_elastic();
             set.template.open_stdin = self.transport() == McpTransport::Stdio;
         }
@@ -44,6 +46,7 @@ mod tests {
         assert!(template.open_stdin && security.read_only_root && security.no_new_privileges);
         assert_eq!((security.cap_drop.clone(), set.live.restart), (vec!["ALL".to_owned()], RestartPolicy::Always));
         assert_eq!((template.mounts.len(), template.mounts[0].path.as_str()), (1, "/tmp"));
+        assert_eq!(set.release_ms, 60_000);
         assert_eq!(template.labels["mcp.server"], "time");
         assert_eq!(template.labels["mcp.governance.level"], "medium");
         assert_eq!(template.labels["mcp.governance.audit"], "true");

@@ -118,6 +118,7 @@ async fn nobody_waits_longer_than_ten_seconds_for_an_instance_that_says_nothing(
         id: "a-1".to_owned(),
         run_ms: None,
         is_current: true,
+        is_leaving: false,
         endpoint: crate::config::Endpoint::Stdio,
     };
     hub.set_servers(vec![ServerConfig::of("a", vec![instance])]);

@@ -94,7 +94,13 @@ fn keep(
         running.remove(&idle);
         servers.remove(&idle);
     }
-    let instance = |id: &String| Instance { id: id.clone(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+    let instance = |id: &String| Instance {
+        id: id.clone(),
+        run_ms: None,
+        is_current: true,
+        is_leaving: false,
+        endpoint: Endpoint::Stdio,
+    };
     let calls = CallLimits { timeout: Duration::from_secs(5), ..CallLimits::default() };
     let config = ServerConfig { calls, sharing, ..ServerConfig::of("a", running.iter().map(instance).collect()) };
     hub.set_servers(vec![config]);

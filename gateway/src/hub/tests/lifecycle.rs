@@ -86,7 +86,7 @@ async fn in_front_of_two() -> (Stage, [Stage; 2], Arc<Notify>) {
     let instance = |(id, stage): (&str, &Stage)| {
         let (address, path, host) = (stage.address, "/mcp".to_owned(), stage.address.to_string());
         let endpoint = Endpoint::Http { address, path, host, headers: BTreeMap::new() };
-        Instance { id: id.to_owned(), run_ms: None, is_current: true, endpoint }
+        Instance { id: id.to_owned(), run_ms: None, is_current: true, is_leaving: false, endpoint }
     };
     let front = Stage::begin(None).await;
     let instances = ["a-1", "a-2"].into_iter().zip(&behind).map(instance).collect();
@@ -224,6 +224,7 @@ fn want_limited(stage: &Stage, result_bytes: usize, instances: &[(&str, bool)]) 
         id: (*id).to_owned(),
         run_ms: None,
         is_current: *is_current,
+        is_leaving: false,
         endpoint: Endpoint::Stdio,
     };
     let calls = CallLimits { result_bytes, ..CallLimits::default() };

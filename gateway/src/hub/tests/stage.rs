@@ -212,6 +212,11 @@ impl Stage {
         self.hub.set_servers(configs(&[(name, current, &[])], pin));
     }
 
+    /// Has one server whose definitions are pinned, as its current instances and its old ones.
+    pub(super) fn want_succession(&self, name: &str, current: &[&str], old: &[&str], pin: PinPolicy) {
+        self.hub.set_servers(configs(&[(name, current, old)], pin));
+    }
+
     /// Waits until these tools are listed.
     pub(super) async fn until_listed(&self, names: &[&str]) {
         let mut last = Vec::new();
@@ -297,7 +302,7 @@ async fn open_once_free(parts: &HubParts) -> Arc<Hub> {
 fn configs(servers: &[(&str, &[&str], &[&str])], pin: PinPolicy) -> Vec<ServerConfig> {
     let instance = |id: &&str, is_current| {
         let endpoint = Endpoint::Stdio;
-        Instance { id: (*id).to_owned(), run_ms: None, is_current, endpoint }
+        Instance { id: (*id).to_owned(), run_ms: None, is_current, is_leaving: false, endpoint }
     };
     let config = |(name, current, old): &(&str, &[&str], &[&str])| {
         let current = current.iter().map(|id| instance(id, true));

@@ -357,8 +357,13 @@ async fn who_has_an_instance_to_himself_hears_of_its_resources_alone() {
     let stage = Stage::begin(None).await;
     let told = [Told::default(), Told::default(), Told::default()];
     let ids = ["a-0", "a-1", "a-2"];
-    let instance =
-        |id: &&str| Instance { id: (*id).to_owned(), run_ms: None, is_current: true, endpoint: Endpoint::Stdio };
+    let instance = |id: &&str| Instance {
+        id: (*id).to_owned(),
+        run_ms: None,
+        is_current: true,
+        is_leaving: false,
+        endpoint: Endpoint::Stdio,
+    };
     for (id, told) in ids.iter().zip(&told) {
         stage.servers.run(id, library(false, &["x://a"], told));
     }

@@ -1,0 +1,177 @@
+//! Containers that are stopped only when whoever uses them has let go of them.
+
+use std::collections::BTreeSet;
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use super::{check, check_passes};
+use crate::inventory::ProbeOutcome;
+use crate::plan::Plan;
+use crate::testing::Scene;
+use crate::world::Removal;
+
+const KEY: &str = "McpServer/notes";
+
+/// A server that writes to a volume, so that its containers must not run beside each other; it has answered.
+fn writer(image: &str) -> Value {
+    json!({"image": image, "mounts": [{"volume": "data", "path": "/data"}], "calls": {"timeout": "30s"}})
+}
+
+fn answered(spec: Value) -> Scene {
+    let mut scene = Scene::new();
+    scene.want("Volume/data", json!({}));
+    scene.want(KEY, spec);
+    scene.settle();
+    for name in scene.names(KEY) {
+        let id = scene.id(&name);
+        scene.world.set_probe(&id, ProbeOutcome::Ready, scene.now_ms);
+    }
+    scene
+}
+
+/// Plans the server and does what is to be done, once.
+fn pass(scene: &mut Scene) -> Plan {
+    let plan = scene.plan(KEY);
+    scene.run(KEY);
+    plan
+}
+
+/// Whoever uses these has let go of them.
+fn release(scene: &mut Scene, ids: &BTreeSet<String>) {
+    for id in ids {
+        assert!(scene.world.set_released(id).is_some());
+    }
+}
+
+#[test]
+fn what_must_stop_first_is_stopped_when_whoever_uses_it_has_let_go_of_it() {
+    let mut scene = answered(writer("notes:1"));
+    let old = scene.id(&scene.names(KEY)[0]);
+    scene.want(KEY, writer("notes:2"));
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            []  -> #1 container/notes-AAAAAAAA-0  Create  spec changed: image (notes:1 -> notes:2)
+            [1] -> #2 container/notes-AAAAAAAA-0  Verify  compare with what was asked for
+            waiting: container/notes-BBBBBBBB-0 (to end what is under way on it) · wake: 30s
+        "#]],
+    );
+    assert_eq!(pass(&mut scene).leaving, BTreeSet::from([old.clone()]));
+    assert!(scene.world.is_leaving(&old));
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            waiting: container/notes-AAAAAAAA-0 (to end what is under way on it), container/notes-BBBBBBBB-0 (created) · wake: 30s
+        "#]],
+    );
+    assert_eq!(scene.world.set_released(&old), Some(KEY.parse().unwrap()));
+    assert_eq!(scene.world.set_released(&old), None, "no news twice");
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            []  -> #1 container/notes-AAAAAAAA-0  Verify    compare with what was asked for
+            [1] -> #2 container/notes-BBBBBBBB-0  Update    not to be started again by the Engine
+            [2] -> #3 container/notes-BBBBBBBB-0  Stop 10s  must stop first: only one may write to Volume/data
+            [3] -> #4 container/notes-AAAAAAAA-0  Start     not started yet
+            waiting: container/notes-AAAAAAAA-0 (created)
+        "#]],
+    );
+    pass(&mut scene);
+    assert!(scene.world.is_leaving(&old), "until it has stopped nothing new is given to it");
+    pass(&mut scene);
+    assert!(!scene.world.is_leaving(&old));
+}
+
+#[test]
+fn where_nobody_says_that_it_has_let_go_it_is_waited_for_as_long_as_a_call_may_take() {
+    let mut scene = answered(writer("notes:1"));
+    scene.want(KEY, writer("notes:2"));
+    check_passes(
+        &mut scene,
+        &expect![[r#"
+            McpServer/notes at 0s
+            []  -> #1 container/notes-AAAAAAAA-0  Create  spec changed: image (notes:1 -> notes:2)
+            [1] -> #2 container/notes-AAAAAAAA-0  Verify  compare with what was asked for
+            waiting: container/notes-BBBBBBBB-0 (to end what is under way on it) · wake: 30s
+            McpServer/notes at 30s
+            []  -> #1 container/notes-AAAAAAAA-0  Verify    compare with what was asked for
+            [1] -> #2 container/notes-BBBBBBBB-0  Update    not to be started again by the Engine
+            [2] -> #3 container/notes-BBBBBBBB-0  Stop 10s  must stop first: only one may write to Volume/data
+            [3] -> #4 container/notes-AAAAAAAA-0  Start     not started yet
+            waiting: container/notes-AAAAAAAA-0 (created)
+        "#]],
+    );
+}
+
+#[test]
+fn a_replacement_that_is_not_wanted_any_more_lets_the_old_container_go_on() {
+    let mut scene = answered(writer("notes:1"));
+    let old = scene.id(&scene.names(KEY)[0]);
+    scene.want(KEY, writer("notes:2"));
+    pass(&mut scene);
+    scene.want(KEY, writer("notes:1"));
+    assert!(pass(&mut scene).leaving.is_empty());
+    assert!(!scene.world.is_leaving(&old));
+}
+
+#[test]
+fn what_is_scaled_down_and_what_is_removed_is_let_go_of_first() {
+    let spec = |min: u32| json!({"image": "notes:1", "instances": {"min": min}});
+    let mut scene = answered(spec(2));
+    scene.want(KEY, spec(1));
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            waiting: container/notes-AAAAAAAA-1 (to end what is under way on it) · wake: 1m
+        "#]],
+    );
+    let leaving = pass(&mut scene).leaving;
+    assert_eq!(leaving.len(), 1);
+    release(&mut scene, &leaving);
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            []  -> #1 container/notes-AAAAAAAA-1  Update    not to be started again by the Engine
+            [1] -> #2 container/notes-AAAAAAAA-1  Stop 10s  scaled down
+            [2] -> #3 container/notes-AAAAAAAA-1  Remove    scaled down
+        "#]],
+    );
+    pass(&mut scene);
+    scene.world.set_removal(&KEY.parse().unwrap(), Removal::Approved { delete_volumes: false });
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            waiting: container/notes-AAAAAAAA-0 (to end what is under way on it) · wake: 1m
+        "#]],
+    );
+    let leaving = pass(&mut scene).leaving;
+    release(&mut scene, &leaving);
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            []  -> #1 container/notes-AAAAAAAA-0  Update    not to be started again by the Engine
+            [1] -> #2 container/notes-AAAAAAAA-0  Stop 10s  removed from the manifests
+            [2] -> #3 container/notes-AAAAAAAA-0  Remove    removed from the manifests
+        "#]],
+    );
+}
+
+#[test]
+fn what_does_not_run_or_is_no_server_is_not_waited_for() {
+    let mut scene = answered(writer("notes:1"));
+    scene.set_state(KEY, crate::observed::ContainerState::Exited);
+    scene.want(KEY, writer("notes:2"));
+    assert!(scene.plan(KEY).leaving.is_empty());
+    scene.want("Deployment/web", json!({"image": "web:1", "mounts": [{"volume": "data", "path": "/data"}]}));
+    scene.run("Deployment/web");
+    scene.want("Deployment/web", json!({"image": "web:2", "mounts": [{"volume": "data", "path": "/data"}]}));
+    assert!(scene.plan("Deployment/web").leaving.is_empty());
+}
