@@ -107,7 +107,7 @@ impl SetPlan<'_> {
         }
     }
 
-    /// Stops what is in a network that is being replaced, so that it can be. Returns whether there is such a network.
+    /// Stops what is in a network that is being replaced, so that it can be, once nothing is under way on it. Returns whether there is such a network.
     fn leave_replaced_networks(&mut self, slots: &[Slot<'_>]) -> bool {
         let mut is_leaving = false;
         let mut stopped = BTreeSet::new();
@@ -120,7 +120,8 @@ impl SetPlan<'_> {
                 slots.iter().flat_map(|slot| slot.current.into_iter().chain(slot.old.iter().map(|old| old.container)));
             for container in containers.filter(|container| container.endpoint(&network.id).is_some()) {
                 // One that is in two such networks is stopped once.
-                if stopped.insert(Arc::clone(&container.id)) {
+                let is_first = stopped.insert(Arc::clone(&container.id));
+                if is_first && is_released(self.world, container, self.now_ms, self.builder) {
                     stop(container, self.set.stop_grace_secs, &[], &cause, self.builder);
                 }
             }

@@ -171,7 +171,7 @@ impl SetPlan<'_> {
         }
         let verify = Action::VerifyContainer { container: container.clone(), expected: Box::new(create) };
         let verified = self.builder.step(&before_verify, verify, Cause::VerifyCreated);
-        if self.set.run == RunState::Running && self.has_room(slot) {
+        if self.set.run == RunState::Running && self.has_room_already(slot) {
             let before_start = self.make_room(slot, &container, name, &[verified]);
             self.builder.step(&before_start, Action::StartContainer { container }, Cause::Created);
         }
@@ -180,6 +180,20 @@ impl SetPlan<'_> {
     /// Whether a container may be stopped; else that is waited for.
     pub(crate) fn is_released(&mut self, container: &ObservedContainer) -> bool {
         is_released(self.world, container, self.now_ms, self.builder)
+    }
+
+    /// Whether what cannot run beside a new container may be stopped now. Nobody lets go of it for the sake of a container that is not there
+    /// yet: its image may never come, and what is made may not be what was asked for.
+    fn has_room_already(&mut self, slot: &Slot<'_>) -> bool {
+        let is_in_use =
+            |old: &&crate::slots::OldContainer<'_>| self.world.releases_in_ms(old.container, self.now_ms) > 0;
+        if self.stop_first_reason().is_none() || !slot.old.iter().any(|old| is_in_use(&old)) {
+            return self.has_room(slot);
+        }
+        for old in slot.old.iter().filter(is_in_use) {
+            self.builder.wait(Waiting::Release { container: old.container.name.to_string() });
+        }
+        false
     }
 
     /// Whether what cannot run beside a new container may be stopped now; else that is waited for.

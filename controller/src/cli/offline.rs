@@ -175,10 +175,12 @@ pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanRep
         // What prune would do in the end, whatever holds it back for now.
         world.set_removal(&orphan, Removal::Approved { delete_volumes: false });
     }
-    // Nobody probes for the sake of a plan. What runs is taken to answer, so that only what would be changed is shown.
+    // Nobody probes for the sake of a plan, nor lets go of a container. What runs is taken to answer, and to be let go of, so that what would be
+    // changed is shown, and all of it.
     let ids: Vec<String> = world.containers().map(|container| container.id.to_string()).collect();
     for id in ids {
         world.set_probe(&id, ProbeOutcome::Ready, clock.now_ms());
+        world.set_let_go(&id, clock.now_ms());
     }
     let ready = world.all_keys();
     for key in &ready {

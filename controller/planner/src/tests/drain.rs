@@ -55,9 +55,10 @@ fn what_must_stop_first_is_stopped_when_whoever_uses_it_has_let_go_of_it() {
         &expect![[r#"
             []  -> #1 container/notes-AAAAAAAA-0  Create  spec changed: image (notes:1 -> notes:2)
             [1] -> #2 container/notes-AAAAAAAA-0  Verify  compare with what was asked for
-            waiting: container/notes-BBBBBBBB-0 (to end what is under way on it) · wake: 30s
+            waiting: container/notes-BBBBBBBB-0 (to end what is under way on it)
         "#]],
     );
+    assert!(pass(&mut scene).leaving.is_empty(), "before there is what comes in its place");
     assert_eq!(pass(&mut scene).leaving, BTreeSet::from([old.clone()]));
     assert!(scene.world.is_leaving(&old));
     check(
@@ -96,7 +97,7 @@ fn where_nobody_says_that_it_has_let_go_it_is_waited_for_as_long_as_a_call_may_t
             McpServer/notes at 0s
             []  -> #1 container/notes-AAAAAAAA-0  Create  spec changed: image (notes:1 -> notes:2)
             [1] -> #2 container/notes-AAAAAAAA-0  Verify  compare with what was asked for
-            waiting: container/notes-BBBBBBBB-0 (to end what is under way on it) · wake: 30s
+            waiting: container/notes-BBBBBBBB-0 (to end what is under way on it)
             McpServer/notes at 30s
             []  -> #1 container/notes-AAAAAAAA-0  Verify    compare with what was asked for
             [1] -> #2 container/notes-BBBBBBBB-0  Update    not to be started again by the Engine
@@ -113,6 +114,8 @@ fn a_replacement_that_is_not_wanted_any_more_lets_the_old_container_go_on() {
     let old = scene.id(&scene.names(KEY)[0]);
     scene.want(KEY, writer("notes:2"));
     pass(&mut scene);
+    pass(&mut scene);
+    assert!(scene.world.is_leaving(&old));
     scene.want(KEY, writer("notes:1"));
     assert!(pass(&mut scene).leaving.is_empty());
     assert!(!scene.world.is_leaving(&old));
@@ -174,4 +177,59 @@ fn what_does_not_run_or_is_no_server_is_not_waited_for() {
     scene.run("Deployment/web");
     scene.want("Deployment/web", json!({"image": "web:2", "mounts": [{"volume": "data", "path": "/data"}]}));
     assert!(scene.plan("Deployment/web").leaving.is_empty());
+}
+
+#[test]
+fn what_must_stop_first_serves_while_the_image_of_what_comes_in_its_place_is_fetched() {
+    let mut scene = answered(writer("notes:1"));
+    scene.world.observe_image("notes:2", None);
+    scene.want(KEY, writer("notes:2"));
+    assert!(scene.plan(KEY).leaving.is_empty(), "the image may never come");
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            []  -> #1 image/notes:2               Pull    not present
+            [1] -> #2 container/notes-AAAAAAAA-0  Create  spec changed: image (notes:1 -> notes:2)
+            [2] -> #3 container/notes-AAAAAAAA-0  Verify  compare with what was asked for
+            waiting: container/notes-BBBBBBBB-0 (to end what is under way on it)
+        "#]],
+    );
+}
+
+#[test]
+fn a_plan_that_is_only_shown_has_what_would_be_stopped() {
+    let mut scene = answered(writer("notes:1"));
+    scene.want(KEY, writer("notes:2"));
+    let old = scene.id(&scene.names(KEY)[0]);
+    scene.world.set_let_go(&old, scene.now_ms);
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            []  -> #1 container/notes-AAAAAAAA-0  Create    spec changed: image (notes:1 -> notes:2)
+            [1] -> #2 container/notes-AAAAAAAA-0  Verify    compare with what was asked for
+            [2] -> #3 container/notes-BBBBBBBB-0  Update    not to be started again by the Engine
+            [3] -> #4 container/notes-BBBBBBBB-0  Stop 10s  must stop first: only one may write to Volume/data
+            [4] -> #5 container/notes-AAAAAAAA-0  Start     created
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_in_a_network_that_is_replaced_ends_its_calls_first() {
+    let mut scene = Scene::new();
+    scene.want("Network/tools", json!({}));
+    scene.want(KEY, json!({"image": "notes:1", "networks": ["tools"], "calls": {"timeout": "30s"}}));
+    scene.settle();
+    scene.want("Network/tools", json!({"internal": true}));
+    scene.run("Network/tools");
+    assert_eq!(scene.plan(KEY).leaving.len(), 1);
+    check(
+        &scene,
+        KEY,
+        &expect![[r#"
+            waiting: container/notes-AAAAAAAA-0 (to end what is under way on it), Network/tools (being replaced) · wake: 30s
+        "#]],
+    );
 }

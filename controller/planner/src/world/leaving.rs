@@ -57,6 +57,13 @@ impl World {
         self.containers.get(container_id).map(|container| container.owner.clone())
     }
 
+    /// Says of a container that is there that it is given nothing new to do and that nothing is under way on it, for a plan that is only shown.
+    pub fn set_let_go(&mut self, container_id: &str, now_ms: TimestampMs) {
+        if let Some(container) = self.containers.get(container_id) {
+            self.leaving.insert(Arc::clone(&container.id), Leaving { since_ms: now_ms, is_released: true });
+        }
+    }
+
     /// For how long at most a container is still waited for before it is stopped; 0 when it can be. Where nobody says whether anything is
     /// under way on it, as after a start of the controller, that is as long as anything may take.
     pub(crate) fn releases_in_ms(&self, container: &ObservedContainer, now_ms: TimestampMs) -> i64 {

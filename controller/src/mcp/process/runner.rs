@@ -190,6 +190,11 @@ impl Runner {
             for server in &mut servers {
                 server.instances.retain(|instance| instance.endpoint != Endpoint::Stdio);
                 server.sharing.is_on_demand = false;
+                // Nobody stops what was to be stopped, nor starts what was to come in its place.
+                server.is_being_replaced = false;
+                for instance in &mut server.instances {
+                    instance.is_leaving = false;
+                }
             }
             servers
         });
