@@ -22,6 +22,10 @@ use demand::Users;
 pub use demand::{Demand, NoInstance};
 use instance::{InFlight, InstanceHandle, InstanceHealth, Surroundings};
 
+/// For how long the place of an instance that served is kept from one that is not approved: so that whoever can have it end, as by a call that it
+/// does not survive, cannot have the other take over.
+const HOLD_TIME: Duration = Duration::from_mins(1);
+
 /// One server.
 #[derive(Debug)]
 pub struct Server {
@@ -124,13 +128,13 @@ impl Server {
 
     /// The instance that a call goes to: of those that are ready the current ones, and of them the least busy.
     pub fn pick(&self) -> Option<InFlight> {
-        self.pick_among(|_| true)
+        self.pick_but(None)
     }
 
     /// Another one than that which could not be reached, or went away with a call. That one is left alone until it answers again; where
     /// there is no other it is not, since the next call may reach it.
     pub fn pick_instead_of(&self, gone: &InFlight, why: &str) -> Option<InFlight> {
-        let other = self.pick_among(|id| id != gone.id())?;
+        let other = self.pick_but(Some(gone.id()))?;
         gone.lose(why);
         Some(other)
     }
@@ -144,13 +148,12 @@ impl Server {
         }
     }
 
-    fn pick_among(&self, may_be: impl Fn(&str) -> bool) -> Option<InFlight> {
+    fn pick_but(&self, gone: Option<&str>) -> Option<InFlight> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let among = instances.values().filter(|handle| !handle.is_leaving() && may_be(&handle.id));
+        let among = instances.values().filter(|handle| !handle.is_leaving() && Some(handle.id.as_str()) != gone);
+        let among = among.filter(|handle| !self.is_held(&instances, handle));
         let ready = among.filter_map(|handle| Some((handle, handle.connection()?)));
-        let rank =
-            |handle: &InstanceHandle| (self.is_held(&instances, handle), !handle.is_current(), handle.in_flight());
-        let best = ready.min_by_key(|(handle, _)| rank(handle));
+        let best = ready.min_by_key(|(handle, _)| (!handle.is_current(), handle.in_flight()));
         self.users.count();
         best.map(|(handle, connection)| InFlight::new(Arc::clone(handle), connection))
     }
@@ -186,9 +189,10 @@ impl Server {
             // What a session's own one lists may depend on what was done in that session.
             let rank = |handle: &InstanceHandle| {
                 let is_fresh = self.surroundings.leases.is_fresh(&handle.id);
-                (self.is_held(&instances, handle), !handle.is_current(), !is_fresh)
+                (!handle.is_current(), !is_fresh)
             };
-            let ready = instances.values().filter_map(|handle| Some((rank(handle), handle.listing()?)));
+            let among = instances.values().filter(|handle| !self.is_held(&instances, handle));
+            let ready = among.filter_map(|handle| Some((rank(handle), handle.listing()?)));
             ready.min_by_key(|(rank, _)| *rank).map(|(_, listing)| listing)
         };
         let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
@@ -201,13 +205,18 @@ impl Server {
         listing.clone()
     }
 
-    /// Whether an instance must not take over from an older one that answers: where pins are enforced, it must have been found good first.
+    /// Whether an instance must not take over from an older one that answers, or may in a moment: where pins are enforced, it must have been
+    /// found good first.
     fn is_held(&self, instances: &BTreeMap<String, Arc<InstanceHandle>>, handle: &InstanceHandle) -> bool {
         if self.config().pin != PinPolicy::Enforce || !handle.is_current() {
             return false;
         }
         let is_old = |other: &&Arc<InstanceHandle>| !other.is_current() && !other.is_leaving();
-        if !instances.values().filter(is_old).any(|old| old.listing().is_some()) {
+        let may_serve = |old: &Arc<InstanceHandle>| {
+            let has_served = || old.listed_ago().is_some_and(|ago| ago < HOLD_TIME);
+            old.listing().is_some() || old.is_on_its_way() || has_served()
+        };
+        if !instances.values().filter(is_old).any(may_serve) {
             return false;
         }
         let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,7 +234,10 @@ impl Server {
             let handles = instances.values().filter(move |handle| handle.is_current() == is_current);
             handles.filter_map(|handle| Some((handle.id.clone(), handle.listing()?)))
         };
-        let serving = listed(false).next().map(|(_, listing)| listing)?;
+        // One that was lost a moment ago lists what it did.
+        let is_held = instances.values().any(|handle| self.is_held(&instances, handle));
+        let last = || self.listing.read().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| is_held);
+        let serving = listed(false).next().map(|(_, listing)| listing).or_else(last)?;
         Some(Succession { serving, current: listed(true).collect() })
     }
 

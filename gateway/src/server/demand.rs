@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::Server;
-use super::instance::{InFlight, InstanceHandle};
+use super::instance::InFlight;
 use crate::config::Isolation;
 use crate::connection::{Connection, ProbeError};
 use crate::era::Era;
@@ -50,10 +50,9 @@ pub enum NoInstance {
     NotReady(String),
 }
 
-/// An instance that was taken, and the way to it.
+/// An instance that was taken, which is not stopped meanwhile.
 struct Taken {
-    handle: Arc<InstanceHandle>,
-    connection: Arc<Connection>,
+    under_way: InFlight,
     ticket: Ticket,
 }
 
@@ -148,7 +147,7 @@ impl Server {
     pub async fn acquire(&self, caller: &Caller) -> Result<InFlight, NoInstance> {
         match self.config().sharing.isolation {
             Isolation::Shared => self.wait_for(|| Ok(self.pick())).await.map(|(picked, _)| picked),
-            Isolation::PerCall => self.lease(caller, true).await.map(InFlight::leased),
+            Isolation::PerCall => self.lease(caller, true).await.map(|(lease, _under_way)| InFlight::leased(lease)),
             Isolation::PerSession => {
                 let (leases, name) = match &caller.session {
                     Some(session) => (&session.leases, &*self.name),
@@ -156,7 +155,7 @@ impl Server {
                 };
                 loop {
                     let cell = leases.cell(name);
-                    let lease = cell.get_or_try_init(|| self.lease(caller, caller.session.is_some())).await?;
+                    let lease = cell.get_or_try_init(|| self.lease_alone(caller)).await?;
                     if lease.is_live() && !lease.handle.is_leaving() {
                         return Ok(InFlight::leased(Arc::clone(lease)));
                     }
@@ -186,8 +185,13 @@ impl Server {
         self.acquire(caller).await.ok()
     }
 
-    async fn lease(&self, caller: &Caller, is_alone: bool) -> Result<Arc<Lease>, NoInstance> {
-        let Taken { handle, connection: base, ticket } = loop {
+    async fn lease_alone(&self, caller: &Caller) -> Result<Arc<Lease>, NoInstance> {
+        self.lease(caller, caller.session.is_some()).await.map(|(lease, _)| lease)
+    }
+
+    /// One that nobody else has. It is not stopped before what comes with it is dropped.
+    async fn lease(&self, caller: &Caller, is_alone: bool) -> Result<(Arc<Lease>, InFlight), NoInstance> {
+        let Taken { under_way, ticket } = loop {
             let (mut taken, waiting) = self.wait_for(|| self.take_fresh()).await?;
             // Until whoever lends knows of it, it is to be kept for him who waits.
             let _waiting = waiting.unwrap_or_else(|| Waiting::begin(&self.users));
@@ -196,12 +200,13 @@ impl Server {
                 break taken;
             }
         };
+        let (handle, base) = (Arc::clone(under_way.handle()), Arc::clone(&under_way.connection));
         if let Some(place) = self.place_of(caller) {
             self.surroundings.subscriptions.lend(&handle.id, place);
         }
         let begun = if is_alone { begin_for(&base, caller).await } else { Ok(Arc::clone(&base)) };
         let failed = |error: ProbeError| NoInstance::NotReady(format!("does not begin a session: {error}"));
-        Ok(Arc::new(Lease::new(handle, base, begun.map_err(failed)?, ticket)))
+        Ok((Arc::new(Lease::new(handle, base, begun.map_err(failed)?, ticket)), under_way))
     }
 
     /// Takes an instance that nobody has had.
@@ -211,11 +216,11 @@ impl Server {
             // One that is being replaced would be gone soon, unless what replaces it is not approved.
             let is_held = instances.values().any(|handle| self.is_held(&instances, handle));
             let fresh = instances.values().filter(|handle| handle.is_current() != is_held && !handle.is_leaving());
-            fresh.filter_map(|handle| Some((Arc::clone(handle), handle.connection()?))).collect()
+            fresh.filter_map(|handle| Some(InFlight::new(Arc::clone(handle), handle.connection()?))).collect()
         };
-        for (handle, connection) in fresh {
-            match self.surroundings.leases.take(&handle.id, &self.users.lender) {
-                Ok(Some(ticket)) => return Ok(Some(Taken { handle, connection, ticket })),
+        for under_way in fresh {
+            match self.surroundings.leases.take(under_way.id(), &self.users.lender) {
+                Ok(Some(ticket)) => return Ok(Some(Taken { under_way, ticket })),
                 Ok(None) => {}
                 Err(error) => return Err(not_lent(&error)),
             }

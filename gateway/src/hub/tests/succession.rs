@@ -84,3 +84,41 @@ async fn without_an_older_one_that_answers_what_is_not_approved_is_hidden() {
     let status = stage.hub.status();
     assert_eq!((status.tools, status.hidden), (2, 1));
 }
+
+#[tokio::test]
+async fn while_the_one_that_serves_is_reached_anew_nothing_goes_to_the_one_that_waits() {
+    let stage = Stage::begin(None).await;
+    // A call of `add` is never answered.
+    let silent = |message: &Value, out: &Out| {
+        if message["params"]["name"] == "who" {
+            saying("old")(message, out);
+        }
+    };
+    stage.servers.run("a-old", server(true, &["add", "who"], silent));
+    stage.want_pinned("a", &["a-old"], PinPolicy::Warn);
+    stage.until_listed(&["a__add", "a__who"]).await;
+    stage.servers.run("a-new", server(true, &["who", "more"], saying("new")));
+    stage.want_succession("a", &["a-new"], &["a-old"], PinPolicy::Enforce);
+    let mut health = stage.hub.health();
+    let is_ready = health.wait_for(|health| health.get("a-new") == Some(&InstanceHealth::Ready));
+    timeout(Duration::from_secs(10), is_ready).await.unwrap().unwrap();
+    for _ in 0..3 {
+        let add = stage.modern("tools/call", json!({"name": "a__add", "arguments": {}}));
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stage.servers.kill("a-old");
+        };
+        let (broken, ()) = tokio::join!(add, kill);
+        broken.unwrap_err();
+        let mut tries = 0;
+        // Lost more than once, it is not waited for.
+        while let Err(error) = stage.modern("tools/call", json!({"name": "a__who", "arguments": {}})).await {
+            assert!(error["message"].as_str().unwrap_or_default().contains("not ready") && tries < 200, "{error}");
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(who(&stage).await, "old");
+        assert_eq!(stage.tools().await, ["a__add", "a__who"]);
+        assert!(stage.hub.taking_over().borrow().contains("a-new"));
+    }
+}
