@@ -86,12 +86,16 @@ impl AuditLog {
         Ok(Self { tx: Some(tx), failures })
     }
 
-    /// Writes a record down. Waits while the queue is full.
+    /// Writes a record down. Waits while the queue is full. Whoever does not wait so long has it written as [`Self::write_now`] does.
     pub async fn write(&self, record: AuditRecord) {
-        if let Some(tx) = &self.tx
-            && tx.send(Item::Record(record)).await.is_err()
-        {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+        let Some(tx) = &self.tx else { return };
+        let mut waiting = Waiting { log: self, record: Some(record) };
+        match (tx.reserve().await, waiting.record.take()) {
+            (Ok(place), Some(record)) => place.send(Item::Record(record)),
+            (Err(_), Some(_)) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+            (_, None) => {}
         }
     }
 
@@ -123,6 +127,21 @@ impl AuditLog {
     /// How many records could not be written.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+}
+
+/// A record that waits for its place in the queue.
+struct Waiting<'log> {
+    log: &'log AuditLog,
+    /// Absent once it has one.
+    record: Option<AuditRecord>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            self.log.write_now(record);
+        }
     }
 }
 
@@ -269,9 +288,12 @@ fn find_end(file: &mut File) -> io::Result<End> {
 mod tests {
     use std::fs;
     use std::io::{BufReader, Write};
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use super::AuditLog;
+    use tokio::sync::mpsc;
+
+    use super::{AuditLog, Item};
     use crate::audit::{AuditRecord, verify};
 
     fn record(method: &str) -> AuditRecord {
@@ -299,6 +321,27 @@ mod tests {
             assert_eq!(verify(BufReader::new(fs::File::open(&path).unwrap())).unwrap(), count);
         }
         AuditLog::disabled().settled().await;
+    }
+
+    #[tokio::test]
+    async fn a_record_that_nobody_waits_for_any_more_is_written_or_counted() {
+        let (tx, mut rx) = mpsc::channel(1);
+        let log = AuditLog { tx: Some(tx), failures: Arc::default() };
+        log.write(record("first")).await;
+        for has_room in [false, true] {
+            let mut writing = Box::pin(log.write(record("second")));
+            tokio::select! {
+                biased;
+                () = &mut writing => panic!("the queue is full"),
+                () = std::future::ready(()) => {}
+            }
+            if has_room {
+                assert!(matches!(rx.recv().await, Some(Item::Record(record)) if record.method == "first"));
+            }
+            drop(writing);
+            assert_eq!(log.failures(), 1);
+        }
+        assert!(matches!(rx.try_recv(), Ok(Item::Record(record)) if record.method == "second"));
     }
 
     #[tokio::test]
