@@ -12,11 +12,13 @@ use tokio::time::Instant;
 
 use super::body::{Body, empty, events, fault, joined_json, json};
 use super::call::{self, code_of};
+use super::enduring::Enduring;
 use super::entry::Entry;
 use super::listen::RESOURCES_LIMIT;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
 use super::request::{Fault, record, refused};
+use crate::audit::Draft;
 use crate::catalogue::{ListKind, View};
 use crate::connection::own_info;
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
@@ -63,16 +65,21 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params
             take_notification(&posted.hub, &session, &method, raw).await;
             empty(StatusCode::ACCEPTED)
         }
-        Message::Response { id, outcome } => match take_response(&hub, &session, id, outcome).await {
-            Ok(()) => {
-                record(&hub, Some(&principal), &what, "ok", None).await;
-                empty(StatusCode::ACCEPTED)
-            }
-            Err(error) => {
-                let fault = Fault { status: StatusCode::BAD_REQUEST, id: None, error };
-                refused(&hub, Some(&principal), &what, fault).await
-            }
-        },
+        Message::Response { id, outcome } => {
+            let told = take_response(&hub, &session, id, outcome);
+            let refusal = told.as_ref().and_then(|told| told.refusal.clone());
+            // Nobody else can say it any more: it goes on when the client does not wait for that.
+            Enduring::new(async move {
+                let code = told.as_ref().and_then(|told| told.refusal.as_ref()).map(|refusal| refusal.code);
+                if let Some(told) = told {
+                    told.give().await;
+                }
+                let outcome = if code.is_none() { "ok" } else { "refused" };
+                record(&hub, Some(&principal), &what, outcome, code).await;
+            })
+            .await;
+            refusal.map_or_else(|| empty(StatusCode::ACCEPTED), |error| fault(StatusCode::BAD_REQUEST, None, &error))
+        }
     }
 }
 
@@ -179,23 +186,7 @@ async fn answer_request(
         let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
         return call::refuse(&hub, &caller, &view, (method, params), fault).await;
     }
-    let answered = match method {
-        "ping" => Ok("{}".to_owned()),
-        "logging/setLevel" => match fields.get_str("level") {
-            Some(level) if is_level(&level) => {
-                *ClientSession::lock(&session.level) = Some(level.into_owned());
-                tell_level(&session).await;
-                Ok("{}".to_owned())
-            }
-            _ => Err(RpcError::new(RpcError::INVALID_PARAMS, "`level` is none of MCP's")),
-        },
-        "resources/unsubscribe" => match fields.get_str("uri") {
-            Some(uri) => {
-                ClientSession::lock(&session.subscriptions).remove(&*uri);
-                Ok("{}".to_owned())
-            }
-            None => Err(RpcError::new(RpcError::INVALID_PARAMS, "`uri` is missing, or no string")),
-        },
+    match method {
         "resources/subscribe" if !may_subscribe(&session, &fields.get_str("uri").unwrap_or_default()) => {
             let error = RpcError::new(RpcError::OVERLOADED, "this session subscribes to as many resources as it may");
             let fault = Fault { status: StatusCode::OK, id: Some(&id), error };
@@ -204,13 +195,14 @@ async fn answer_request(
         "resources/subscribe" | "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             return call::run(hub, caller, &view, id, method, params).await;
         }
-        _ => match ListKind::of_method(method) {
-            Some(kind) => return list(&hub, &caller, &view, &id, (method, kind), fields).await,
-            None => Err(RpcError::new(RpcError::METHOD_NOT_FOUND, "there is no such method")),
-        },
-    };
+        _ => {}
+    }
+    if let Some(kind) = ListKind::of_method(method) {
+        return list(&hub, &caller, &view, &id, (method, kind), fields).await;
+    }
+    // Before anything is done: whoever hangs up meanwhile has asked for it all the same.
     let entry = Entry::begin(&hub, &caller, method, None);
-    match answered {
+    match answer_here(&session, method, fields).await {
         Ok(result) => {
             let text = result_reply(&id, &result);
             entry.end(&hub, "ok", None, text.len()).await;
@@ -221,6 +213,29 @@ async fn answer_request(
             json(StatusCode::OK, error_reply(Some(&id), &error.to_json()))
         }
     }
+}
+
+/// Answers what is the session's own.
+///
+/// # Errors
+/// What is wrong with it.
+async fn answer_here(session: &ClientSession, method: &str, fields: &RawObject<'_>) -> Result<String, RpcError> {
+    match method {
+        "ping" => {}
+        "logging/setLevel" => {
+            let level = fields.get_str("level").filter(|level| is_level(level));
+            let level = level.ok_or_else(|| RpcError::new(RpcError::INVALID_PARAMS, "`level` is none of MCP's"))?;
+            *ClientSession::lock(&session.level) = Some(level.into_owned());
+            tell_level(session).await;
+        }
+        "resources/unsubscribe" => {
+            let missing = || RpcError::new(RpcError::INVALID_PARAMS, "`uri` is missing, or no string");
+            let uri = fields.get_str("uri").ok_or_else(missing)?;
+            ClientSession::lock(&session.subscriptions).remove(&*uri);
+        }
+        _ => return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, "there is no such method")),
+    }
+    Ok("{}".to_owned())
 }
 
 async fn list(
@@ -312,47 +327,59 @@ async fn report_progress(hub: &Hub, session: &ClientSession, params: Option<&Raw
     true
 }
 
-/// Gives an answer to whoever waits for it. One that no server may be told is none: who waits is told so, and the client too.
-async fn take_response(
-    hub: &Hub,
-    session: &ClientSession,
-    id: Option<Id>,
-    outcome: Outcome<'_>,
-) -> Result<(), RpcError> {
-    let asked = id.and_then(|id| id.as_number()).and_then(|number| session.take_asked(number));
-    let Some((asked, mut draft)) = asked else { return Ok(()) };
-    let (told, ended, code) = match &outcome {
-        Outcome::Result(result) => (result.get(), "ok", None),
-        Outcome::Error(error) => (error.get(), "error", code_of(error.get())),
+/// What a client answered to a question.
+struct Told {
+    /// Who waits for it.
+    asked: Asked,
+    /// The record of the question.
+    draft: Draft,
+    /// A result or an error object, as JSON text.
+    answer: Answer,
+    /// Why it may be told to nobody.
+    refusal: Option<RpcError>,
+}
+
+/// An answer, where somebody waits for it. One that no server may be told is none: who waits is told so, and the client too.
+fn take_response(hub: &Hub, session: &ClientSession, id: Option<Id>, outcome: Outcome<'_>) -> Option<Told> {
+    let number = id.and_then(|id| id.as_number())?;
+    let (asked, draft) = session.take_asked(number)?;
+    let (text, answer) = match outcome {
+        Outcome::Result(result) => (result.get(), Answer::Result(result.get().to_owned())),
+        Outcome::Error(error) => (error.get(), Answer::Error(error.get().to_owned())),
     };
-    let checked = hub.secrets().check(told);
-    match &checked {
-        Ok(()) => {
-            draft.set_result(told);
-            draft.end(ended, code, told.len()).await;
+    let refusal = hub.secrets().check(text).err();
+    Some(Told { asked, draft, answer, refusal })
+}
+
+impl Told {
+    /// Gives it to whoever waits for it, and says in the audit how the question ended.
+    async fn give(self) {
+        let Self { asked, mut draft, answer, refusal } = self;
+        let (ended, code, bytes) = match (&refusal, &answer) {
+            (Some(refusal), _) => ("refused", Some(refusal.code), 0),
+            (None, Answer::Result(result)) => ("ok", None, result.len()),
+            (None, Answer::Error(error)) => ("error", code_of(error), error.len()),
+        };
+        if let (None, Answer::Result(text) | Answer::Error(text)) = (&refusal, &answer) {
+            draft.set_result(text);
         }
-        Err(refusal) => draft.end("refused", Some(refusal.code), 0).await,
+        let answer = refusal.map_or(answer, |refusal| Answer::Error(refusal.to_json()));
+        match asked {
+            Asked::Gateway(tell) => {
+                draft.end(ended, code, bytes).await;
+                // The call may be over.
+                drop(tell.send(answer));
+            }
+            Asked::Server { link, session, id, .. } => {
+                let reply = match answer {
+                    Answer::Result(result) => result_reply(&id, &result),
+                    Answer::Error(error) => error_reply(Some(&id), &error),
+                };
+                let is_given = link.respond(&session, reply).await.is_ok();
+                draft.end(if is_given || ended != "ok" { ended } else { "error" }, code, bytes).await;
+            }
+        }
     }
-    match asked {
-        Asked::Gateway(tell) => {
-            let answer = match (&checked, outcome) {
-                (Err(refusal), _) => Answer::Error(refusal.to_json()),
-                (Ok(()), Outcome::Result(result)) => Answer::Result(result.get().to_owned()),
-                (Ok(()), Outcome::Error(error)) => Answer::Error(error.get().to_owned()),
-            };
-            // The call may be over.
-            drop(tell.send(answer));
-        }
-        Asked::Server { link, session, id, .. } => {
-            let reply = match (&checked, outcome) {
-                (Err(refusal), _) => error_reply(Some(&id), &refusal.to_json()),
-                (Ok(()), Outcome::Result(result)) => result_reply(&id, result.get()),
-                (Ok(()), Outcome::Error(error)) => error_reply(Some(&id), error.get()),
-            };
-            drop(link.respond(&session, reply).await);
-        }
-    }
-    checked
 }
 
 /// The stream of what belongs to no request.

@@ -3,15 +3,18 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway::audit::verify;
 use gateway::config::{Action, AuditConfig, Endpoint, GatewayConfig, PinPolicy, Rule};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use super::http_server::{Asked, Conduct, HttpServer, stream_head};
-use super::stage::{Out, Stage, at, config, echo, eventually, server, tool};
+use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
+use super::stage::{IN_TIME, Out, Stage, at, config, echo, eventually, server, tool};
 use super::wire::{begin_session, call, legacy, modern, read_until, request, send};
 
 const SECRET: &str = "pa\"ss/word+1";
@@ -262,6 +265,62 @@ async fn who_hangs_up_before_he_is_understood_has_a_line_all_the_same() {
     assert_eq!(found.len(), 2 * rounds);
     let is_known = |record: &Value| record["method"] == "tools/list" || record["outcome"] != "ok";
     assert!(found.iter().all(is_known), "{found:?}");
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_a_server_is_told_has_a_line_all_the_same_and_the_server_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let told = Arc::new(Notify::new());
+    let tell = Arc::clone(&told);
+    // Asks in the course of a call, and takes what it is told only once the client is gone.
+    let conduct = move |asked: &Asked| match asked.method() {
+        "tools/call" => {
+            let question = json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": {}});
+            Some(Conduct::Stop([stream_head(), format!("data: {question}\n\n").into_bytes()].concat()))
+        }
+        "logging/setLevel" => Some(Conduct::Stop(stream_head())),
+        "" if asked.message["result"].is_object() => Some(Conduct::Wait(Arc::clone(&tell), whole("", ""))),
+        _ => None,
+    };
+    let server = HttpServer::start(false, conduct).await;
+    let stage = begin(directory.path(), false, &[]).await;
+    stage.want_http("a", server.address);
+    stage.until_known(1).await;
+    let address = stage.address;
+    let session = begin_session(address, "", json!({"elicitation": {}})).await;
+    let begin = async |message: Value| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(legacy(address, "", &session, &message.to_string()).as_bytes()).await.unwrap();
+        stream
+    };
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "a__t"}});
+    let mut calling = begin(call).await;
+    let question = read_until(&mut calling, "elicitation/create").await;
+    let line = question.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let id = serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+    let has_come = |is_it: &dyn Fn(&Asked) -> bool| server.asked.lock().unwrap().iter().any(is_it);
+    let level = json!({"jsonrpc": "2.0", "id": 8, "method": "logging/setLevel", "params": {"level": "error"}});
+    let setting = begin(level).await;
+    eventually(|| has_come(&|asked| asked.method() == "logging/setLevel")).await;
+    drop(setting);
+    let answering = begin(json!({"jsonrpc": "2.0", "id": id, "result": {"action": "decline"}})).await;
+    eventually(|| has_come(&|asked| asked.message["result"].is_object())).await;
+    let so_far = records(&stage, directory.path()).await;
+    assert!(ends(&so_far, "elicitation/create").is_empty(), "it is not told yet: {so_far:?}");
+    drop(answering);
+    let outcomes = async |method: &str, outcome: &str| loop {
+        let records = records(&stage, directory.path()).await;
+        let of: Vec<_> = records.iter().filter(|record| record["method"] == method).collect();
+        if !of.is_empty() {
+            assert!(of.len() == 1 && of[0]["outcome"] == outcome, "{of:?}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    timeout(IN_TIME, outcomes("logging/setLevel", "cancelled")).await.unwrap();
+    told.notify_one();
+    timeout(IN_TIME, outcomes("elicitation/create", "ok")).await.unwrap();
+    timeout(IN_TIME, outcomes("response", "ok")).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What it does about a request.
@@ -16,6 +17,8 @@ pub(crate) enum Conduct {
     SayForEver(Vec<u8>, Vec<u8>),
     /// It writes this, and nothing more.
     Stop(Vec<u8>),
+    /// It writes this once it is told to, and closes.
+    Wait(Arc<Notify>, Vec<u8>),
 }
 
 /// A request that came.
@@ -101,6 +104,10 @@ async fn act(stream: &mut TcpStream, conduct: Conduct) {
                 is_heard = stream.write_all(&then).await.is_ok();
                 tokio::task::yield_now().await;
             }
+        }
+        Conduct::Wait(told, bytes) => {
+            told.notified().await;
+            drop(stream.write_all(&bytes).await);
         }
         Conduct::Stop(bytes) => {
             drop(stream.write_all(&bytes).await);
