@@ -20,7 +20,7 @@ use crate::era::Era;
 use crate::hub::Hub;
 use crate::metrics::ServerMetrics;
 use crate::policy::Principal;
-use crate::secrets::Secrets;
+use crate::secrets::SecretsSince;
 use crate::server::instance::InFlight;
 use crate::server::{NoInstance, Server};
 use crate::session::{ClientSession, UpstreamSession, set_level};
@@ -81,7 +81,7 @@ pub struct Relay {
     progress_token: Option<String>,
     result_limit: usize,
     timeout: Duration,
-    secrets: Arc<Secrets>,
+    secrets: SecretsSince,
     questions: Arc<Questions>,
     /// One of the calls that the server may have at once, given back with this.
     _permit: OwnedSemaphorePermit,
@@ -164,7 +164,7 @@ impl Relay {
             progress_token: params.meta.get("progressToken").map(str::to_owned),
             result_limit: config.calls.result_bytes,
             timeout: config.calls.timeout,
-            secrets,
+            secrets: hub.questions.secrets.since(secrets),
             questions: Arc::clone(&hub.questions),
             _permit: permit,
         })
@@ -318,6 +318,7 @@ impl Relay {
             server: Arc::clone(&self.target.server),
             instance: instance.id().to_owned(),
             questions: Arc::clone(&self.questions),
+            secrets: self.secrets.clone(),
         };
         let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session, teller);
         let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener: Some(listener) });
@@ -397,7 +398,8 @@ impl Relay {
             era: self.caller.era,
             session: self.caller.session.as_deref(),
         };
-        self.questions.begin(asker, method, params)
+        let params = params.map(|params| self.hide(params.to_owned()));
+        self.questions.begin(asker, method, params.as_deref())
     }
 
     /// A text without what the client may not be told.
@@ -449,6 +451,8 @@ struct Teller {
     /// Its id.
     instance: String,
     questions: Arc<Questions>,
+    /// What it may not be told.
+    secrets: SecretsSince,
 }
 
 impl Teller {
@@ -461,7 +465,8 @@ impl Teller {
             era: Era::Legacy,
             session: Some(client),
         };
-        self.questions.begin(asker, method, params)
+        let params = params.map(|params| self.secrets.hide(params.to_owned()));
+        self.questions.begin(asker, method, params.as_deref())
     }
 }
 
@@ -499,7 +504,7 @@ fn listen_for(
                     asker().ask(&client, draft, id, &method, params.as_deref())
                 }
             };
-            client.tell(teller.questions.secrets.now().hide(message));
+            client.tell(teller.secrets.hide(message));
         }
     });
     (task.abort_handle(), opened)

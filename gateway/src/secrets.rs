@@ -34,10 +34,7 @@ impl Secrets {
             needles.insert(URL_SAFE_NO_PAD.encode(value));
             needles.insert(percent_encoded(value));
         }
-        let mut needles: Vec<String> = needles.into_iter().collect();
-        // The longest first: what holds another one is hidden whole.
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        Self { needles }
+        Self { needles: longest_first(needles) }
     }
 
     /// Whether a text holds one.
@@ -51,6 +48,12 @@ impl Secrets {
     /// What the client is told.
     pub fn check(&self, text: &str) -> Result<(), RpcError> {
         if self.is_in(text) { Err(RpcError::new(RpcError::INVALID_PARAMS, UNTOLD)) } else { Ok(()) }
+    }
+
+    /// These and those.
+    fn with(&self, others: &Self) -> Self {
+        let needles = self.needles.iter().chain(&others.needles).cloned().collect();
+        Self { needles: longest_first(needles) }
     }
 
     /// A text without them. What stands instead is plain within JSON as well.
@@ -72,9 +75,37 @@ impl KnownSecrets {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What must go nowhere from now on, with what was known when something began.
+    pub fn since(&self, then: Arc<Secrets>) -> SecretsSince {
+        SecretsSince { then, known: self.clone() }
+    }
+
     /// Has these from now on.
     pub(crate) fn set(&self, secrets: Secrets) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(secrets);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // The same ones stay the same: whoever compares them need not look into them.
+        if **known != secrets {
+            *known = Arc::new(secrets);
+        }
+    }
+}
+
+/// The values of the moment when something began, and those of each moment since: whom a request waits for may be let in by another value,
+/// and who is not there any more may still speak.
+#[derive(Debug, Clone)]
+pub struct SecretsSince {
+    then: Arc<Secrets>,
+    known: KnownSecrets,
+}
+
+impl SecretsSince {
+    /// A text without those of then and those of now.
+    pub fn hide(&self, text: String) -> String {
+        let now = self.known.now();
+        if Arc::ptr_eq(&self.then, &now) || !self.then.is_in(&text) {
+            return now.hide(text);
+        }
+        now.with(&self.then).hide(text)
     }
 }
 
@@ -123,6 +154,13 @@ impl Kept {
     }
 }
 
+/// The longest first: what holds another one is hidden whole.
+fn longest_first(needles: BTreeSet<String>) -> Vec<String> {
+    let mut needles: Vec<String> = needles.into_iter().collect();
+    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+    needles
+}
+
 /// As RFC 3986 has it: everything but letters, digits, `-`, `.`, `_` and `~` as `%` and two digits.
 fn percent_encoded(value: &str) -> String {
     let one = |byte: u8| {
@@ -134,7 +172,9 @@ fn percent_encoded(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{SecretBook, Secrets};
+    use std::sync::Arc;
+
+    use super::{KnownSecrets, SecretBook, Secrets};
     use crate::config::{Endpoint, Instance, ServerConfig};
 
     #[test]
@@ -151,6 +191,19 @@ mod tests {
             assert!(hidden.contains("[secret]") && !secrets.is_in(&hidden), "{hidden}");
         }
         assert_eq!(secrets.hide("short and sweet".to_owned()), "short and sweet");
+    }
+
+    #[test]
+    fn what_was_known_when_something_began_is_hidden_beside_what_is_known_now() {
+        let known = KnownSecrets::default();
+        known.set(Secrets::new(["the first"]));
+        let then = known.now();
+        let since = known.since(Arc::clone(&then));
+        known.set(Secrets::new(["the first"]));
+        assert!(Arc::ptr_eq(&then, &known.now()), "nothing has changed");
+        known.set(Secrets::new(["the first and second", "the third"]));
+        let told = since.hide("the first, the third, the first and second".to_owned());
+        assert_eq!(told, "[secret], [secret], [secret]");
     }
 
     /// Of a server whose secret is this, and whose instances are these, what is hidden of three.
