@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION};
 use crate::secrets::Secrets;
+use crate::upstream::answer::{REFUSAL_LIMIT, TEXT_LIMIT};
 use crate::upstream::exchange::{Answer, UpstreamError};
 use crate::upstream::http::{Dress, HttpSession};
 use crate::upstream::link::Link;
@@ -200,12 +201,14 @@ impl Connection {
         let (answer, id) = answer.map_err(|source| ProbeError::Broken { method: method(), source })?;
         let result = match answer {
             Answer::Result(result) => result,
-            Answer::Error(error) => return Err(ProbeError::Failed { method: method(), text: message_of(&error) }),
+            Answer::Error(error) => {
+                return Err(ProbeError::Failed { method: method(), text: text_of(&error, TEXT_LIMIT) });
+            }
         };
         let fields = RawObject::parse(&result).unwrap_or_default();
         let version = fields.get_str("protocolVersion").unwrap_or_default().into_owned();
         if !LEGACY_VERSIONS.contains(&version.as_str()) {
-            return Err(ProbeError::Version(version.chars().take(40).collect()));
+            return Err(ProbeError::Version(version.chars().take(TEXT_LIMIT).collect()));
         }
         let session = HttpSession { id, version };
         let notified = link.notify(&session, "notifications/initialized", None).await;
@@ -296,7 +299,7 @@ impl Connection {
         let answer = timeout(PROBE_TIME, asking).await.map_err(|_| ProbeError::Silent { method: method() })?;
         match answer.map_err(|source| ProbeError::Broken { method: method(), source })? {
             Answer::Result(result) => Ok(result),
-            Answer::Error(error) => Err(ProbeError::Failed { method: method(), text: message_of(&error) }),
+            Answer::Error(error) => Err(ProbeError::Failed { method: method(), text: text_of(&error, TEXT_LIMIT) }),
         }
     }
 
@@ -338,8 +341,12 @@ fn read_versions(fields: &RawObject<'_>, key: &str) -> Vec<String> {
     fields.get(key).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-/// The message of an error object.
+/// The beginning of the message of an error object.
 pub fn message_of(error: &str) -> String {
+    text_of(error, REFUSAL_LIMIT)
+}
+
+fn text_of(error: &str, limit: usize) -> String {
     let fields = RawObject::parse(error).unwrap_or_default();
-    fields.get("message").and_then(read_str).unwrap_or_default().chars().take(300).collect()
+    fields.get("message").and_then(read_str).unwrap_or_default().chars().take(limit).collect()
 }

@@ -128,8 +128,9 @@ impl Relay {
         params: &Params<'_>,
     ) -> Result<Self, RpcError> {
         let config = server.config();
-        let secrets = hub.secrets();
-        secrets.check(params.text)?;
+        let known = hub.secrets();
+        known.check(params.text)?;
+        let secrets = hub.questions.secrets.since(known);
         let size = params.text.len();
         if size > config.calls.request_bytes {
             let limit = config.calls.request_bytes;
@@ -145,7 +146,7 @@ impl Relay {
             let message = format!("`{}` is asked {} things at once already", target.server, config.calls.concurrency);
             RpcError::new(RpcError::OVERLOADED, message)
         })?;
-        let first = server.pick_now().map_err(|error| no_instance(&target.server, error))?;
+        let first = server.pick_now().map_err(|error| no_instance(&target.server, error, &secrets))?;
         let edits = Edits { method, original: &target.original, headers: &target.headers, answers: None };
         // Where it is not known yet whom it goes to, it is written anew if need be.
         let era = first.as_ref().map_or(caller.era, |instance| instance.connection.era);
@@ -164,7 +165,7 @@ impl Relay {
             progress_token: params.meta.get("progressToken").map(str::to_owned),
             result_limit: config.calls.result_bytes,
             timeout: config.calls.timeout,
-            secrets: hub.questions.secrets.since(secrets),
+            secrets,
             questions: Arc::clone(&hub.questions),
             _permit: permit,
         })
@@ -210,7 +211,7 @@ impl Relay {
             instance
         } else {
             let acquired = self.server.acquire(&self.caller).await;
-            let acquired = acquired.map_err(|error| no_instance(&self.target.server, error))?;
+            let acquired = acquired.map_err(|error| no_instance(&self.target.server, error, &self.secrets))?;
             self.first.get_or_init(|| acquired)
         };
         let exchange = self.send_once(instance, answers).await;
@@ -426,7 +427,10 @@ impl Relay {
             Err(error @ UpstreamError::TooLarge(_)) => {
                 Err(RpcError::new(RpcError::TOO_LARGE, format!("`{server}`: {error}")).to_json())
             }
-            Err(error) => Err(RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}`: {error}")).to_json()),
+            Err(error) => {
+                let why = self.secrets.shorten(error.to_string());
+                Err(RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}`: {why}")).to_json())
+            }
         }
     }
 
@@ -438,10 +442,13 @@ impl Relay {
     }
 }
 
-fn no_instance(server: &str, error: NoInstance) -> RpcError {
+fn no_instance(server: &str, error: NoInstance, secrets: &SecretsSince) -> RpcError {
     match error {
         NoInstance::Busy(why) => RpcError::new(RpcError::OVERLOADED, format!("`{server}` {why}")),
-        NoInstance::NotReady(why) => RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}` {why}")),
+        NoInstance::NotReady(why) => {
+            let why = secrets.shorten(why);
+            RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}` {why}"))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::config::ServerConfig;
+use crate::upstream::answer::REFUSAL_LIMIT;
 use crate::wire::object::quote;
 use crate::wire::reply::RpcError;
 
@@ -106,6 +107,11 @@ impl SecretsSince {
             return now.hide(text);
         }
         now.with(&self.then).hide(text)
+    }
+
+    /// The beginning of why something failed, without them.
+    pub fn shorten(&self, why: String) -> String {
+        self.hide(why).chars().take(REFUSAL_LIMIT).collect()
     }
 }
 

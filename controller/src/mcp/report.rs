@@ -13,6 +13,9 @@ use planner::world::{Report, ReportStatus};
 
 use super::server::WantedServer;
 
+/// How many characters are told of why a server does not answer.
+const WHY_LIMIT: usize = 300;
+
 /// How every instance is, by its id.
 pub(super) type HealthMap = BTreeMap<String, InstanceHealth>;
 
@@ -86,8 +89,13 @@ pub(super) fn outcome_of(health: &InstanceHealth) -> Option<ProbeOutcome> {
     match health {
         InstanceHealth::Unknown => None,
         InstanceHealth::Ready => Some(ProbeOutcome::Ready),
-        InstanceHealth::Failed(why) => Some(ProbeOutcome::Failed(why.clone())),
+        InstanceHealth::Failed(why) => Some(ProbeOutcome::Failed(beginning_of(why))),
     }
+}
+
+/// How much is told of why a server does not answer, which may be in its own words.
+fn beginning_of(why: &str) -> String {
+    why.chars().take(WHY_LIMIT).collect()
 }
 
 /// What is told of a server beside its containers: everything of one that has none, and that no gateway offers it.
@@ -99,7 +107,7 @@ pub(super) fn report_server(server: &WantedServer, offer: Offer, health: &Health
         (true, None) => match (only_health(), offer.fault()) {
             (Some(InstanceHealth::Ready), None) => ready("Answering", "it answers"),
             (Some(InstanceHealth::Ready), Some(fault)) => ready("NotOffered", fault),
-            (Some(InstanceHealth::Failed(why)), _) => (ReportStatus::Failed, "NotAnswering", why.clone()),
+            (Some(InstanceHealth::Failed(why)), _) => (ReportStatus::Failed, "NotAnswering", beginning_of(why)),
             (Some(InstanceHealth::Unknown) | None, _) => {
                 (ReportStatus::Waiting, "Probing", "no MCP answer yet".to_owned())
             }

@@ -276,6 +276,8 @@ fn an_instance_that_answers_any_hub_answers() {
     assert_eq!(both(InstanceHealth::Ready, InstanceHealth::Unknown), InstanceHealth::Ready);
     assert_eq!(both(InstanceHealth::Unknown, failed()), failed());
     assert_eq!(outcome_of(&failed()), Some(ProbeOutcome::Failed("no".to_owned())));
+    let at_length = InstanceHealth::Failed("x".repeat(1_000));
+    assert_eq!(outcome_of(&at_length), Some(ProbeOutcome::Failed("x".repeat(300))));
     assert_eq!(outcome_of(&InstanceHealth::Unknown), None, "a hub that was begun anew takes nothing back");
 }
 

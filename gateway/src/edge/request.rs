@@ -153,7 +153,7 @@ pub(super) fn record_of(
     AuditRecord {
         time_ms: now_ms(),
         principal: principal.map(|principal| principal.name.clone()).unwrap_or_default(),
-        method: hub.secrets().hide(beginning_of(method, 100)),
+        method: beginning_of(&hub.secrets().hide(method.to_owned()), 100),
         outcome: outcome.to_owned(),
         code,
         ..AuditRecord::default()

@@ -55,7 +55,7 @@ pub(super) fn find_target(view: &View, method: &str, fields: &RawObject<'_>, era
     let unknown = |what: &str, name: &str, withheld: Option<Target>| {
         let short: String = name.chars().take(200).collect();
         let error = RpcError::new(RpcError::INVALID_PARAMS, format!("there is no {what} `{short}`"));
-        NotSent { error, aim: withheld.map_or(Aim::Unknown(short), Aim::Withheld) }
+        NotSent { error, aim: withheld.map_or_else(|| Aim::Unknown(name.to_owned()), Aim::Withheld) }
     };
     match method {
         "tools/call" => {

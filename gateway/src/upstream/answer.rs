@@ -16,8 +16,10 @@ use crate::wire::sse::{Event, SseReader};
 
 /// How the content type of a stream of events begins.
 const EVENT_STREAM: &str = "text/event-stream";
-/// How much of an answer that is no JSON-RPC is told.
+/// How many characters are told of what a server says where it fails.
 pub(crate) const REFUSAL_LIMIT: usize = 300;
+/// How many are kept until its secrets are taken out: what is cut before that may end with the beginning of one.
+pub(crate) const TEXT_LIMIT: usize = 8 << 10;
 
 /// How long a server that has ended a stream is left alone where it names no time.
 pub(super) const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
@@ -94,7 +96,7 @@ pub(super) fn read_answer(body: &[u8], status: StatusCode, number: u64) -> Resul
             }
         }
         Ok(_) | Err(_) if !status.is_success() => {
-            let text: String = text.chars().take(REFUSAL_LIMIT).collect();
+            let text: String = text.chars().take(TEXT_LIMIT).collect();
             Err(UpstreamError::Refused { status: status.as_u16(), text })
         }
         Ok(_) => Err(UpstreamError::NotMcp("its answer is no response".to_owned())),

@@ -1,12 +1,14 @@
 //! The value of a server's secret file: no client is told it by any way, and no server by any other than its own file.
 
+use gateway::config::{Endpoint, PinPolicy};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
-use super::stage::{Out, Stage, eventually, server, tool};
-use super::wire::{begin_session, legacy, modern, post, read_until, send};
+use super::stage::{Out, Stage, config, eventually, server, tool};
+use super::wire::{begin_session, call, legacy, modern, post, read_until, send};
 
 const SECRET: &str = "pa\"ss/word+1";
 
@@ -220,4 +222,51 @@ async fn no_answer_notification_subscription_or_name_of_a_client_takes_a_secret_
     let reply = say(json!({"jsonrpc": "2.0", "id": 2, "method": "resources/subscribe", "params": params})).await;
     assert_eq!(reply.code(), -32602, "{reply:?}");
     told("");
+}
+
+#[tokio::test]
+async fn a_secret_across_the_end_of_what_is_told_of_a_failure_is_hidden_from_its_beginning() {
+    let refusing = HttpServer::start(true, |asked| {
+        let length = usize::try_from(asked.message["params"]["arguments"]["length"].as_u64()?).ok()?;
+        let body = format!("{}{SECRET}", "x".repeat(length));
+        let head = format!("HTTP/1.1 500 Oh\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        Some(Conduct::Say([head, body].concat().into_bytes()))
+    })
+    .await;
+    let stage = Stage::begin().await;
+    stage.run("b", server(true, vec![tool("t")], super::stage::echo));
+    stage.want_http_with("a", refusing.address, SECRET, "b");
+    stage.until_known(2).await;
+    for length in 260..300 {
+        let reply = call(stage.address, "a__t", &json!({ "length": length })).await;
+        assert!(reply.body.contains("xxx") && !reply.body.contains("xp"), "{reply:?}");
+        assert!(reply.body.matches('x').count() <= 300, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_new_since_a_call_began_is_hidden_in_its_answer_too() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let hold = move |message: &Value, out: &Out| {
+        if message["method"] == "tools/call" {
+            tell.send((message.clone(), out.clone())).unwrap();
+        }
+    };
+    let stage = Stage::begin().await;
+    stage.run("a", server(true, vec![tool("t")], hold));
+    let with = |secret: &str| {
+        let mut with = config("a", Endpoint::Stdio, PinPolicy::Off);
+        with.secrets = vec![secret.to_owned()];
+        stage.hub.set_servers(vec![with]);
+    };
+    with("the old one");
+    stage.until_known(1).await;
+    let address = stage.address;
+    let calling = tokio::spawn(async move { call(address, "a__t", &json!({})).await });
+    let (message, out) = told.recv().await.unwrap();
+    with(SECRET);
+    out.answer_text(&message, &format!("the old one, {SECRET}"));
+    let reply = calling.await.unwrap();
+    assert_hidden(2, &reply.body);
+    assert!(!reply.body.contains("the old one"), "{reply:?}");
 }
