@@ -28,10 +28,10 @@ pub struct AuditRecord {
     /// The instance that answered: the first 12 digits of its container's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// The tool's or prompt's own name, or the resource's URI; what was asked for where there is no such thing.
+    /// The tool's or prompt's own name, or the resource's URI; what was asked for where there is no such thing. Of a subscription the URIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The arguments' shape, or with `values` the arguments.
+    /// The arguments' shape, or with `values` the arguments; of a subscription those of what it asks to be told.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub arguments: Value,
     /// With `values` the beginning of the result, or of the error object, as text.

@@ -10,6 +10,11 @@ use crate::relay::{Aim, Caller, Relay};
 use crate::secrets::Secrets;
 use crate::wire::params::Params;
 
+/// How many characters are told of what a request is for.
+const NAME_CHARS: usize = 200;
+/// How many are told where it is for many things.
+const NAMES_CHARS: usize = 2_000;
+
 /// What the audit says of one request. Dropped before it has ended, it says that it was cancelled.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -24,7 +29,8 @@ impl Entry {
     pub(super) fn begin(hub: &Hub, caller: &Caller, method: &str, params: Option<&Params<'_>>) -> Self {
         let secrets = hub.secrets();
         let has_values = hub.has_values();
-        let arguments = params.and_then(|params| params.fields.get("arguments")).unwrap_or("null");
+        let field = if method == "subscriptions/listen" { "notifications" } else { "arguments" };
+        let arguments = params.and_then(|params| params.fields.get(field)).unwrap_or("null");
         let arguments = if arguments == "null" || hub.config.audit.is_none() {
             serde_json::Value::Null
         } else {
@@ -35,7 +41,7 @@ impl Entry {
             principal: caller.principal.name.clone(),
             session: caller.session.as_ref().map(|session| session.digest().to_owned()),
             era: Some(caller.era.as_str().to_owned()),
-            method: secrets.hide(beginning_of(method, 100)),
+            method: beginning_of(&secrets.hide(method.to_owned()), 100),
             arguments,
             ..AuditRecord::default()
         };
@@ -45,7 +51,7 @@ impl Entry {
     /// It goes to a server.
     pub(super) fn goes_to(&mut self, relay: &Relay) {
         self.server.get_or_insert_with(|| Arc::clone(relay.server_metrics()));
-        self.set_target(Some(&relay.target.server), &relay.target.original);
+        self.set_target(Some(&relay.target.server), &relay.target.original, NAME_CHARS);
         let instance = relay.instance().map(|instance| beginning_of(instance.id(), 12));
         self.draft.edit(|record| record.instance = instance);
     }
@@ -54,13 +60,20 @@ impl Entry {
     pub(super) fn is_for(&mut self, aim: &Aim) {
         match aim {
             Aim::Nothing => {}
-            Aim::Unknown(name) => self.set_target(None, name),
-            Aim::Withheld(target) | Aim::At(target) => self.set_target(Some(&target.server), &target.original),
+            Aim::Unknown(name) => self.set_target(None, name, NAME_CHARS),
+            Aim::Withheld(target) | Aim::At(target) => {
+                self.set_target(Some(&target.server), &target.original, NAME_CHARS);
+            }
         }
     }
 
-    fn set_target(&mut self, server: Option<&str>, name: &str) {
-        let name = beginning_of(&self.secrets.hide(name.to_owned()), 200);
+    /// It is for these, one after the other. `server`: whose they are, where they are all one server's.
+    pub(super) fn is_for_all(&mut self, server: Option<&str>, names: &str) {
+        self.set_target(server, names, NAMES_CHARS);
+    }
+
+    fn set_target(&mut self, server: Option<&str>, name: &str, limit: usize) {
+        let name = beginning_of(&self.secrets.hide(name.to_owned()), limit);
         self.draft.edit(|record| {
             record.server = server.map(str::to_owned);
             record.name = Some(name);

@@ -74,6 +74,30 @@ impl Wanted {
     }
 }
 
+/// What the audit says of the resources that were asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    /// Whose they are, where they are all one server's.
+    server: Option<Arc<str>>,
+    /// Nothing else was asked for, and the rules withhold all of them.
+    is_denied: bool,
+}
+
+impl Asked {
+    fn of(wanted: &Wanted, view: &View) -> Self {
+        let mut servers = BTreeSet::new();
+        let mut is_denied = wanted.lists.is_empty() && !wanted.resources.is_empty();
+        for uri in &wanted.resources {
+            let seen = view.resource(uri);
+            let withheld = if seen.is_none() { view.withheld(ListKind::Resources, uri) } else { None };
+            is_denied &= withheld.is_some();
+            servers.insert(seen.or(withheld).map(|target| target.server));
+        }
+        let only = servers.pop_first().flatten().filter(|_| servers.is_empty());
+        Self { server: only, is_denied }
+    }
+}
+
 impl Heard {
     fn to_json(&self) -> String {
         let mut fields = RawObject::default();
@@ -127,13 +151,26 @@ pub(super) fn subscribe(
     let Posted { hub, scope, mut end, .. } = posted;
     let wanted = Wanted::read(fields);
     let servers = wanted.servers(&hub, view);
+    let asked = Asked::of(&wanted, view);
+    let mut entry = entry;
+    if !wanted.resources.is_empty() {
+        let uris: Vec<&str> = wanted.resources.iter().map(String::as_str).collect();
+        entry.is_for_all(asked.server.as_deref(), &uris.join(" "));
+    }
     let (tx, rx) = mpsc::channel(STREAM_LENGTH);
     // From before anything is subscribed to: nothing is missed after it.
     let mut changes = hub.changes();
-    let hub = Arc::downgrade(&hub);
     tokio::spawn(async move {
-        // The subscription is in the audit once it has ended, and what is heard ends with it.
-        let entry = entry;
+        // The subscription is in the audit once it has ended, and what is heard ends with it. One that hears nothing is from the beginning; to
+        // the client it looks like one to what is not there.
+        let entry = if asked.is_denied {
+            entry.end(&hub, "denied", None, 0).await;
+            None
+        } else {
+            Some(entry)
+        };
+        let weak = Arc::downgrade(&hub);
+        drop(hub);
         let tag = format!("{{\"io.modelcontextprotocol/subscriptionId\":{}}}", id.as_json());
         let say = async |method: &str, mut params: RawObject<'_>| {
             params.set("_meta", tag.as_str());
@@ -178,7 +215,7 @@ pub(super) fn subscribe(
                 }
             }
         }
-        if let Some(hub) = hub.upgrade() {
+        if let (Some(hub), Some(entry)) = (weak.upgrade(), entry) {
             tracing::debug!(principal = %caller.principal.name, scope = ?scope, "a subscription ended");
             entry.end(&hub, "ok", None, 0).await;
         }

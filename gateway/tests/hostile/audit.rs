@@ -324,6 +324,40 @@ async fn who_hangs_up_while_a_server_is_told_has_a_line_all_the_same_and_the_ser
 }
 
 #[tokio::test]
+async fn a_subscription_is_in_the_audit_with_what_it_asks_for_and_denied_where_all_of_that_is_withheld() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = [rule("a", "x://withheld/*", Action::Deny), rule("*", "*", Action::Allow)];
+    let stage = begin(directory.path(), false, &rules).await;
+    stage.run("a", server(true, vec![tool("t")], echo));
+    let mut with = config("a", Endpoint::Stdio, PinPolicy::Off);
+    with.secrets = vec![SECRET.to_owned()];
+    stage.hub.set_servers(vec![with]);
+    stage.until_known(1).await;
+    let wanted = [
+        json!({"resourceSubscriptions": ["x://withheld/1", "x://withheld/2"]}),
+        json!({"resourceSubscriptions": ["x://r", format!("x://r/{SECRET}"), "x://withheld/1"]}),
+        json!({"toolsListChanged": true}),
+    ];
+    for wanted in &wanted {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        let asked = modern(stage.address, "", "subscriptions/listen", json!({ "notifications": wanted }));
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        read_until(&mut stream, "acknowledged").await;
+    }
+    let audit = directory.path().join("audit.jsonl");
+    let count = || fs::read_to_string(&audit).unwrap().matches("subscriptions/listen").count();
+    eventually(|| count() == wanted.len()).await;
+    let records = records(&stage, directory.path()).await;
+    let mut found = ends(&records, "subscriptions/listen");
+    found.sort_by_key(|(outcome, server, name)| (outcome.clone(), server.to_string(), name.to_string()));
+    let denied = end("denied", "a", "x://withheld/1 x://withheld/2");
+    let heard = end("ok", "a", "x://r x://r/[secret] x://withheld/1");
+    assert_eq!(found, [denied, heard, ("ok".to_owned(), Value::Null, Value::Null)]);
+    let denied = records.iter().find(|record| record["outcome"] == "denied").unwrap();
+    assert_eq!(denied["arguments"], json!({"resourceSubscriptions": "array(2)"}));
+}
+
+#[tokio::test]
 async fn without_values_nothing_of_an_argument_a_result_a_question_or_its_answer_is_written_down() {
     let directory = tempfile::tempdir().unwrap();
     let stage = begin(directory.path(), false, &[]).await;
