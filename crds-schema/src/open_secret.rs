@@ -1,5 +1,9 @@
 //! What of a manifest is a secret though it stands there in the open, by the name beside it and by its own form.
 
+mod plain;
+
+use plain::{is_of_words, is_placeholder, is_plain};
+
 /// What stands in place of a secret where its field is shown.
 pub const INSTEAD: &str = "[secret]";
 
@@ -22,34 +26,32 @@ const LAST_WORDS: [&str; 13] = [
 /// What makes a name that of a secret wherever it stands.
 const PARTS: [&str; 3] = ["PASSWD", "PASSWORD", "SECRET"];
 /// Last words of names that say where a secret is, or something about it.
-const ABOUT: [&str; 16] = [
-    "COUNT",
-    "DIR",
-    "DIRECTORY",
-    "ENABLED",
-    "FILE",
-    "ID",
-    "LENGTH",
-    "MODE",
-    "NAME",
-    "PATH",
-    "POLICY",
-    "REQUIRED",
-    "TTL",
-    "TYPE",
-    "URI",
-    "URL",
+#[rustfmt::skip]
+const ABOUT: [&str; 64] = [
+    "ADDR", "ADDRESS", "AGE", "ALGORITHM", "ATTEMPTS", "AUDIENCE", "BACKEND", "CLASS", "COUNT", "DAYS", "DIR", "DIRECTORY", "DISABLED",
+    "DRIVER", "ENABLED", "ENCODING", "ENCRYPTION", "ENDPOINT", "ENGINE", "EXPIRATION", "EXPIRES", "EXPIRY", "FILE", "FORMAT", "HASHER",
+    "HASHERS", "HEADER", "HOST", "HOURS", "ID", "INTERVAL", "ISSUER", "ITERATIONS", "LENGTH", "MANAGER", "MINUTES", "MODE", "NAME",
+    "NAMESPACE", "PATH", "POLICY", "PORT", "PREFIX", "PROJECT", "PROVIDER", "REF", "REFERENCE", "REGION", "REQUIRED", "RETRIES", "ROLE",
+    "ROUNDS", "SCOPE", "SECONDS", "SIZE", "STORE", "TIMEOUT", "TTL", "TYPE", "URI", "URL", "VALIDATOR", "VALIDATORS", "VERSION",
 ];
-/// Values that say yes, no or nothing.
-const PLAIN_WORDS: [&str; 8] = ["false", "no", "none", "null", "off", "on", "true", "yes"];
+/// Words before `KEY` that are of data as often as of secrets.
+const OF_DATA: [&str; 10] =
+    ["CACHE", "FOREIGN", "INDEX", "OBJECT", "PARTITION", "PRIMARY", "ROUTING", "S3", "SORT", "UNIQUE"];
+/// Words of names whose values are secrets though they are numbers.
+const OF_PASSWORDS: [&str; 5] = ["PASS", "PASSPHRASE", "PASSWD", "PGPASSWORD", "PWD"];
+/// Words of names whose values are bounds where they are numbers.
+const OF_BOUNDS: [&str; 4] = ["LIMIT", "MAX", "MIN", "NUM"];
 
 /// The secrets in the value of a variable or an option with this name: all of it where the name says so, else the passwords of the
 /// addresses in it. A password that is percent-encoded is there in both spellings.
 pub fn secrets_of(name: &str, value: &str) -> Vec<String> {
-    if is_secret_name(name) && !is_plain(value) { vec![value.to_owned()] } else { passwords_in(value) }
+    let name = name.to_ascii_uppercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let is_secret = is_secret_name(&words) && !is_plain(value) && !is_plain_number(&words, value);
+    if is_secret && !is_key_of_data(&words, value) { vec![value.to_owned()] } else { passwords_in(value) }
 }
 
-/// The passwords of all `SCHEME://USER:PASSWORD@HOST` in a text.
+/// The passwords of all `SCHEME://USER:PASSWORD@HOST` in a text, but for what only stands for one, such as `$PASSWORD`.
 pub fn passwords_in(text: &str) -> Vec<String> {
     let mut passwords = Vec::new();
     for (at, mark) in text.match_indices("://") {
@@ -57,7 +59,7 @@ pub fn passwords_in(text: &str) -> Vec<String> {
         let end = rest.find(|c: char| "/?#\"'<>".contains(c) || c.is_whitespace()).unwrap_or(rest.len());
         let Some((user, _)) = rest[..end].rsplit_once('@') else { continue };
         let Some((_, password)) = user.split_once(':') else { continue };
-        if password.is_empty() {
+        if password.is_empty() || is_placeholder(password) {
             continue;
         }
         let decoded = percent_decoded(password);
@@ -86,24 +88,25 @@ const LEAST_BYTES: usize = 8;
 /// The same for what is made of letters alone.
 const LEAST_WORDS_BYTES: usize = 16;
 
-/// Whether the name of a variable says that its value is a secret.
-fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+/// Whether the words of a variable's name say that its value is a secret.
+fn is_secret_name(words: &[&str]) -> bool {
     let Some(last) = words.last() else { return false };
     if ABOUT.contains(last) || words.contains(&"PUBLIC") {
         return false;
     }
-    LAST_WORDS.contains(last) || PARTS.iter().any(|part| name.contains(part))
+    LAST_WORDS.contains(last) || words.iter().any(|word| PARTS.iter().any(|part| word.contains(part)))
 }
 
-/// Whether a value is none that is to be kept: nothing, yes or no, a number, or the path of a file.
-fn is_plain(value: &str) -> bool {
-    let is_path = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/._-".contains(&byte);
-    value.trim().is_empty()
-        || PLAIN_WORDS.contains(&value.to_ascii_lowercase().as_str())
-        || value.len() < LEAST_BYTES && value.parse::<f64>().is_ok()
-        || value.starts_with('/') && value.bytes().all(is_path)
+/// Whether a value is a number, and none that is a secret under such a name: a bound, or a short one that is no password.
+fn is_plain_number(words: &[&str], value: &str) -> bool {
+    let is_password = words.iter().any(|word| word.ends_with("PASSWORD") || OF_PASSWORDS.contains(word));
+    let is_bound = words.iter().any(|word| OF_BOUNDS.contains(word));
+    value.parse::<f64>().is_ok() && (is_bound || value.len() < LEAST_BYTES && !is_password)
+}
+
+/// Whether a value names an object or a field of data, as in `S3_KEY: data/2024/in.csv`.
+fn is_key_of_data(words: &[&str], value: &str) -> bool {
+    matches!(words, [.., before, "KEY"] if OF_DATA.contains(before)) && is_of_words(value)
 }
 
 /// A text with each `%` and two digits as the byte that they mean; `None` where that is no text.
@@ -165,7 +168,63 @@ mod tests {
         for value in ["", " ", "true", "No", "1", "4096", "/run/secrets/tls.key"] {
             assert!(secrets_of("TLS_KEY", value).is_empty(), "{value}");
         }
-        assert_eq!(secrets_of("DB_PASSWORD", "20261126").len(), 1, "a long number is a password too");
+        assert_eq!(secrets_of("BOT_TOKEN", "20261126").len(), 1, "a long number is a token too");
+    }
+
+    #[test]
+    fn a_number_is_a_password_however_short_it_is() {
+        for name in ["DB_PASSWORD", "PGPASSWORD", "MYSQL_PWD", "REDIS_PASS", "KEY_PASSPHRASE", "PASSWD", "password"] {
+            assert_eq!(secrets_of(name, "1234"), ["1234"], "{name}");
+            assert_eq!(without_secrets(name, "1234"), "[secret]", "{name}");
+        }
+        for name in ["PASSWORD_LENGTH", "PASSWORD_RETRIES", "PASSWORD_MAX_DAYS", "MAX_PASS", "PASS_THROUGH", "PWD_TTL"]
+        {
+            assert!(secrets_of(name, "1234").is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn ordinary_values_are_no_secrets_though_their_names_speak_of_one() {
+        for (name, value) in [
+            ("SECRETS_REGION", "us-east-1"),
+            ("POSTGRES_INITDB_PASSWORD_ENCRYPTION", "scram-sha-256"),
+            ("SECRET_MANAGER_PROJECT", "my-project-42"),
+            ("SECRETS_MANAGER", "aws-secrets-2"),
+            ("VAULT_SECRETS_ENDPOINT", "https://vault.example.com:8200"),
+            ("SECRET_KEY_REF", "https://vault.example.com/v1/app"),
+            ("SECRET_STORE", "vault-store-1"),
+            ("SECRETS_BACKEND", "hashicorp-vault-1"),
+            ("PASSWORD_HASHER", "argon2-default"),
+            ("SECRET_HEADER", "X-Secret-1"),
+            ("SIGNING_KEY", "https://vault.example.com/v1/key"),
+            ("S3_KEY", "data/2024/in.csv"),
+            ("PRIMARY_KEY", "customer_id_2"),
+            ("SSH_KEY", "~/.ssh/id_ed25519"),
+            ("TLS_KEY", "./certs/Server.key"),
+            ("DB_PASSWORD", "/run/secrets/DB_PASSWORD"),
+            ("SSH_KEY", "/Users/ann/.ssh/id_ed25519"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/secrets/My-Project.json"),
+            ("MAX_TOKEN", "100000000"),
+        ] {
+            assert!(secrets_of(name, value).is_empty(), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_an_ordinary_value_is_a_secret_still() {
+        for (name, value) in [
+            (
+                "COSMOS_PRIMARY_KEY",
+                "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DEQ2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==",
+            ),
+            ("S3_KEY", "9f86d081884c7d65"),
+            ("AWS_SECRET_ACCESS_KEY", "/JalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+            ("APP_SECRET", "https://ann:hunter2@vault.example.com"),
+            ("STORAGE_TOKEN", "https://store.example.com/box?sig=a1b2c3d4"),
+            ("API_KEY", "data/2024/in.csv"),
+        ] {
+            assert_eq!(secrets_of(name, value), [value], "{name}");
+        }
     }
 
     #[test]
@@ -182,6 +241,11 @@ mod tests {
             ("ssh://git@example.com", &[]),
             ("postgres://u:@h", &[]),
             ("://", &[]),
+            ("postgres://app:$PW@db/app", &[]),
+            ("exec app postgres://app:${DB_PASSWORD}@db/app", &[]),
+            ("postgres://app:$(DB_PASSWORD)@db/app", &[]),
+            ("postgres://app:$a$b@db/app", &["$a$b"]),
+            ("postgres://app:${PW:-hunter2}@db/app", &["${PW:-hunter2}"]),
             ("u:p@h", &[]),
         ] {
             assert_eq!(passwords_in(text), expected, "{text}");
