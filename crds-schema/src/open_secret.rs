@@ -69,6 +69,17 @@ pub fn passwords_in(text: &str) -> Vec<String> {
     passwords
 }
 
+/// Whether a line of a manifest holds a secret, by what can be told without reading it as YAML.
+pub(crate) fn has_secret(line: &str) -> bool {
+    let is_end_of_name = |c: char| !c.is_ascii_alphanumeric() && !"_.-".contains(c);
+    let has_value = |(at, _): (usize, &str)| {
+        let name = line[..at].trim_end_matches(['"', '\'', ' ']).rsplit(is_end_of_name).next().unwrap_or_default();
+        let value = line[at + 1..].split([',', '}', ']']).next().unwrap_or_default();
+        !secrets_of(name, value.trim_matches(['"', '\'', ' '])).is_empty()
+    };
+    !passwords_in(line).is_empty() || line.match_indices(':').any(has_value)
+}
+
 /// A value without its secrets, for whoever is shown the field.
 pub fn without_secrets(name: &str, value: &str) -> String {
     secrets_of(name, value).iter().fold(value.to_owned(), |text, secret| {
@@ -126,7 +137,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_distinctive, passwords_in, secrets_of, without_secrets};
+    use super::{has_secret, is_distinctive, passwords_in, secrets_of, without_secrets};
 
     #[test]
     fn a_name_tells_that_its_value_is_a_secret() {
@@ -257,6 +268,22 @@ mod tests {
         );
         assert_eq!(without_secrets("", "[\"--dsn\",\"pg://p:p@p\"]"), "[\"--dsn\",\"pg://p:[secret]@p\"]");
         assert_eq!(without_secrets("API_KEY", "abc"), "[secret]");
+    }
+
+    #[test]
+    fn a_line_with_a_secret_is_told_from_one_that_only_speaks_of_it() {
+        for (line, expected) in [
+            ("spec: { image: nginx, env: { API_TOKEN: ghp-0123456789 } }", true),
+            ("    API_TOKEN: !text \"ghp-0123456789\"", true),
+            ("    \"API_TOKEN\" : ghp-0123456789, x: [", true),
+            ("    args: [\"pg://a:hunter2@db\"]", true),
+            ("    env: { API_TOKEN: \"\", TOKEN_FILE: /run/secrets/token }", false),
+            ("    mounts: [{ secretFile: ./pipe.token, path: /run/secrets/pipe }]", false),
+            ("  imagee: nginx:1.29", false),
+            ("API_TOKEN:", false),
+        ] {
+            assert_eq!(has_secret(line), expected, "{line}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Span};
 use crate::escape::{is_invisible, printable};
+use crate::open_secret::has_secret;
 
 /// The largest manifest file in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 256 * 1024;
@@ -115,6 +116,13 @@ impl<'a> SourceText<'a> {
     pub(crate) fn line(&self, line: u32) -> &'a str {
         let index = (line as usize).wrapping_sub(1);
         self.lines.get(index).map_or("", |line| line.trim_end_matches('\r'))
+    }
+
+    /// Whether as much of the line as may be shown holds a secret, as far as that can be told of a line.
+    pub(crate) fn has_secret(&self, line: u32) -> bool {
+        let line = self.line(line);
+        // The end of what stands across the end of a snippet tells what it is.
+        has_secret(&line[..line.floor_char_boundary(MAX_SNIPPET_CHARS * 4)])
     }
 
     /// The place as part of a diagnostic.

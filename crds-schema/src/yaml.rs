@@ -1,8 +1,8 @@
 //! Manifests: the text of a file to objects and faults. It never stops at the first fault, and never reads anything else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::document::{Document, parse_documents};
 use crate::escape::printable;
 use crate::kinds::Kind;
@@ -44,6 +44,8 @@ pub struct LoadedFile {
     pub is_complete: bool,
     /// What is wrong, by line.
     pub diagnostics: Vec<Diagnostic>,
+    /// The lines with a warning of a secret: no fault shows them.
+    secret_lines: BTreeSet<u32>,
 }
 
 /// Reads manifests. Build it once: it holds the compiled schema of every kind.
@@ -112,7 +114,12 @@ impl Loader {
             loaded.objects.clear();
             loaded.source_maps.clear();
         }
+        let warned = loaded.diagnostics.iter().filter(|fault| fault.code == "E0250").flat_map(|fault| &fault.spans);
+        loaded.secret_lines = warned.map(|span| span.line).collect();
         finish_diagnostics(&mut loaded.diagnostics);
+        for span in loaded.diagnostics.iter_mut().flat_map(|fault| &mut fault.spans) {
+            hide_secrets(span, &source, &loaded.secret_lines);
+        }
         loaded
     }
 
@@ -191,12 +198,7 @@ impl Loader {
         object.spec.resolve_host_paths(directory);
         for mut fault in object.validate() {
             let place = map.find(&fault.field).unwrap_or(first);
-            let mut span = source.span(place);
-            if fault.code == "E0250" {
-                // The line holds the secret.
-                span.snippet.clear();
-            }
-            fault.spans.insert(0, span);
+            fault.spans.insert(0, source.span(place));
             diagnostics.push(fault);
         }
         Some((object, map))
@@ -217,12 +219,21 @@ impl LoadedFile {
         let Some(index) = self.objects.iter().position(is_meant) else { return false };
         let Some(place) = self.source_maps.get(index).and_then(|map| map.find(&diagnostic.field)) else { return false };
         let Ok((source, _)) = SourceText::decode(&self.objects[index].source.file, bytes) else { return false };
-        let span = source.span(place);
+        let mut span = source.span(place);
+        hide_secrets(&mut span, &source, &self.secret_lines);
         match diagnostic.spans.first_mut() {
             Some(first) if first.file == span.file => *first = span,
             Some(_) | None => diagnostic.spans.insert(0, span),
         }
         true
+    }
+}
+
+/// Takes out the line where it holds a secret, whatever the fault is about. What cannot be read as an object gets no warning of its secrets,
+/// and its lines are looked at as they are.
+fn hide_secrets(span: &mut Span, source: &SourceText<'_>, secret_lines: &BTreeSet<u32>) {
+    if secret_lines.contains(&span.line) || source.has_secret(span.line) {
+        span.snippet.clear();
     }
 }
 

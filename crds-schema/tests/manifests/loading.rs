@@ -49,6 +49,35 @@ fn a_fault_between_objects_is_located_at_its_field() {
 }
 
 #[test]
+fn no_fault_shows_a_line_that_holds_a_secret() {
+    let told = |file: &crds_schema::LoadedFile| serde_json::to_string(&file.diagnostics).unwrap();
+    let head = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: web }\n";
+    for (code, spec) in [
+        ("E0252", "{ image: nginx, env: { API_TOKEN: ghp-0123456789 } }"),
+        ("E0111", "{ imagee: nginx, env: { API_TOKEN: ghp-0123456789 } }"),
+        ("E0111", "{ imagee: nginx, args: [\"pg://a:ghp-0123456789@db\"] }"),
+        ("E0118", "{ image: nginx, env: { API_TOKEN: !text ghp-0123456789 } }"),
+        ("E0100", "{ image: nginx, env: { API_TOKEN: ghp-0123456789 ] }"),
+        ("E0252", "{ env: { API_TOKEN:\n  ghp-0123456789 }, image: nginx }"),
+        ("E0110", "{ image: nginx, image: nginx, env: { API_TOKEN: ghp-0123456789 } }"),
+    ] {
+        let file = load_text(&format!("{head}spec: {spec}\n"));
+        assert!(file.diagnostics.iter().any(|fault| fault.code == code), "{}", told(&file));
+        assert!(!told(&file).contains("ghp-"), "{}", told(&file));
+    }
+    // What another check finds there is put into the same line.
+    let text =
+        format!("{head}spec: {{ image: \"nginx:1\", networks: [back], env: {{ API_TOKEN: ghp-0123456789 }} }}\n");
+    let file = load_text(&text);
+    let mut faults = crds_schema::crosscheck(&file.objects.iter().collect::<Vec<_>>());
+    assert!(faults.iter().any(|fault| fault.code == "E0217"), "{faults:?}");
+    for fault in &mut faults {
+        assert!(file.locate(fault, text.as_bytes()));
+    }
+    assert!(!serde_json::to_string(&faults).unwrap().contains("ghp-"), "{faults:?}");
+}
+
+#[test]
 fn a_carriage_return_alone_ends_a_line_as_it_does_for_yaml() {
     let file = load_text("a: b\rc d: [\nimage: nginx\n");
     let shown: Vec<_> = file.diagnostics.iter().flat_map(|fault| &fault.spans).collect();
