@@ -144,8 +144,9 @@ fn a_secret_that_stands_in_a_manifest_is_warned_of_and_told_by_no_answer_no_audi
     };
     let told = tell(json!({}));
     assert!(told.contains("it is [secret] or [secret]"), "{told}");
-    let refused = tell(json!({ "text": format!("say {password}") }));
-    assert!(refused.contains("error") && !refused.contains("it is"), "{refused}");
+    // It is no more than likely that this is a secret, and so nothing is refused for it.
+    let told = tell(json!({ "text": format!("say {password}") }));
+    assert!(told.contains("it is [secret] or [secret]"), "{told}");
 
     let old = bed.ids(Which::Running, "pipe").remove(0);
     write(&bed, SECOND);

@@ -137,6 +137,8 @@ pub struct ServerConfig {
     pub is_being_replaced: bool,
     /// Values that it is sent and nobody else may see: they are taken out of what servers say, and arguments that hold one are refused.
     pub secrets: Vec<String>,
+    /// Values that look like secrets: they are taken out of what servers say as well, and nothing is refused for them.
+    pub likely_secrets: Vec<String>,
 }
 
 impl ServerConfig {
@@ -153,6 +155,7 @@ impl ServerConfig {
             sharing: Sharing::default(),
             is_being_replaced: false,
             secrets: Vec::new(),
+            likely_secrets: Vec::new(),
         }
     }
 }

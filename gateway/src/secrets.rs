@@ -18,40 +18,61 @@ const UNTOLD: &str = "it holds a secret of the gateway's, which no server may be
 /// What stands in place of one.
 const INSTEAD: &str = "[secret]";
 
+/// How it is known that a value is a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// It looks like one, and may be an ordinary word of calls: it is hidden, and nothing is refused for it.
+    Likely,
+    /// It stands in a file of secrets.
+    Declared,
+}
+
 /// The values, in each way that they are looked for: as they are, within JSON, in base64 by themselves, and percent-encoded.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Secrets {
-    needles: Vec<String>,
+    needles: Vec<(String, Evidence)>,
 }
 
 impl Secrets {
     /// These values, but for those of fewer than eight bytes.
-    pub fn new<'values>(values: impl IntoIterator<Item = &'values str>) -> Self {
-        let mut needles = BTreeSet::new();
-        for value in values.into_iter().filter(|value| value.len() >= LEAST_BYTES) {
-            needles.insert(value.to_owned());
-            needles.insert(quote(value).trim_matches('"').to_owned());
-            needles.insert(STANDARD_NO_PAD.encode(value));
-            needles.insert(URL_SAFE_NO_PAD.encode(value));
-            needles.insert(percent_encoded(value));
+    pub fn new<'values>(values: impl IntoIterator<Item = (&'values str, Evidence)>) -> Self {
+        let mut needles = BTreeMap::new();
+        for (value, evidence) in values.into_iter().filter(|(value, _)| value.len() >= LEAST_BYTES) {
+            let spellings = [
+                value.to_owned(),
+                quote(value).trim_matches('"').to_owned(),
+                STANDARD_NO_PAD.encode(value),
+                URL_SAFE_NO_PAD.encode(value),
+                percent_encoded(value),
+            ];
+            for spelling in spellings {
+                let known = needles.entry(spelling).or_insert(evidence);
+                *known = evidence.max(*known);
+            }
         }
         Self { needles: longest_first(needles) }
     }
 
     /// Whether a text holds one.
-    pub fn is_in(&self, text: &str) -> bool {
-        self.needles.iter().any(|needle| text.contains(needle.as_str()))
+    fn is_in(&self, text: &str) -> bool {
+        self.needles.iter().any(|(needle, _)| text.contains(needle.as_str()))
     }
 
-    /// Refuses what a client would have a server told where it holds one, whosever that is: to whom it may be told is not the client's to say.
+    /// Whether a text holds one that no client may have a server told.
+    pub fn is_refused(&self, text: &str) -> bool {
+        self.needles.iter().any(|(needle, evidence)| *evidence == Evidence::Declared && text.contains(needle.as_str()))
+    }
+
+    /// Refuses what a client would have a server told where it holds one of a file, whosever that is: to whom it may be told is not the
+    /// client's to say.
     ///
     /// # Errors
     /// What the client is told.
     pub fn check(&self, text: &str) -> Result<(), RpcError> {
-        if self.is_in(text) { Err(RpcError::new(RpcError::INVALID_PARAMS, UNTOLD)) } else { Ok(()) }
+        if self.is_refused(text) { Err(RpcError::new(RpcError::INVALID_PARAMS, UNTOLD)) } else { Ok(()) }
     }
 
-    /// These and those.
+    /// These and those, for hiding.
     fn with(&self, others: &Self) -> Self {
         let needles = self.needles.iter().chain(&others.needles).cloned().collect();
         Self { needles: longest_first(needles) }
@@ -62,7 +83,7 @@ impl Secrets {
         if !self.is_in(&text) {
             return text;
         }
-        self.needles.iter().fold(text, |text, needle| text.replace(needle.as_str(), INSTEAD))
+        self.needles.iter().fold(text, |text, (needle, _)| text.replace(needle.as_str(), INSTEAD))
     }
 }
 
@@ -126,7 +147,7 @@ struct Kept {
     /// Its instances.
     instances: BTreeSet<String>,
     /// Values, and the instances that began with them.
-    values: BTreeMap<String, BTreeSet<String>>,
+    values: BTreeMap<(String, Evidence), BTreeSet<String>>,
 }
 
 impl SecretBook {
@@ -136,7 +157,8 @@ impl SecretBook {
         for config in configs {
             self.0.entry(config.name.clone()).or_default().learn(config);
         }
-        Secrets::new(self.0.values().flat_map(|kept| kept.values.keys().map(String::as_str)))
+        let known = self.0.values().flat_map(|kept| kept.values.keys());
+        Secrets::new(known.map(|(value, evidence)| (value.as_str(), *evidence)))
     }
 }
 
@@ -151,19 +173,22 @@ impl Kept {
             }
         }
         let begun: Vec<&str> = now.into_iter().filter(|id| !self.instances.contains(*id)).collect();
-        for value in &config.secrets {
+        let declared = config.secrets.iter().map(|value| (value.clone(), Evidence::Declared));
+        let likely = config.likely_secrets.iter().map(|value| (value.clone(), Evidence::Likely));
+        let known: BTreeSet<(String, Evidence)> = declared.chain(likely).collect();
+        for value in &known {
             let users = self.values.entry(value.clone()).or_default();
             users.extend(begun.iter().map(|id| (*id).to_owned()));
         }
         self.instances.extend(begun.into_iter().map(str::to_owned));
-        self.values.retain(|value, users| !users.is_empty() || config.secrets.contains(value));
+        self.values.retain(|value, users| !users.is_empty() || known.contains(value));
     }
 }
 
 /// The longest first: what holds another one is hidden whole.
-fn longest_first(needles: BTreeSet<String>) -> Vec<String> {
-    let mut needles: Vec<String> = needles.into_iter().collect();
-    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+fn longest_first(needles: BTreeMap<String, Evidence>) -> Vec<(String, Evidence)> {
+    let mut needles: Vec<(String, Evidence)> = needles.into_iter().collect();
+    needles.sort_by_key(|(needle, _)| std::cmp::Reverse(needle.len()));
     needles
 }
 
@@ -180,12 +205,12 @@ fn percent_encoded(value: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::{KnownSecrets, SecretBook, Secrets};
+    use super::{Evidence, KnownSecrets, SecretBook, Secrets};
     use crate::config::{Endpoint, Instance, ServerConfig};
 
     #[test]
     fn a_secret_is_found_and_hidden_in_each_of_its_spellings() {
-        let secrets = Secrets::new(["pa\"ss/word+1", "short"]);
+        let secrets = Secrets::new(["pa\"ss/word+1", "short"].map(|value| (value, Evidence::Declared)));
         for text in [
             "pa\"ss/word+1",
             r#"{"text":"it is pa\"ss/word+1!"}"#,
@@ -202,14 +227,26 @@ mod tests {
     #[test]
     fn what_was_known_when_something_began_is_hidden_beside_what_is_known_now() {
         let known = KnownSecrets::default();
-        known.set(Secrets::new(["the first"]));
+        known.set(Secrets::new([("the first", Evidence::Declared)]));
         let then = known.now();
         let since = known.since(Arc::clone(&then));
-        known.set(Secrets::new(["the first"]));
+        known.set(Secrets::new([("the first", Evidence::Declared)]));
         assert!(Arc::ptr_eq(&then, &known.now()), "nothing has changed");
-        known.set(Secrets::new(["the first and second", "the third"]));
+        known.set(Secrets::new([("the first and second", Evidence::Declared), ("the third", Evidence::Likely)]));
         let told = since.hide("the first, the third, the first and second".to_owned());
         assert_eq!(told, "[secret], [secret], [secret]");
+    }
+
+    #[test]
+    fn what_only_looks_like_a_secret_is_hidden_and_nothing_is_refused_for_it() {
+        let likely = Secrets::new([("customer-id-2", Evidence::Likely)]);
+        assert_eq!(likely.check("of customer-id-2"), Ok(()));
+        assert_eq!(likely.hide("of customer-id-2".to_owned()), "of [secret]");
+        let mut config = ServerConfig::of("time", Vec::new());
+        config.likely_secrets = vec!["customer-id-2".to_owned(), "one-in-a-file".to_owned()];
+        config.secrets = vec!["one-in-a-file".to_owned()];
+        let known = SecretBook::default().learn(&[config]);
+        assert!(known.check("of customer-id-2").is_ok() && known.check("one-in-a-file").is_err());
     }
 
     /// Of a server whose secret is this, and whose instances are these, what is hidden of three.

@@ -1,5 +1,4 @@
-//! What of a server nobody but itself may be told: the values of headers, what its containers read from files, and secrets that its manifest
-//! has in the open.
+//! What of a server nobody but itself may be told: the values of headers, and what its containers read from files.
 
 use std::path::Path;
 
@@ -27,15 +26,13 @@ pub(super) struct ServerSecrets {
     pub(super) headers: Vec<SecretHeader>,
     /// Those that its containers have.
     pub(super) mounted: Vec<String>,
-    /// Those that stand in its manifest.
-    pub(super) open: Vec<String>,
 }
 
 impl ServerSecrets {
     /// Every value, and the passwords of the addresses in what is mounted.
     pub(super) fn values(&self) -> Vec<String> {
         let headers = self.headers.iter().map(|header| &header.secret);
-        let mut values: Vec<String> = headers.chain(&self.mounted).chain(&self.open).cloned().collect();
+        let mut values: Vec<String> = headers.chain(&self.mounted).cloned().collect();
         let passwords = self.mounted.iter().flat_map(|text| passwords_in(text));
         values.extend(passwords.filter(|password| is_distinctive(password)));
         values
@@ -51,19 +48,18 @@ pub(super) async fn read_secrets(route: &McpRoute) -> Result<ServerSecrets, Stri
         RouteTransport::Remote { header_files, .. } => header_files.clone(),
         RouteTransport::Http { .. } | RouteTransport::Stdio => Vec::new(),
     };
-    let open = route.open_secrets.clone();
     if headers.is_empty() && route.secret_files.is_empty() {
-        return Ok(ServerSecrets { open, ..ServerSecrets::default() });
+        return Ok(ServerSecrets::default());
     }
     let files = route.secret_files.clone();
-    let reading = tokio::task::spawn_blocking(move || read_all(headers, &files, open));
+    let reading = tokio::task::spawn_blocking(move || read_all(headers, &files));
     match reading.await {
         Ok(read) => read.map_err(|error| with_causes(&error)),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn read_all(headers: Vec<McpHeaderFile>, files: &[String], open: Vec<String>) -> Result<ServerSecrets, SecretError> {
+fn read_all(headers: Vec<McpHeaderFile>, files: &[String]) -> Result<ServerSecrets, SecretError> {
     let read_header = |header: McpHeaderFile| {
         let secret = read_secret(Path::new(&header.file))?;
         Ok(SecretHeader { name: header.name, prefix: header.prefix, secret })
@@ -71,26 +67,12 @@ fn read_all(headers: Vec<McpHeaderFile>, files: &[String], open: Vec<String>) ->
     Ok(ServerSecrets {
         headers: headers.into_iter().map(read_header).collect::<Result<_, SecretError>>()?,
         mounted: files.iter().map(|file| read_secret(Path::new(file))).collect::<Result<_, SecretError>>()?,
-        open,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use crds_schema::kinds::mcp_server::McpServer;
-    use crds_schema::object::Metadata;
-    use serde_json::json;
-
-    use super::{ServerSecrets, read_secrets};
-
-    #[tokio::test]
-    async fn what_a_manifest_has_in_the_open_is_hidden_as_what_stands_in_a_file_is() {
-        let metadata: Metadata = serde_json::from_value(json!({ "name": "db" })).unwrap();
-        let env = json!({ "GITHUB_TOKEN": "ghp_0123456789", "DATABASE_URL": "postgres://a:hunter2hunter2@db/app", "DEBUG": "1" });
-        let server: McpServer = serde_json::from_value(json!({ "image": "db:1", "env": env })).unwrap();
-        let values = read_secrets(&server.route(&metadata)).await.map(|secrets| secrets.values());
-        assert_eq!(values, Ok(vec!["ghp_0123456789".to_owned(), "hunter2hunter2".to_owned()]));
-    }
+    use super::ServerSecrets;
 
     #[test]
     fn the_password_of_an_address_that_is_mounted_is_hidden_by_itself_too() {

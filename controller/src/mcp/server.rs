@@ -108,6 +108,7 @@ fn server_config(route: &McpRoute, instances: Vec<Instance>) -> ServerConfig {
         sharing: Sharing::default(),
         is_being_replaced: false,
         secrets: Vec::new(),
+        likely_secrets: route.open_secrets.clone(),
     }
 }
 

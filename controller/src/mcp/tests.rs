@@ -213,6 +213,15 @@ async fn what_a_container_has_from_a_file_is_hidden_and_without_knowing_it_nobod
 }
 
 #[test]
+fn what_a_manifest_has_in_the_open_is_hidden_and_no_call_is_refused_for_it() {
+    let env =
+        json!({ "GITHUB_TOKEN": "ghp_0123456789", "DATABASE_URL": "postgres://a:hunter2hunter2@db/app", "DEBUG": "1" });
+    let config = Stage::new().server(&time(json!({ "image": "db:1", "env": env }))).config;
+    assert_eq!(config.likely_secrets, ["ghp_0123456789", "hunter2hunter2"]);
+    assert!(config.secrets.is_empty());
+}
+
+#[test]
 fn a_server_elsewhere_is_one_instance_or_a_problem() {
     let stage = Stage::new();
     let near = stage.server(&time(json!({ "remote": { "url": "http://localhost:8080/mcp" } })));

@@ -318,7 +318,7 @@ async fn report_progress(hub: &Hub, session: &ClientSession, params: Option<&Raw
     let mut fields = RawObject::of(params);
     let number = fields.get("progressToken").and_then(|token| token.parse().ok());
     let Some((link, session, token)) = number.and_then(|number| session.asked_with_token(number)) else { return false };
-    if hub.secrets().is_in(params.map_or("", RawValue::get)) {
+    if hub.secrets().is_refused(params.map_or("", RawValue::get)) {
         return false;
     }
     fields.set("progressToken", token);
@@ -335,6 +335,8 @@ struct Told {
     draft: Draft,
     /// A result or an error object, as JSON text.
     answer: Answer,
+    /// The same as the audit may have it.
+    shown: String,
     /// Why it may be told to nobody.
     refusal: Option<RpcError>,
 }
@@ -347,21 +349,23 @@ fn take_response(hub: &Hub, session: &ClientSession, id: Option<Id>, outcome: Ou
         Outcome::Result(result) => (result.get(), Answer::Result(result.get().to_owned())),
         Outcome::Error(error) => (error.get(), Answer::Error(error.get().to_owned())),
     };
-    let refusal = hub.secrets().check(text).err();
-    Some(Told { asked, draft, answer, refusal })
+    let secrets = hub.secrets();
+    let refusal = secrets.check(text).err();
+    let shown = secrets.hide(text.to_owned());
+    Some(Told { asked, draft, answer, shown, refusal })
 }
 
 impl Told {
     /// Gives it to whoever waits for it, and says in the audit how the question ended.
     async fn give(self) {
-        let Self { asked, mut draft, answer, refusal } = self;
+        let Self { asked, mut draft, answer, shown, refusal } = self;
         let (ended, code, bytes) = match (&refusal, &answer) {
             (Some(refusal), _) => ("refused", Some(refusal.code), 0),
             (None, Answer::Result(result)) => ("ok", None, result.len()),
             (None, Answer::Error(error)) => ("error", code_of(error), error.len()),
         };
-        if let (None, Answer::Result(text) | Answer::Error(text)) = (&refusal, &answer) {
-            draft.set_result(text);
+        if refusal.is_none() {
+            draft.set_result(&shown);
         }
         let answer = refusal.map_or(answer, |refusal| Answer::Error(refusal.to_json()));
         match asked {

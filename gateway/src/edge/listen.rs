@@ -65,7 +65,7 @@ impl Wanted {
     fn servers(&self, hub: &Hub, view: &View) -> Vec<(Arc<Server>, Vec<String>)> {
         let secrets = hub.secrets();
         let mut by_server: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
-        for uri in self.resources.iter().filter(|uri| !secrets.is_in(uri)) {
+        for uri in self.resources.iter().filter(|uri| !secrets.is_refused(uri)) {
             if let Some(target) = view.resource(uri) {
                 by_server.entry(target.server).or_default().push(uri.clone());
             }
