@@ -9,7 +9,7 @@ use gateway::pin::Review;
 use serde::{Deserialize, Serialize};
 
 /// What the two must have in common. Changed with whatever either could misunderstand, the types of the gateway's `config.rs` included.
-pub(super) const PROTOCOL: u32 = 3;
+pub(super) const PROTOCOL: u32 = 4;
 /// The release of this program.
 pub(super) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -154,10 +154,10 @@ mod tests {
         let begun = format!("{}\n{}", to_text(&openings), to_text(&answers));
         let said = format!("{PROTOCOL}\n{begun}\n{}\n{}\n", to_text(&order), to_text(&account));
         expect![[r#"
-            3
-            [{"gateway":{"protocol":3,
+            4
+            [{"gateway":{"protocol":4,
             "release":"1.0.0"}},{"attach":"1"},{"lend":"1"}]
-            [{"welcome":{"protocol":3,
+            [{"welcome":{"protocol":4,
             "release":"1.0.0"}},
             "attached",
             "lent",
@@ -204,7 +204,8 @@ mod tests {
             "is_on_demand":false,
             "idle":null},
             "is_being_replaced":false,
-            "secrets":[]}]}}
+            "secrets":[],
+            "likely_secrets":[]}]}}
             {"listening":{"Ok":"127.0.0.1:3010"},
             "health":{"1":{"Failed":"no"}},
             "takingOver":["1"],
