@@ -240,6 +240,9 @@ async fn claim(server: Arc<Server>, caller: &Caller, uris: Vec<String>) -> Vec<S
         Ok(Err(NoInstance::Busy(_))) => return Vec::new(),
         Ok(Err(NoInstance::NotReady(_))) | Err(_) => None,
     };
+    if let Some(instance) = &instance {
+        instance.ask_anew(&uris.iter().cloned().collect());
+    }
     let subscriptions: Vec<_> = uris.iter().map(|uri| server.subscriptions().add(place.clone(), uri)).collect();
     let Some(instance) = instance else { return subscriptions };
     let mut heard = Vec::new();

@@ -8,6 +8,7 @@ mod lifecycle;
 mod metrics;
 mod questions;
 mod relay;
+mod renewals;
 mod sessions;
 mod stage;
 mod subscriptions;

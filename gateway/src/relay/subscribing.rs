@@ -1,5 +1,6 @@
 //! A subscription of a session to a resource.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Relay;
@@ -37,6 +38,7 @@ impl Relay {
         let uri = &*self.target.original;
         let gone = || UpstreamError::Gone("it is another one for each call".to_owned());
         let place = self.server.place_of(&self.caller).ok_or_else(gone)?;
+        instance.ask_anew(&BTreeSet::from([uri.to_owned()]));
         let subscription = Arc::new(self.server.subscriptions().add(place, uri));
         let mut pending = Pending { session, subscription: Some(Arc::clone(&subscription)) };
         ClientSession::lock(&session.subscriptions).insert(uri.to_owned(), subscription);

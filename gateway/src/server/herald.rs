@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::{Connection, own_meta};
 use crate::era::Era;
@@ -57,6 +57,8 @@ struct Asking {
     streams: Vec<Stream>,
     opened: u64,
     ended: mpsc::Sender<u64>,
+    /// What was refused, or ended, and is to be asked for again.
+    again: BTreeSet<String>,
 }
 
 impl Herald {
@@ -84,7 +86,7 @@ impl Herald {
     pub(super) fn follow(&self, connection: Arc<Connection>) -> impl Future<Output = Infallible> + use<> {
         self.told.send_replace(Told::opened());
         let (ended, news) = mpsc::channel(ENDED_LENGTH);
-        Asking { herald: self.clone(), connection, streams: Vec::new(), opened: 0, ended }.run(news)
+        Asking { herald: self.clone(), connection, streams: Vec::new(), opened: 0, ended, again: BTreeSet::new() }.run(news)
     }
 
     /// The connection is gone.
@@ -109,50 +111,61 @@ impl Asking {
     async fn run(mut self, mut ended: mpsc::Receiver<u64>) -> Infallible {
         let mut changed = self.herald.subscriptions.changed();
         let (first, longest) = PAUSES;
-        let (mut pause, mut again) = (first, BTreeSet::new());
+        let mut pause = first;
+        // Fixed until then: whatever else changes meanwhile does not put it off.
+        let mut retry_at: Option<Instant> = None;
         // What is wanted at the beginning was wanted of an instance before this one, and may have been updated since.
         let mut is_renewed = true;
         loop {
             changed.borrow_and_update();
             let due = self.herald.take_due();
             if !due.is_empty() {
-                let failed = self.ask(due, is_renewed).await;
-                if is_renewed && failed.is_empty() {
-                    pause = first;
-                }
-                again.extend(failed);
+                self.ask(due, is_renewed).await;
                 is_renewed = false;
                 continue;
             }
             is_renewed = false;
+            self.forget_unwanted();
+            if self.again.is_empty() {
+                (pause, retry_at) = (first, None);
+            } else if retry_at.is_none() {
+                retry_at = Some(Instant::now() + pause);
+                pause = (pause * 2).min(longest);
+            }
+            let until = retry_at.unwrap_or_else(Instant::now);
             tokio::select! {
                 // Cancel-safe: two receivers and a sleep. The order is fixed so that a run can be repeated.
                 biased;
                 Ok(()) = changed.changed() => {}
                 Some(number) = ended.recv() => {
-                    again.extend(self.forget(number));
+                    self.forget(number);
                 }
-                () = sleep(pause), if !again.is_empty() => {
-                    pause = (pause * 2).min(longest);
-                    let again = std::mem::take(&mut again);
-                    self.herald.told.send_modify(|told| told.forget(&again));
-                    is_renewed = true;
+                () = sleep_until(until), if retry_at.is_some() => {
+                    retry_at = None;
+                    self.herald.told.send_modify(|told| told.forget(&self.again));
                 }
             }
         }
     }
 
     /// A stream has ended: what it told of is to be asked for again.
-    fn forget(&mut self, number: u64) -> BTreeSet<String> {
+    fn forget(&mut self, number: u64) {
         let place = self.streams.iter().position(|stream| stream.number == number);
         let uris = place.map(|place| self.streams.swap_remove(place).uris).unwrap_or_default();
         let ended = refused(&UpstreamError::Gone("it ended the subscription".to_owned()));
         self.herald.told.send_modify(|told| uris.iter().for_each(|uri| told.settle(uri, ended.clone())));
-        uris
+        self.again.extend(uris);
     }
 
-    /// Asks for what is due, and gives what came to nothing. Of what is renewed those who want it are told, since they may have missed something.
-    async fn ask(&mut self, due: Due, is_renewed: bool) -> Vec<String> {
+    /// What nobody wants any more is not asked for again.
+    fn forget_unwanted(&mut self) {
+        let told = self.herald.told.borrow();
+        self.again.retain(|uri| matches!(told.outcome(uri), Some(Outcome::Refused(_))));
+    }
+
+    /// Asks for what is due; what comes to nothing is to be asked for again. Of what is renewed those who want it are told, since they may
+    /// have missed something.
+    async fn ask(&mut self, due: Due, is_renewed: bool) {
         self.unsubscribe(due.unsubscribe).await;
         let outcomes = if due.subscribe.is_empty() {
             Vec::new()
@@ -162,17 +175,15 @@ impl Asking {
                 Era::Modern => self.listen(due.subscribe).await,
             }
         };
-        let mut failed = Vec::new();
         for (uri, outcome) in outcomes {
             let is_taken = outcome == Outcome::Taken;
             self.herald.told.send_modify(|told| told.settle(&uri, outcome));
-            match (is_taken, is_renewed) {
-                (true, true) => self.herald.tell(&uri),
-                (true, false) => {}
-                (false, _) => failed.push(uri),
+            if !is_taken {
+                self.again.insert(uri);
+            } else if self.again.remove(&uri) || is_renewed {
+                self.herald.tell(&uri);
             }
         }
-        failed
     }
 
     /// Asks a legacy server, some at once.

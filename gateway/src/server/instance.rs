@@ -1,5 +1,6 @@
 //! One instance of a server: reached, asked, watched, and reached again when it goes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -274,6 +275,11 @@ impl InFlight {
     /// Has the instance reached anew, since it has forgotten the gateway's session.
     pub fn kick(&self) {
         self.handle.shared.kick.notify_one();
+    }
+
+    /// What the server refused of these is asked for anew, as soon as somebody else wants it: the reason may be gone.
+    pub(crate) fn ask_anew(&self, uris: &BTreeSet<String>) {
+        self.handle.told.send_modify(|told| told.forget(uris));
     }
 
     /// Waits until it is known what comes of a subscription of the gateway's to a resource.

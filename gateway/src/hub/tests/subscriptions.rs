@@ -19,10 +19,10 @@ const QUIET: Duration = Duration::from_millis(300);
 const IN_TIME: Duration = Duration::from_secs(10);
 
 /// What a server was told: `+` and `-` before the URIs.
-type Told = Arc<Mutex<Vec<String>>>;
+pub(super) type Told = Arc<Mutex<Vec<String>>>;
 
 /// A server with these resources, which it tells of to those who subscribed once its tool `touch` is called. It refuses `x://refused`.
-fn library(is_modern: bool, uris: &'static [&'static str], told: &Told) -> Script {
+pub(super) fn library(is_modern: bool, uris: &'static [&'static str], told: &Told) -> Script {
     let told = Arc::clone(told);
     let open: Mutex<Vec<(Value, BTreeSet<String>)>> = Mutex::default();
     let subscribed: Mutex<BTreeSet<String>> = Mutex::default();
@@ -116,32 +116,32 @@ fn library(is_modern: bool, uris: &'static [&'static str], told: &Told) -> Scrip
 }
 
 /// A client of 2025-11-25 with its stream.
-struct Reader {
+pub(super) struct Reader {
     client: LegacyClient,
     stream: Receiver<Note>,
 }
 
 impl Reader {
-    async fn begin(stage: &Stage) -> Self {
+    pub(super) async fn begin(stage: &Stage) -> Self {
         let client = stage.legacy(json!({})).await;
         let stream = client.link.listen(&client.session).await.unwrap().unwrap();
         Self { client, stream }
     }
 
-    async fn ask(&self, method: &str, uri: &str) -> Result<Value, Value> {
+    pub(super) async fn ask(&self, method: &str, uri: &str) -> Result<Value, Value> {
         self.client.call(method, json!({"uri": uri}), |_, _| Value::Null).await
     }
 
-    async fn subscribe(&self, uri: &str) {
+    pub(super) async fn subscribe(&self, uri: &str) {
         assert_eq!(self.ask("resources/subscribe", uri).await, Ok(json!({})));
     }
 
-    async fn unsubscribe(&self, uri: &str) {
+    pub(super) async fn unsubscribe(&self, uri: &str) {
         assert_eq!(self.ask("resources/unsubscribe", uri).await, Ok(json!({})));
     }
 
     /// The resource that it is told of next; none where it is told of nothing.
-    async fn hears(&mut self) -> Option<String> {
+    pub(super) async fn hears(&mut self) -> Option<String> {
         loop {
             let note = timeout(QUIET, self.stream.recv()).await.ok()??;
             if let Some(uri) = updated(&note) {
@@ -181,13 +181,13 @@ impl Listener {
     }
 }
 
-async fn touch(stage: &Stage, server: &str, uri: &str) {
+pub(super) async fn touch(stage: &Stage, server: &str, uri: &str) {
     let params = json!({"name": format!("{server}__touch"), "arguments": {"uri": uri}});
     stage.modern("tools/call", params).await.unwrap();
 }
 
 /// Waits until a server was told this.
-async fn until_told(told: &Told, expected: &[&str]) {
+pub(super) async fn until_told(told: &Told, expected: &[&str]) {
     for _ in 0..1_000 {
         if *told.lock().unwrap() == expected {
             return;
@@ -303,13 +303,13 @@ async fn a_subscription_that_the_server_refuses_is_none() {
     }
 }
 
-async fn until_ready(stage: &Stage, id: &str) {
+pub(super) async fn until_ready(stage: &Stage, id: &str) {
     let mut health = stage.hub.health();
     let ready = health.wait_for(|health| health.get(id) == Some(&InstanceHealth::Ready));
     timeout(IN_TIME, ready).await.unwrap().unwrap();
 }
 
-async fn restart(stage: &Stage, id: &str) {
+pub(super) async fn restart(stage: &Stage, id: &str) {
     let mut health = stage.hub.health();
     stage.servers.kill(id);
     let gone = health.wait_for(|health| health.get(id) != Some(&InstanceHealth::Ready));

@@ -1,0 +1,68 @@
+//! Subscriptions that were refused, or whose server was away: they are asked for again, and nobody who holds one is forgotten.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::stage::{Out, Script, Stage};
+use super::subscriptions::{Reader, Told, library, restart, touch, until_told};
+
+/// A server that refuses every subscription while it is told to, and notes that with `!`.
+fn moody(base: Script, told: &Told, refuses: &Arc<AtomicBool>) -> Script {
+    let (told, refuses) = (Arc::clone(told), Arc::clone(refuses));
+    Arc::new(move |message: &Value, out: &Out| {
+        if message["method"] == "resources/subscribe" && refuses.load(Ordering::Relaxed) {
+            told.lock().unwrap().push(format!("!{}", message["params"]["uri"].as_str().unwrap()));
+            return out.fail(message, -32603, "not now");
+        }
+        base(message, out);
+    })
+}
+
+/// A legacy server that refuses to renew a subscription of a session to `x://a`.
+async fn refused_renewal() -> (Stage, Told, Arc<AtomicBool>, Reader) {
+    let stage = Stage::begin(None).await;
+    let (told, refuses) = (Told::default(), Arc::new(AtomicBool::new(false)));
+    stage.servers.run("a-1", moody(library(false, &["x://a", "x://b"], &told), &told, &refuses));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo", "a__touch"]).await;
+    let reader = Reader::begin(&stage).await;
+    reader.subscribe("x://a").await;
+    refuses.store(true, Ordering::Relaxed);
+    restart(&stage, "a-1").await;
+    until_told(&told, &["+x://a", "!x://a"]).await;
+    refuses.store(false, Ordering::Relaxed);
+    told.lock().unwrap().clear();
+    (stage, told, refuses, reader)
+}
+
+#[tokio::test]
+async fn a_refused_renewal_is_asked_for_again_however_often_something_else_changes() {
+    let (stage, told, _, mut reader) = refused_renewal().await;
+    let restless = async {
+        loop {
+            stage.want(&[("a", &["a-1"], &[])]);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = until_told(&told, &["+x://a"]) => {}
+        () = restless => {}
+    }
+    assert_eq!(reader.hears().await.as_deref(), Some("x://a"), "it may have been updated meanwhile");
+}
+
+#[tokio::test]
+async fn whoever_subscribes_to_what_was_refused_has_it_asked_for_anew() {
+    let (stage, told, refuses, mut reader) = refused_renewal().await;
+    let mut other = Reader::begin(&stage).await;
+    other.subscribe("x://a").await;
+    assert_eq!(*told.lock().unwrap(), ["+x://a"]);
+    assert_eq!(reader.hears().await.as_deref(), Some("x://a"), "it may have been updated meanwhile");
+    while other.hears().await.is_some() {}
+    touch(&stage, "a", "x://a").await;
+    assert_eq!((reader.hears().await, other.hears().await), (Some("x://a".to_owned()), Some("x://a".to_owned())));
+    refuses.store(true, Ordering::Relaxed);
+    assert_eq!(other.ask("resources/subscribe", "x://b").await.unwrap_err()["code"], -32603);
+}
