@@ -106,7 +106,7 @@ pub struct Hub {
 /// What the hub does of itself.
 enum Task {
     Rebuild,
-    TellUpdated(Watched),
+    TellUpdated(Arc<BTreeSet<Watched>>),
     TellAllUpdated,
     TakeApprovals,
     None,
@@ -198,7 +198,7 @@ impl Hub {
                     () = tokio::time::sleep_until(desk_due), if is_awaited => Task::TakeApprovals,
                     () = dirty.notified() => Task::Rebuild,
                     change = updates.recv() => match change {
-                        Ok(Change::Resource(watched)) => Task::TellUpdated(watched),
+                        Ok(Change::Resources(watched)) => Task::TellUpdated(watched),
                         Ok(Change::List(_)) | Err(RecvError::Closed) => Task::None,
                         // One that fell behind may have missed anything.
                         Err(RecvError::Lagged(_)) => Task::TellAllUpdated,
@@ -208,7 +208,7 @@ impl Hub {
                 let Some(hub) = weak.upgrade() else { return };
                 match task {
                     Task::Rebuild => hub.rebuild(),
-                    Task::TellUpdated(watched) => hub.tell_updated(|subscribed| *subscribed == watched),
+                    Task::TellUpdated(watched) => hub.tell_updated(|subscribed| watched.contains(subscribed)),
                     Task::TellAllUpdated => hub.tell_updated(|_| true),
                     Task::TakeApprovals => {
                         hub.take_approvals().await;

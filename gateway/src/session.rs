@@ -14,15 +14,16 @@ use crate::lease::Leases;
 use crate::policy::Principal;
 use crate::server::instance::InstanceHandle;
 use crate::sessions::Beginning;
-use crate::subscription::Subscription;
+use crate::subscription::{RESOURCES_LIMIT, Subscription};
 use crate::upstream::exchange::Answer;
 use crate::upstream::http::{Dress, HttpLink, HttpSession};
 use crate::upstream::link::Link;
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
 
-/// How many messages wait for a client's stream at most; beyond them the oldest of no answer are not kept.
-const OUTBOX_LENGTH: usize = 256;
+/// How many messages wait for a client's stream at most; what comes beyond them is not kept. All of its resources may have been updated at once,
+/// and there is more to tell than that.
+const OUTBOX_LENGTH: usize = RESOURCES_LIMIT + 256;
 
 /// How long a server has to take a level of log messages.
 const LEVEL_TIME: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 
 mod book;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -10,8 +11,11 @@ use book::Book;
 pub use book::Place;
 pub(crate) use book::{Due, Outcome, Told};
 
+/// How many resources one subscription may name, and one session may subscribe to.
+pub(crate) const RESOURCES_LIMIT: usize = 1_000;
+
 /// A resource that may be heard of: the same URI at another server, or on an instance of somebody's own, is another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Watched {
     /// The server's name.
     pub server: Arc<str>,
@@ -74,10 +78,11 @@ impl Subscriptions {
         self.changed.send_replace(());
     }
 
-    /// A resource of an instance. `None`: the instance is nobody's yet.
-    pub(crate) fn watched(&self, instance: &str, uri: &str) -> Option<Watched> {
-        let place = self.lock().place_of(instance)?;
-        Some(Watched { server: Arc::clone(&self.server), place, uri: uri.to_owned() })
+    /// Resources of an instance. Of one that is nobody's yet there are none.
+    pub(crate) fn watched(&self, instance: &str, uris: impl IntoIterator<Item = String>) -> BTreeSet<Watched> {
+        let Some(place) = self.lock().place_of(instance) else { return BTreeSet::new() };
+        let watched = |uri| Watched { server: Arc::clone(&self.server), place: place.clone(), uri };
+        uris.into_iter().map(watched).collect()
     }
 
     /// What an instance is to be told that has been told so much.

@@ -17,6 +17,7 @@ use crate::catalogue::{ListKind, View};
 use crate::hub::{Change, Hub, change_method};
 use crate::relay::Caller;
 use crate::server::{NoInstance, Server};
+pub(super) use crate::subscription::RESOURCES_LIMIT;
 use crate::subscription::Subscription;
 use crate::upstream::exchange::Answer;
 use crate::wire::id::Id;
@@ -26,8 +27,6 @@ use crate::wire::sse::{event_text, one_line};
 
 /// How many messages wait for the stream at most.
 const STREAM_LENGTH: usize = 64;
-/// How many resources one subscription may name, and one session may subscribe to.
-pub(super) const RESOURCES_LIMIT: usize = 1_000;
 /// How long servers have to say whether they tell of their resources. Of those that say nothing the client is told once they do.
 const CLAIM_TIME: Duration = Duration::from_secs(5);
 
@@ -117,9 +116,9 @@ impl Heard {
             Change::List(kind) if self.lists.contains(kind) => {
                 change_method(*kind).map(|method| (method, RawObject::default())).into_iter().collect()
             }
-            Change::Resource(watched) => {
-                let subscribed = self.resources.get(&watched.uri).filter(|known| known.watched == *watched);
-                subscribed.map(|known| updated(&known.watched.uri)).into_iter().collect()
+            Change::Resources(watched) => {
+                let subscribed = self.resources.values().filter(|known| watched.contains(&known.watched));
+                subscribed.map(|known| updated(&known.watched.uri)).collect()
             }
             Change::List(_) => Vec::new(),
         }
@@ -280,7 +279,7 @@ mod tests {
         assert_eq!(told(Change::List(ListKind::Tools)), ["notifications/tools/list_changed {}"]);
         assert!(told(Change::List(ListKind::Prompts)).is_empty());
         let updated = |of: &std::sync::Arc<Subscriptions>, place: Place, uri: &str| {
-            told(Change::Resource(of.add(place, uri).watched.clone()))
+            told(Change::Resources(std::sync::Arc::new([of.add(place, uri).watched.clone()].into())))
         };
         assert_eq!(updated(&server, Place::Shared, "a://b"), [r#"notifications/resources/updated {"uri":"a://b"}"#]);
         assert!(updated(&server, Place::Shared, "a://c").is_empty());

@@ -13,8 +13,8 @@ use crate::wire::reply::notification;
 pub enum Change {
     /// A list has changed.
     List(ListKind),
-    /// A resource was updated.
-    Resource(Watched),
+    /// Resources were updated: all that are told of at once are one change, so that a renewal of many leaves nobody behind.
+    Resources(Arc<BTreeSet<Watched>>),
 }
 
 /// The notification of a change of a list; changes of templates are told as those of resources.

@@ -65,20 +65,22 @@ impl Herald {
     /// A resource was updated: those who want it are told.
     pub(super) fn tell(&self, uri: &str) {
         // Whatever else a server says of resources is for nobody.
-        if !self.told.borrow().is_heard(uri) {
-            return;
-        }
-        if let Some(watched) = self.subscriptions.watched(&self.instance, uri) {
-            // Nobody may listen.
-            drop(self.changes.send(Change::Resource(watched)));
+        if self.told.borrow().is_heard(uri) {
+            self.tell_of([uri.to_owned()]);
         }
     }
 
     /// Any of the resources may have been updated.
     pub(super) fn tell_all(&self) {
         let taken = self.told.borrow().taken();
-        for uri in &taken {
-            self.tell(uri);
+        self.tell_of(taken);
+    }
+
+    fn tell_of(&self, uris: impl IntoIterator<Item = String>) {
+        let watched = self.subscriptions.watched(&self.instance, uris);
+        if !watched.is_empty() {
+            // Nobody may listen.
+            drop(self.changes.send(Change::Resources(Arc::new(watched))));
         }
     }
 
@@ -86,7 +88,8 @@ impl Herald {
     pub(super) fn follow(&self, connection: Arc<Connection>) -> impl Future<Output = Infallible> + use<> {
         self.told.send_replace(Told::opened());
         let (ended, news) = mpsc::channel(ENDED_LENGTH);
-        Asking { herald: self.clone(), connection, streams: Vec::new(), opened: 0, ended, again: BTreeSet::new() }.run(news)
+        Asking { herald: self.clone(), connection, streams: Vec::new(), opened: 0, ended, again: BTreeSet::new() }
+            .run(news)
     }
 
     /// The connection is gone.
@@ -175,15 +178,17 @@ impl Asking {
                 Era::Modern => self.listen(due.subscribe).await,
             }
         };
+        let mut renewed = Vec::new();
         for (uri, outcome) in outcomes {
             let is_taken = outcome == Outcome::Taken;
             self.herald.told.send_modify(|told| told.settle(&uri, outcome));
             if !is_taken {
                 self.again.insert(uri);
             } else if self.again.remove(&uri) || is_renewed {
-                self.herald.tell(&uri);
+                renewed.push(uri);
             }
         }
+        self.herald.tell_of(renewed);
     }
 
     /// Asks a legacy server, some at once.

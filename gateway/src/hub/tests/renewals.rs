@@ -1,7 +1,9 @@
 //! Subscriptions that were refused, or whose server was away: they are asked for again, and nobody who holds one is forgotten.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -43,7 +45,7 @@ async fn a_refused_renewal_is_asked_for_again_however_often_something_else_chang
     let restless = async {
         loop {
             stage.want(&[("a", &["a-1"], &[])]);
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::select! {
@@ -65,4 +67,24 @@ async fn whoever_subscribes_to_what_was_refused_has_it_asked_for_anew() {
     assert_eq!((reader.hears().await, other.hears().await), (Some("x://a".to_owned()), Some("x://a".to_owned())));
     refuses.store(true, Ordering::Relaxed);
     assert_eq!(other.ask("resources/subscribe", "x://b").await.unwrap_err()["code"], -32603);
+}
+
+#[tokio::test]
+async fn a_renewal_tells_a_session_of_all_that_it_subscribed_to() {
+    let stage = Stage::begin(None).await;
+    let uris: Vec<&'static str> = (0..600).map(|number| &*format!("x://{number}").leak()).collect();
+    let script = library(false, uris.clone().leak(), &Told::default());
+    stage.servers.run("a-1", script);
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo", "a__touch"]).await;
+    let mut reader = Reader::begin(&stage).await;
+    for uri in &uris {
+        reader.subscribe(uri).await;
+    }
+    restart(&stage, "a-1").await;
+    let mut heard = BTreeSet::new();
+    while let Some(uri) = reader.hears().await {
+        heard.insert(uri);
+    }
+    assert_eq!(heard.len(), uris.len());
 }
