@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -100,6 +100,8 @@ pub struct Hub {
     leaving: watch::Sender<Arc<BTreeMap<String, bool>>>,
     demands: watch::Sender<BTreeMap<Arc<str>, Demand>>,
     changes: broadcast::Sender<Change>,
+    /// By server, those that somebody holds: a server that leaves and comes back finds its own.
+    subscriptions: Mutex<BTreeMap<String, Weak<Subscriptions>>>,
     keeper: Mutex<Option<AbortHandle>>,
 }
 
@@ -180,6 +182,7 @@ impl Hub {
             leaving: watch::Sender::new(Arc::default()),
             demands: watch::Sender::new(BTreeMap::new()),
             changes: broadcast::Sender::new(CHANGES_LENGTH),
+            subscriptions: Mutex::default(),
             keeper: Mutex::default(),
         });
         let (weak, dirty) = (Arc::downgrade(&hub), Arc::clone(&hub.dirty));
@@ -248,7 +251,7 @@ impl Hub {
                     changes: self.changes.clone(),
                     limit: config.calls.result_bytes,
                     leases: Arc::clone(&self.leases),
-                    subscriptions: Subscriptions::new(&config.name),
+                    subscriptions: self.subscriptions_of(&config.name),
                     secrets: self.known_secrets.clone(),
                     departed: Arc::clone(&self.departed),
                 };
@@ -258,6 +261,18 @@ impl Hub {
         }
         drop(servers);
         self.rebuild();
+    }
+
+    /// The subscriptions to a server, which clients may have held while it was away.
+    fn subscriptions_of(&self, server: &str) -> Arc<Subscriptions> {
+        let mut known = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, held| held.strong_count() > 0);
+        let held = known.get(server).and_then(Weak::upgrade);
+        held.unwrap_or_else(|| {
+            let new = Subscriptions::new(server);
+            known.insert(server.to_owned(), Arc::downgrade(&new));
+            new
+        })
     }
 
     /// What must go nowhere now.

@@ -88,3 +88,26 @@ async fn a_renewal_tells_a_session_of_all_that_it_subscribed_to() {
     }
     assert_eq!(heard.len(), uris.len());
 }
+
+#[tokio::test]
+async fn a_server_that_leaves_and_comes_back_is_told_of_what_is_still_wanted() {
+    let stage = Stage::begin(None).await;
+    let told = Told::default();
+    stage.servers.run("a-1", library(false, &["x://a"], &told));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo", "a__touch"]).await;
+    let mut reader = Reader::begin(&stage).await;
+    reader.subscribe("x://a").await;
+    stage.want(&[]);
+    stage.until_listed(&[]).await;
+    told.lock().unwrap().clear();
+    stage.servers.run("a-1", library(false, &["x://a"], &told));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo", "a__touch"]).await;
+    until_told(&told, &["+x://a"]).await;
+    assert_eq!(reader.hears().await.as_deref(), Some("x://a"), "it may have been updated meanwhile");
+    touch(&stage, "a", "x://a").await;
+    assert_eq!(reader.hears().await.as_deref(), Some("x://a"));
+    reader.unsubscribe("x://a").await;
+    until_told(&told, &["+x://a", "-x://a"]).await;
+}
