@@ -27,6 +27,8 @@ const ACKNOWLEDGE_TIME: Duration = Duration::from_secs(3);
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How many subscriptions are asked for at once.
 const AT_ONCE: usize = 16;
+/// How many streams of a modern server are open. Before there are more, one for everything takes their place.
+const STREAMS_LIMIT: usize = 8;
 /// How many streams that have ended wait to be heard of.
 const ENDED_LENGTH: usize = 16;
 
@@ -232,7 +234,9 @@ impl Asking {
 
     /// Opens a stream of a modern server.
     async fn listen(&mut self, uris: BTreeSet<String>) -> Vec<(String, Outcome)> {
-        let list: Vec<String> = uris.iter().map(|uri| quote(uri)).collect();
+        let is_full = self.streams.len() >= STREAMS_LIMIT;
+        let held = self.streams.iter().filter(|_| is_full).flat_map(|stream| &stream.uris);
+        let list: Vec<String> = uris.iter().chain(held).map(|uri| quote(uri)).collect();
         let wanted = format!("{{\"resourceSubscriptions\":[{}]}}", list.join(","));
         let params = format!("{{\"notifications\":{wanted},\"_meta\":{}}}", own_meta());
         let params = RawObject::parse(&params).unwrap_or_default();
@@ -243,19 +247,21 @@ impl Asking {
             Exchange::Done(answer) => refusal(answer),
             Exchange::Open(mut open) => match timeout(ACKNOWLEDGE_TIME, acknowledged(&mut open)).await {
                 Ok(Err(answer)) => refusal(answer),
-                Ok(Ok(taken)) => return self.hold(open, uris, Some(&taken)),
-                Err(_) => return self.hold(open, uris, None),
+                Ok(Ok(taken)) => return self.hold(open, uris, Some(&taken), is_full),
+                Err(_) => return self.hold(open, uris, None, is_full),
             },
         };
         uris.into_iter().map(|uri| (uri, refused.clone())).collect()
     }
 
-    /// Holds a stream for those resources that the server has taken; all of them where it did not say.
+    /// Holds a stream for those resources that the server has taken; all of them where it did not say. One that is for everything takes the
+    /// place of the others, except for what they alone tell of.
     fn hold(
         &mut self,
         mut open: OpenExchange,
         uris: BTreeSet<String>,
         taken: Option<&BTreeSet<String>>,
+        is_for_all: bool,
     ) -> Vec<(String, Outcome)> {
         self.opened += 1;
         let (number, herald, ended) = (self.opened, self.herald.clone(), self.ended.clone());
@@ -275,7 +281,16 @@ impl Asking {
         let not_told = RpcError::new(RpcError::INVALID_PARAMS, "the server does not tell of this resource").to_json();
         let outcome = |uri: &String| if is_taken(uri) { Outcome::Taken } else { Outcome::Refused(not_told.clone()) };
         let outcomes = uris.iter().map(|uri| (uri.clone(), outcome(uri))).collect();
-        let uris: BTreeSet<String> = uris.into_iter().filter(is_taken).collect();
+        let mut uris: BTreeSet<String> = uris.into_iter().filter(is_taken).collect();
+        if is_for_all {
+            for stream in &mut self.streams {
+                let (replaced, kept) = std::mem::take(&mut stream.uris).into_iter().partition(is_taken);
+                stream.uris = kept;
+                let replaced: BTreeSet<String> = replaced;
+                uris.extend(replaced);
+            }
+            self.streams.retain(|stream| !stream.uris.is_empty());
+        }
         // Where nothing was taken the stream ends with this.
         let task = Listening::new(task.abort_handle());
         if !uris.is_empty() {

@@ -1,11 +1,11 @@
 //! Subscriptions that were refused, or whose server was away: they are asked for again, and nobody who holds one is forgotten.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::stage::{Out, Script, Stage};
 use super::subscriptions::{Reader, Told, library, restart, touch, until_told};
@@ -110,4 +110,44 @@ async fn a_server_that_leaves_and_comes_back_is_told_of_what_is_still_wanted() {
     assert_eq!(reader.hears().await.as_deref(), Some("x://a"));
     reader.unsubscribe("x://a").await;
     until_told(&told, &["+x://a", "-x://a"]).await;
+}
+
+#[tokio::test]
+async fn a_modern_server_has_a_few_streams_open_however_many_resources_are_wanted_one_by_one() {
+    let stage = Stage::begin(None).await;
+    let uris: Vec<&'static str> = (0..30).map(|number| &*format!("x://{number:02}").leak()).collect();
+    let base = library(true, uris.clone().leak(), &Told::default());
+    let open: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let seen = Arc::clone(&open);
+    stage.servers.run(
+        "a-1",
+        Arc::new(move |message, out| {
+            let params = &message["params"];
+            if params["notifications"]["resourceSubscriptions"].is_array() {
+                seen.lock().unwrap().insert(message["id"].to_string());
+            }
+            seen.lock().unwrap().remove(&params["requestId"].to_string());
+            base(message, out);
+        }),
+    );
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo", "a__touch"]).await;
+    let mut reader = Reader::begin(&stage).await;
+    for uri in &uris {
+        reader.subscribe(uri).await;
+    }
+    let until_few = async {
+        while open.lock().unwrap().len() > 8 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), until_few).await;
+    assert!(waited.is_ok(), "{:?}", open.lock().unwrap());
+    for uri in &uris {
+        touch(&stage, "a", uri).await;
+        assert_eq!(reader.hears().await.as_deref(), Some(*uri));
+    }
+    assert_eq!(reader.ask("resources/unsubscribe", uris[0]).await, Ok(json!({})));
+    touch(&stage, "a", uris[0]).await;
+    assert_eq!(reader.hears().await, None);
 }
