@@ -3,6 +3,7 @@
 mod arrival;
 mod audit;
 mod drain;
+mod hearing;
 mod leases;
 mod lifecycle;
 mod metrics;

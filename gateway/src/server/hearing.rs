@@ -1,13 +1,14 @@
 //! What a server says of itself without being asked: that its lists have changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::connection::{Connection, own_meta};
 use crate::era::Era;
-use crate::upstream::exchange::{Exchange, Next, Note};
+use crate::upstream::exchange::{Exchange, Next, Note, OpenExchange, UpstreamError};
 use crate::upstream::http::Dress;
 use crate::upstream::link::Link;
 use crate::upstream::stdio::ServerEvent;
@@ -17,13 +18,16 @@ use crate::wire::reply::{RpcError, error_reply, result_reply};
 
 /// How long a server has to open the stream of its changes.
 const LISTEN_TIME: Duration = Duration::from_secs(3);
+/// The first and the longest pause before what cannot be opened, or ends, is opened again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// How long it must have lasted for those before it to be forgotten.
+const QUIET_TIME: Duration = Duration::from_secs(20);
 
 /// Two streams of what a server says as one, which ends with the first.
 pub(super) fn merge(
     mut first: mpsc::Receiver<ServerEvent>,
-    second: Option<mpsc::Receiver<ServerEvent>>,
+    mut second: mpsc::Receiver<ServerEvent>,
 ) -> mpsc::Receiver<ServerEvent> {
-    let Some(mut second) = second else { return first };
     let (tx, rx) = mpsc::channel(16);
     tokio::spawn(async move {
         loop {
@@ -43,15 +47,64 @@ pub(super) fn merge(
     rx
 }
 
-/// As [`listen`], but no longer than a server may take for it: one that says nothing before its first event is not waited for.
-pub(super) async fn listen_soon(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> {
-    timeout(LISTEN_TIME, listen(connection)).await.ok().flatten()
+/// Listens to what a server says of itself for as long as anybody receives it. What cannot be opened now, or ends, is opened again later; the
+/// first opening is waited for, but no longer than a server may take for it: one that says nothing before its first event is not.
+pub(super) async fn listen(connection: Arc<Connection>) -> mpsc::Receiver<ServerEvent> {
+    let (tx, events) = mpsc::channel(16);
+    let (tell_open, opened) = oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            // Cancelled on purpose: what is listened to would else be kept for as long as it is silent. The order is fixed so that a run
+            // can be repeated.
+            biased;
+            () = tx.closed() => {}
+            () = keep_listening(&connection, &tx, tell_open) => {}
+        }
+    });
+    // It may come to nothing, or later.
+    drop(timeout(LISTEN_TIME, opened).await);
+    events
 }
 
-/// Listens to what a server says of its lists, as its era has it; `None` where it offers nothing of the kind.
-async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> {
-    let mut notes = match (&connection.link, connection.era) {
-        (Link::Http(link), Era::Legacy) => link.listen_on(&connection.session).await.ok()??,
+/// Listens until there is nothing of the kind, or the session is lost.
+async fn keep_listening(connection: &Connection, events: &mpsc::Sender<ServerEvent>, tell_open: oneshot::Sender<()>) {
+    let (first, longest) = PAUSES;
+    let (mut pause, mut tell_open) = (first, Some(tell_open));
+    loop {
+        let begun = Instant::now();
+        let gap = Arc::new(Notify::new());
+        match open(connection, &gap).await {
+            Ok(None) | Err(UpstreamError::SessionLost) => return,
+            Ok(Some(notes)) => {
+                // Whoever did not wait so long may have missed anything.
+                let is_in_time = tell_open.take().is_some_and(|tell_open| tell_open.send(()).is_ok());
+                if !is_in_time && events.send(missed(connection.era)).await.is_err() {
+                    return;
+                }
+                take(connection, notes, &gap, events).await;
+            }
+            Err(error) => {
+                tracing::debug!(error = %error, "a server is not heard");
+                tell_open = None;
+            }
+        }
+        if begun.elapsed() > QUIET_TIME {
+            pause = first;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// Opens the stream of what a server says, as its era has it; `None` where it offers nothing of the kind. `gap` is told where something may
+/// have been missed on the way.
+async fn open(connection: &Connection, gap: &Arc<Notify>) -> Result<Option<mpsc::Receiver<Note>>, UpstreamError> {
+    match (&connection.link, connection.era) {
+        (Link::Http(link), Era::Legacy) => {
+            let gap = Arc::clone(gap);
+            link.listen_telling(&connection.session, move || gap.notify_one()).await
+        }
+        (Link::Stdio(_), Era::Legacy) => Ok(None),
         (link, Era::Modern) => {
             let kinds = [
                 ("tools", "toolsListChanged"),
@@ -64,65 +117,78 @@ async fn listen(connection: &Connection) -> Option<mpsc::Receiver<ServerEvent>> 
                 .map(|(_, flag)| format!("\"{flag}\":true"))
                 .collect();
             let params = format!("{{\"notifications\":{{{}}},\"_meta\":{}}}", wanted.join(","), own_meta());
-            let params = RawObject::parse(&params)?;
+            let params = RawObject::parse(&params).unwrap_or_default();
             let dress = Dress::Modern { name: None, params: &[] };
             match link.call(dress, "subscriptions/listen", params, false).await {
-                Exchange::Done(_) => return None,
-                Exchange::Open(mut open) => {
-                    let (tx, rx) = mpsc::channel(64);
-                    tokio::spawn(async move {
-                        // Ends with the subscription, or when nobody listens any more.
-                        loop {
-                            tokio::select! {
-                                // Cancel-safe: both only look. The order is fixed so that a run can be repeated.
-                                biased;
-                                next = open.next() => match next {
-                                    Next::Note(note) => if tx.send(note).await.is_err() { return },
-                                    Next::Answer(_) => return,
-                                },
-                                () = tx.closed() => return,
-                            }
-                        }
-                    });
-                    rx
-                }
+                Exchange::Done(Ok(_)) => Ok(None),
+                Exchange::Done(Err(error)) => Err(error),
+                Exchange::Open(open) => Ok(Some(notes_of(open))),
             }
         }
-        (Link::Stdio(_), Era::Legacy) => return None,
-    };
-    let own = match &connection.link {
-        Link::Http(link) => Some((link.clone(), connection.session.clone())),
-        Link::Stdio(_) => None,
-    };
-    let (tx, rx) = mpsc::channel(16);
+    }
+}
+
+/// The notes of a subscription, until it ends or nobody receives them any more.
+fn notes_of(mut open: OpenExchange) -> mpsc::Receiver<Note> {
+    let (tx, notes) = mpsc::channel(64);
     tokio::spawn(async move {
         loop {
-            let note = tokio::select! {
-                // Cancel-safe: a receiver, and a look whether anybody listens. The order is fixed so that a run can be repeated.
+            tokio::select! {
+                // Cancel-safe: both only look. The order is fixed so that a run can be repeated.
                 biased;
-                note = notes.recv() => note,
-                // What is listened to would else be kept for as long as it is silent.
+                next = open.next() => match next {
+                    Next::Note(note) => if tx.send(note).await.is_err() { return },
+                    Next::Answer(_) => return,
+                },
                 () = tx.closed() => return,
-            };
-            let Some(note) = note else { return };
-            let (method, params) = match note {
-                Note::Notification { method, params } => (method, params),
-                Note::Request { id, method, .. } => {
-                    if let Some((link, session)) = &own {
-                        // A server that is gone needs no answer.
-                        drop(link.respond(session, answer_alone(&id, &method)).await);
-                    }
-                    continue;
-                }
-            };
-            if let Some(event) = event_of(&method, params.as_deref())
-                && tx.send(event).await.is_err()
-            {
-                return;
             }
         }
     });
-    Some(rx)
+    notes
+}
+
+/// Takes what a server says, until it ends or nobody wants it any more.
+async fn take(
+    connection: &Connection,
+    mut notes: mpsc::Receiver<Note>,
+    gap: &Notify,
+    events: &mpsc::Sender<ServerEvent>,
+) {
+    loop {
+        let note = tokio::select! {
+            // Cancel-safe: a notify that keeps its permit, and a receiver. The order is fixed so that a run can be repeated.
+            biased;
+            () = gap.notified() => None,
+            note = notes.recv() => match note {
+                Some(note) => Some(note),
+                None => return,
+            },
+        };
+        let event = match note {
+            None => Some(missed(connection.era)),
+            Some(Note::Notification { method, params }) => event_of(&method, params.as_deref()),
+            Some(Note::Request { id, method, .. }) => {
+                if let Link::Http(link) = &connection.link {
+                    // A server that is gone needs no answer.
+                    drop(link.respond(&connection.session, answer_alone(&id, &method)).await);
+                }
+                None
+            }
+        };
+        if let Some(event) = event
+            && events.send(event).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What may have been missed while nothing was heard: of a modern server the lists alone, since it tells of resources by other streams.
+fn missed(era: Era) -> ServerEvent {
+    match era {
+        Era::Legacy => ServerEvent::Missed,
+        Era::Modern => ServerEvent::ListChanged("all".to_owned()),
+    }
 }
 
 /// What a notification says of the server itself.

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::departed::Departed;
-use super::hearing::{listen_soon, merge};
+use super::hearing::{listen, merge};
 use super::herald::Herald;
 use crate::config::{Endpoint, Instance};
 use crate::connection::{Connection, Listing, ProbeError};
@@ -383,7 +383,7 @@ impl Keeper {
         self.surroundings.dirty.notify_one();
     }
 
-    async fn reach(&self) -> Result<(Connection, mpsc::Receiver<ServerEvent>), String> {
+    async fn reach(&self) -> Result<(Arc<Connection>, mpsc::Receiver<ServerEvent>), String> {
         let surroundings = &self.surroundings;
         let (link, events) = match &self.endpoint {
             Endpoint::Stdio => {
@@ -402,11 +402,11 @@ impl Keeper {
                 (Link::Http(link.map_err(|error| error.to_string())?), None)
             }
         };
-        let connection = Connection::open(link).await.map_err(|error| chain(&error))?;
+        let connection = Arc::new(Connection::open(link).await.map_err(|error| chain(&error))?);
         let events = match events {
             Some(events) if connection.era == Era::Legacy => events,
-            Some(events) => merge(events, listen_soon(&connection).await),
-            None => listen_soon(&connection).await.unwrap_or_else(|| mpsc::channel(1).1),
+            Some(events) => merge(events, listen(Arc::clone(&connection)).await),
+            None => listen(Arc::clone(&connection)).await,
         };
         Ok((connection, events))
     }
@@ -418,8 +418,7 @@ impl Keeper {
     }
 
     /// Watches over an instance until it is gone, and says why.
-    async fn follow(&self, connection: Connection, events: mpsc::Receiver<ServerEvent>) -> String {
-        let connection = Arc::new(connection);
+    async fn follow(&self, connection: Arc<Connection>, events: mpsc::Receiver<ServerEvent>) -> String {
         let listing = match self.list(&connection).await {
             Ok(listing) => Arc::new(listing),
             Err(error) => return chain(&error),
@@ -458,6 +457,10 @@ impl Keeper {
                     Some(ServerEvent::Closed(why)) => return why,
                     Some(ServerEvent::ListChanged(_)) => is_news = true,
                     Some(ServerEvent::ResourceUpdated(uri)) => self.herald.tell(&uri),
+                    Some(ServerEvent::Missed) => {
+                        self.herald.tell_all();
+                        is_news = true;
+                    }
                     None => has_events = false,
                 },
                 () = sleep(PING_TIME) => match connection.ping().await {
@@ -482,6 +485,7 @@ impl Keeper {
                     match more {
                         ServerEvent::Closed(why) => return why,
                         ServerEvent::ResourceUpdated(uri) => self.herald.tell(&uri),
+                        ServerEvent::Missed => self.herald.tell_all(),
                         ServerEvent::ListChanged(_) => {}
                     }
                 }

@@ -259,12 +259,24 @@ impl HttpLink {
     /// # Errors
     /// When it cannot be asked.
     pub async fn listen_on(&self, session: &HttpSession) -> Result<Option<mpsc::Receiver<Note>>, UpstreamError> {
+        self.listen_telling(session, || {}).await
+    }
+
+    /// The same, and tells where it is not opened from where it ended: something may have been missed.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn listen_telling(
+        &self,
+        session: &HttpSession,
+        tell_gap: impl Fn() + Send + 'static,
+    ) -> Result<Option<mpsc::Receiver<Note>>, UpstreamError> {
         let Some(response) = self.get_stream(session, None).await? else { return Ok(None) };
         let (tx, notes) = mpsc::channel(NOTES_LENGTH);
         let (link, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
             let listening = async {
-                let ended = link.read_on(&session, response, &tx).await;
+                let ended = link.read_on(&session, response, &tx, tell_gap).await;
                 tracing::debug!(ended = %ended, "a stream of a session of a server ended");
             };
             tokio::select! {
@@ -283,6 +295,7 @@ impl HttpLink {
         session: &HttpSession,
         mut response: Response<Incoming>,
         notes: &mpsc::Sender<Note>,
+        tell_gap: impl Fn() + Send,
     ) -> UpstreamError {
         let (mut place, mut pause) = (Place::default(), DEFAULT_PAUSE);
         loop {
@@ -298,11 +311,14 @@ impl HttpLink {
                 match self.get_stream(session, place.last_event.clone()).await {
                     Ok(Some(response)) => break response,
                     // It may not know the event any more.
-                    Ok(None) => place.last_event = None,
+                    Ok(None) | Err(UpstreamError::Refused { .. }) => place.last_event = None,
                     Err(lost @ UpstreamError::SessionLost) => return lost,
                     Err(_) => {}
                 }
             };
+            if place.last_event.is_none() {
+                tell_gap();
+            }
         }
     }
 
@@ -322,6 +338,10 @@ impl HttpLink {
         match response.status() {
             StatusCode::OK if is_stream(&response) => Ok(Some(response)),
             StatusCode::NOT_FOUND => Err(UpstreamError::SessionLost),
+            // Said for now, not of what it offers.
+            status if status == StatusCode::TOO_MANY_REQUESTS || is_failure(status) => {
+                Err(UpstreamError::Refused { status: status.as_u16(), text: String::new() })
+            }
             _ => Ok(None),
         }
     }
@@ -431,6 +451,10 @@ impl HttpLink {
             response = self.get_stream(session, Some(id)).await?.ok_or_else(ended)?;
         }
     }
+}
+
+fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
 fn fault(what: &str) -> UpstreamError {

@@ -70,6 +70,8 @@ pub enum ServerEvent {
     ListChanged(String),
     /// A resource was updated.
     ResourceUpdated(String),
+    /// It was not heard for a while: any of that may have happened.
+    Missed,
     /// It is gone.
     Closed(String),
 }
