@@ -21,8 +21,8 @@ use crate::upstream::link::Link;
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
 
-/// How many messages wait for a client's stream at most; what comes beyond them is not kept. All of its resources may have been updated at once,
-/// and there is more to tell than that.
+/// How many messages wait for a client's stream at most; what comes beyond them is not kept. All resources of a session may have been updated
+/// at once, and there is more to tell than that.
 const OUTBOX_LENGTH: usize = RESOURCES_LIMIT + 256;
 
 /// How long a server has to take a level of log messages.
