@@ -31,6 +31,7 @@ use tokio::time::timeout;
 
 use crate::hub::Hub;
 pub(crate) use alert::Alert;
+use arrival::Arrival;
 use patience::Patient;
 use worker::Workers;
 
@@ -127,11 +128,11 @@ where
     let ending = end.clone();
     let service = service_fn(move |request| {
         // Outside of what follows: that may be dropped before it is looked at even once.
-        let answering = request::answer(Arc::clone(&hub), ending.clone(), request);
-        let alert = alert.clone();
+        let arrival = Arrival::of(&hub, &request);
+        let (hub, alert, end) = (Arc::clone(&hub), alert.clone(), ending.clone());
         async move {
             let _under_way = alert.as_deref().map(Alert::begin);
-            Ok::<_, Infallible>(answering.await)
+            Ok::<_, Infallible>(request::answer(hub, end, request, arrival).await)
         }
     });
     let mut builder = http1::Builder::new();

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::request::record_of;
+use hyper::Request;
+use hyper::body::Incoming;
+
+use super::request::{is_message, record_of};
 use crate::hub::Hub;
 use crate::policy::Principal;
 
@@ -10,15 +13,15 @@ use crate::policy::Principal;
 /// something all the same.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    /// Absent once it is somebody else's to write it down.
+    /// Absent where it is no message, or somebody else's to write down.
     hub: Option<Arc<Hub>>,
     principal: Option<Principal>,
 }
 
 impl Arrival {
     /// It has just come.
-    pub(super) fn begin(hub: &Arc<Hub>) -> Self {
-        Self { hub: Some(Arc::clone(hub)), principal: None }
+    pub(super) fn of(hub: &Arc<Hub>, request: &Request<Incoming>) -> Self {
+        Self { hub: is_message(request).then(|| Arc::clone(hub)), principal: None }
     }
 
     /// It is known whose it is.
@@ -27,7 +30,7 @@ impl Arrival {
     }
 
     /// Somebody else writes it down from here on.
-    pub(super) fn hand_over(mut self) {
+    pub(super) fn hand_over(&mut self) {
         self.hub = None;
     }
 }

@@ -46,12 +46,11 @@ pub(super) async fn answer(
     scope: Option<String>,
     end: watch::Receiver<bool>,
     request: Request<Incoming>,
-    arrival: Arrival,
+    mut arrival: Arrival,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let mut arrival = Some(arrival);
     let mut refuse = async |status, code, message: String| {
-        arrival.take().map(Arrival::hand_over).unwrap_or_default();
+        arrival.hand_over();
         let fault = Fault { status, id: None, error: RpcError::new(code, message) };
         refused(&hub, Some(&principal), "http POST", fault).await
     };
@@ -104,7 +103,7 @@ pub(super) async fn answer(
         let message = format!("it is nested deeper than {NESTING_LIMIT}");
         return refuse(StatusCode::BAD_REQUEST, RpcError::INVALID_REQUEST, message).await;
     }
-    arrival.take().map(Arrival::hand_over).unwrap_or_default();
+    arrival.hand_over();
     let posted = Posted { hub, principal, scope, headers: head.headers, end };
     let params = match &message {
         Message::Request { params, .. } | Message::Notification { params, .. } => Params::read(*params),

@@ -30,23 +30,17 @@ enum Place {
     Sessions,
 }
 
-/// Answers a request. It has come when this is called, and not only when what is returned is first looked at.
-/// `end` says that the gateway ends.
-pub(super) fn answer(
-    hub: Arc<Hub>,
-    end: watch::Receiver<bool>,
-    request: Request<Incoming>,
-) -> impl Future<Output = Response<Body>> {
-    let is_message = request.method() == Method::POST && matches!(place_of(request.uri().path()), Some(Place::Mcp(_)));
-    let arrival = is_message.then(|| Arrival::begin(&hub));
-    answer_arrived(hub, end, request, arrival)
+/// Whether a request is a message, or would be.
+pub(super) fn is_message(request: &Request<Incoming>) -> bool {
+    request.method() == Method::POST && matches!(place_of(request.uri().path()), Some(Place::Mcp(_)))
 }
 
-async fn answer_arrived(
+/// Answers a request. `end` says that the gateway ends.
+pub(super) async fn answer(
     hub: Arc<Hub>,
     end: watch::Receiver<bool>,
     request: Request<Incoming>,
-    arrival: Option<Arrival>,
+    mut arrival: Arrival,
 ) -> Response<Body> {
     let Some(place) = place_of(request.uri().path()) else { return empty(StatusCode::NOT_FOUND) };
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
@@ -56,7 +50,7 @@ async fn answer_arrived(
     let principal = match admit(&hub.config, request.uri(), request.headers()) {
         Ok(principal) => principal,
         Err(refusal) => {
-            arrival.map(Arrival::hand_over).unwrap_or_default();
+            arrival.hand_over();
             return refuse(&hub, refusal, request.method()).await;
         }
     };
@@ -80,10 +74,10 @@ async fn answer_mcp(
     scope: Option<String>,
     end: watch::Receiver<bool>,
     request: Request<Incoming>,
-    arrival: Option<Arrival>,
+    mut arrival: Arrival,
 ) -> Response<Body> {
     if scope.is_some() && hub.catalogue().view(&principal, scope.as_deref()).is_none() {
-        arrival.map(Arrival::hand_over).unwrap_or_default();
+        arrival.hand_over();
         let error = RpcError::new(RpcError::INVALID_REQUEST, "there is no such server");
         let known = scope.filter(|scope| hub.catalogue().servers.contains_key(scope.as_str()));
         let outcome = if known.is_some() { "denied" } else { "refused" };
@@ -94,11 +88,11 @@ async fn answer_mcp(
         write(&hub, record).await;
         return body::fault(StatusCode::NOT_FOUND, None, &error);
     }
-    if let Some(mut arrival) = arrival {
-        arrival.is_of(&principal);
-        return post::answer(hub, principal, scope, end, request, arrival).await;
-    }
     match *request.method() {
+        Method::POST => {
+            arrival.is_of(&principal);
+            post::answer(hub, principal, scope, end, request, arrival).await
+        }
         Method::GET => legacy::open_stream(&hub, &principal, scope.as_deref(), request.headers()).await,
         Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), request.headers()).await,
         _ => {
