@@ -260,6 +260,14 @@ async fn a_gateways_tools_are_shown_called_and_audited() {
     let (code, stdout) = verify(&[&older, &newest], &expected).await;
     assert!(code == Some(1) && stdout.contains("the first hash is not"), "{stdout}");
     assert_eq!(verify(&[file, file], &expected).await.0, Some(1), "two chains are not one");
+    // What comes by a pipe can be read but once.
+    let pipe = path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    let (to, whole) = (pipe.clone(), records.clone());
+    let writing = tokio::task::spawn_blocking(move || fs::write(to, whole));
+    let (code, stdout) = verify(&[&pipe], &expected).await;
+    assert!(code == Some(0) && stdout.contains(&format!("{} records, the chain is whole", lines.len())), "{stdout}");
+    writing.await.expect("it ends").expect("all of it was read");
 }
 
 /// The quickstart, as `make demo` runs it where no Engine can be had.

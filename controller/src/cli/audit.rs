@@ -1,7 +1,7 @@
 //! `evenkeel audit`: whether what a gateway wrote down is still what it wrote.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -42,10 +42,14 @@ pub(super) fn run(command: &AuditCommand, console: &mut Console) -> Result<ExitS
     let (mut first, mut last) = (None, None);
     for file in files {
         let place = if files.len() > 1 { format!("{}: ", file.display()) } else { String::new() };
-        if !is_one_chain && begins_a_chain(file)? {
+        // Once: what comes by a pipe cannot be read again.
+        let mut log = BufReader::new(open(file)?);
+        let mut begin = Vec::new();
+        log.read_until(b'\n', &mut begin).map_err(|source| unread(file, source))?;
+        if !is_one_chain && str::from_utf8(&begin).is_ok_and(|line| is_first_line(line.trim_end())) {
             last = None;
         }
-        match read_piece(BufReader::new(open(file)?), last.take()) {
+        match read_piece(begin.as_slice().chain(log), last.take()) {
             Ok(piece) => {
                 for line in lines_of(&piece) {
                     console.data(&format!("{place}{line}"))?;
@@ -81,17 +85,11 @@ fn lines_of(piece: &Piece) -> Vec<String> {
     [ends, vec![format!("{records}, the chain is whole")]].concat()
 }
 
-fn begins_a_chain(path: &Path) -> Result<bool, CliError> {
-    let mut line = String::new();
-    // What cannot be read as text is told of with its line when all of it is read.
-    let is_read = BufReader::new(open(path)?).read_line(&mut line).is_ok();
-    Ok(is_read && is_first_line(line.trim_end()))
+fn open(file: &Path) -> Result<File, CliError> {
+    File::open(file).map_err(|source| unread(file, source))
 }
 
-fn open(file: &Path) -> Result<File, CliError> {
-    File::open(file).map_err(|source| CliError::Failed {
-        context: format!("cannot read the audit `{}`", file.display()),
-        source: source.into(),
-        hint: String::new(),
-    })
+fn unread(file: &Path, source: io::Error) -> CliError {
+    let context = format!("cannot read the audit `{}`", file.display());
+    CliError::Failed { context, source: source.into(), hint: String::new() }
 }
