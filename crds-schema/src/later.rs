@@ -5,39 +5,27 @@
 pub(crate) const LATER_KINDS: [&str; 7] =
     ["Job", "CronJob", "ConfigMap", "Secret", "Policy", "GitRepository", "McpClient"];
 
+const VARIABLES: &str = "write the variables under `env`; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`";
+const QUOTED: &str = "write the value as a quoted string; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`";
+const MOUNTED: &str = "write it into a file, and mount that: `secretFile: ./FILE`";
+
 /// Fields that a later release brings: kind, path of the field with `[]` for entries of a list and `.*` for those of a map,
 /// and what to do until then.
 const LATER_FIELDS: [(&str, &str, &str); 22] = [
-    (
-        "Deployment",
-        "spec.envFrom",
-        "write the variables under `env`; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
-    ),
-    (
-        "Deployment",
-        "spec.env.*",
-        "write the value as a quoted string; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
-    ),
+    ("Deployment", "spec.envFrom", VARIABLES),
+    ("Deployment", "spec.env.*", QUOTED),
     ("Deployment", "spec.startup", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.readiness", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.liveness", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.strategy", "leave it out: the order of an update is derived"),
     ("Deployment", "spec.revisionHistoryLimit", "leave it out"),
     ("Deployment", "spec.mounts[].config", "mount a `host` path"),
-    ("Deployment", "spec.mounts[].secret", "write it into a file, and mount that: `secretFile: ./FILE`"),
+    ("Deployment", "spec.mounts[].secret", MOUNTED),
     ("Deployment", "spec.stop.drain", "leave it out"),
     ("Deployment", "spec.dependsOn[].restartOn", "leave it out"),
     ("Deployment", "spec.dependsOn[].condition=Completed", "use `Exists` or `Ready`"),
-    (
-        "McpServer",
-        "spec.envFrom",
-        "write the variables under `env`; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
-    ),
-    (
-        "McpServer",
-        "spec.env.*",
-        "write the value as a quoted string; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`",
-    ),
+    ("McpServer", "spec.envFrom", VARIABLES),
+    ("McpServer", "spec.env.*", QUOTED),
     (
         "McpServer",
         "spec.remote.headers.*",
@@ -45,7 +33,7 @@ const LATER_FIELDS: [(&str, &str, &str); 22] = [
     ),
     ("McpServer", "spec.remote.headerFiles[].secret", "write it into a file, and name that: `file: ./FILE`"),
     ("McpServer", "spec.mounts[].config", "mount a `host` path"),
-    ("McpServer", "spec.mounts[].secret", "write it into a file, and mount that: `secretFile: ./FILE`"),
+    ("McpServer", "spec.mounts[].secret", MOUNTED),
     ("McpServer", "spec.stop.drain", "leave it out"),
     ("McpServer", "spec.dependsOn[].restartOn", "leave it out"),
     ("McpServer", "spec.dependsOn[].condition=Completed", "use `Exists` or `Ready`"),

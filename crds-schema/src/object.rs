@@ -143,16 +143,21 @@ impl ObjectKey {
             format!("{}_{}", self.namespace, self.name)
         }
     }
+
+    /// What people write where the kind is known: `name` in the namespace `default`, else `namespace/name`.
+    pub fn local_name(&self) -> String {
+        if self.namespace.as_str() == "default" {
+            self.name.to_string()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
+    }
 }
 
 impl fmt::Display for ObjectKey {
     /// `Kind/name` in the namespace `default`, else `Kind/namespace/name`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.as_str() == "default" {
-            write!(f, "{}/{}", self.kind, self.name)
-        } else {
-            write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
-        }
+        write!(f, "{}/{}", self.kind, self.local_name())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::networks::{self, NetworkUse};
 use crate::observed::{ContainerState, Limits, TimestampMs};
 use crate::plan::{Action, Cause, Waiting, container_name};
 use crate::requirement::ImagePlan;
-use crate::retire::{existing, is_released, retire, stop};
+use crate::retire::{existing, retire, stop};
 use crate::slots::{self, Slot};
 use crate::world::{DesiredObject, World};
 
@@ -94,7 +94,7 @@ impl SetPlan<'_> {
                 self.builder.find(format!("container/{}", container.name), "DuplicateContainer", message);
             }
             let is_in_use = matches!(cause, Cause::ScaledDown | Cause::Duplicate);
-            if is_in_use && !is_released(self.world, container, self.now_ms, self.builder) {
+            if is_in_use && !self.is_released(container) {
                 self.is_room_awaited = true;
                 continue;
             }
@@ -121,7 +121,7 @@ impl SetPlan<'_> {
             for container in containers.filter(|container| container.endpoint(&network.id).is_some()) {
                 // One that is in two such networks is stopped once.
                 let is_first = stopped.insert(Arc::clone(&container.id));
-                if is_first && is_released(self.world, container, self.now_ms, self.builder) {
+                if is_first && self.is_released(container) {
                     stop(container, self.set.stop_grace_secs, &[], &cause, self.builder);
                 }
             }

@@ -31,8 +31,10 @@ impl SetPlan<'_> {
         self.report_cause(old.container, &old.cause);
         self.builder.change(format!("container/{}", old.container.name), outcome, old.fields.clone());
         if self.set.run == RunState::Stopped {
-            for old in slot.old.iter().filter(|old| self.is_released(old.container)).collect::<Vec<_>>() {
-                stop(old.container, self.set.stop_grace_secs, &[], &Cause::StateStopped, self.builder);
+            for old in &slot.old {
+                if self.is_released(old.container) {
+                    stop(old.container, self.set.stop_grace_secs, &[], &Cause::StateStopped, self.builder);
+                }
             }
         }
         if self.is_replacing && old.container.may_serve() {
@@ -185,12 +187,12 @@ impl SetPlan<'_> {
     /// Whether what cannot run beside a new container may be stopped now. Nobody lets go of it for the sake of a container that is not there
     /// yet: its image may never come, and what is made may not be what was asked for.
     fn has_room_already(&mut self, slot: &Slot<'_>) -> bool {
-        let is_in_use =
-            |old: &&crate::slots::OldContainer<'_>| self.world.releases_in_ms(old.container, self.now_ms) > 0;
-        if self.stop_first_reason().is_none() || !slot.old.iter().any(|old| is_in_use(&old)) {
+        let is_in_use = |container| self.world.releases_in_ms(container, self.now_ms) > 0;
+        let in_use: Vec<_> = slot.old.iter().filter(|old| is_in_use(old.container)).collect();
+        if in_use.is_empty() || self.stop_first_reason().is_none() {
             return self.has_room(slot);
         }
-        for old in slot.old.iter().filter(is_in_use) {
+        for old in in_use {
             self.builder.wait(Waiting::Release { container: old.container.name.to_string() });
         }
         false

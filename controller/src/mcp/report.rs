@@ -135,10 +135,7 @@ pub(super) fn report_review(key: &ObjectKey, review: &Review) -> Statement {
         (false, true) => "what is new or changed is hidden until it is approved",
         (false, false) => "what differs from what was approved is shown",
     };
-    let name = match key.namespace.as_str() {
-        "default" => key.name.to_string(),
-        namespace => format!("{namespace}/{}", key.name),
-    };
+    let name = key.local_name();
     let message = format!("{effect}: {} ({}): evenkeel mcp approve {name}", counts.join(", "), names.join(", "));
     let (condition_type, status) = (ConditionType::ToolsApproved, ConditionStatus::False);
     Statement { condition_type, status, reason: "AwaitingApproval", message }
