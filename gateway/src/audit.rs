@@ -12,5 +12,5 @@ pub use draft::Draft;
 pub use question::{Asker, Questions};
 pub use record::AuditRecord;
 pub(crate) use record::beginning_of;
-pub use shape::shape_of;
+pub(crate) use shape::arguments_of;
 pub use writer::{AuditError, AuditLog};

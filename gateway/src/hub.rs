@@ -26,7 +26,7 @@ use crate::lease::LeaseBook;
 use crate::metrics::{Gauges, Metrics, ServerGauges};
 use crate::pin::{Doubt, PinBook};
 use crate::policy::Principal;
-use crate::secrets::{KnownSecrets, SecretBook, Secrets};
+use crate::secrets::{KnownSecrets, SecretBook, Secrets, SecretsSince};
 pub use crate::server::Demand;
 use crate::server::Server;
 use crate::server::departed::Departed;
@@ -158,7 +158,7 @@ impl Hub {
         let catalogue = Catalogue::new(config.naming, config.rules.clone(), BTreeMap::new());
         let known_secrets = KnownSecrets::default();
         let has_values = config.audit.as_ref().is_some_and(|audit| audit.has_values);
-        let questions = Questions { audit: audit.clone(), secrets: known_secrets.clone(), has_values };
+        let questions = Questions { audit: audit.clone(), has_values };
         let hub = Arc::new(Self {
             questions: Arc::new(questions),
             sessions: Sessions::new(config.limits.sessions, config.limits.session_idle),
@@ -278,6 +278,11 @@ impl Hub {
     /// What must go nowhere now.
     pub fn secrets(&self) -> Arc<Secrets> {
         self.known_secrets.now()
+    }
+
+    /// What must go nowhere from now on, with what must not now.
+    pub fn secrets_since(&self) -> SecretsSince {
+        self.known_secrets.since(self.secrets())
     }
 
     /// Whether arguments and results are written down too.

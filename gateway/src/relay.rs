@@ -128,9 +128,8 @@ impl Relay {
         params: &Params<'_>,
     ) -> Result<Self, RpcError> {
         let config = server.config();
-        let known = hub.secrets();
-        known.check(params.text)?;
-        let secrets = hub.questions.secrets.since(known);
+        let secrets = hub.secrets_since();
+        secrets.check(params.text)?;
         let size = params.text.len();
         if size > config.calls.request_bytes {
             let limit = config.calls.request_bytes;
@@ -399,8 +398,7 @@ impl Relay {
             era: self.caller.era,
             session: self.caller.session.as_deref(),
         };
-        let params = params.map(|params| self.hide(params.to_owned()));
-        self.questions.begin(asker, method, params.as_deref())
+        self.questions.begin(asker, &self.secrets, method, params)
     }
 
     /// A text without what the client may not be told.
@@ -472,8 +470,7 @@ impl Teller {
             era: Era::Legacy,
             session: Some(client),
         };
-        let params = params.map(|params| self.secrets.hide(params.to_owned()));
-        self.questions.begin(asker, method, params.as_deref())
+        self.questions.begin(asker, &self.secrets, method, params)
     }
 }
 

@@ -130,6 +130,14 @@ impl SecretsSince {
         now.with(&self.then).hide(text)
     }
 
+    /// As [`Secrets::check`], by the values of then.
+    ///
+    /// # Errors
+    /// What the client is told.
+    pub fn check(&self, text: &str) -> Result<(), RpcError> {
+        self.then.check(text)
+    }
+
     /// The beginning of why something failed, without them.
     pub fn shorten(&self, why: String) -> String {
         self.hide(why).chars().take(REFUSAL_LIMIT).collect()

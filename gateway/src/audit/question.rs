@@ -1,12 +1,14 @@
 //! What servers ask of clients, in the audit: a line for each question.
 
+use serde_json::Value;
+
 use super::draft::Draft;
 use super::record::{AuditRecord, beginning_of};
-use super::shape::shape_of;
+use super::shape::arguments_of;
 use super::writer::AuditLog;
 use crate::era::Era;
 use crate::policy::Principal;
-use crate::secrets::KnownSecrets;
+use crate::secrets::SecretsSince;
 use crate::session::ClientSession;
 
 /// Begins the lines of questions.
@@ -14,8 +16,6 @@ use crate::session::ClientSession;
 pub struct Questions {
     /// Where they are written.
     pub audit: AuditLog,
-    /// What is in none of them.
-    pub secrets: KnownSecrets,
     /// The questions and answers too, not only their shape.
     pub has_values: bool,
 }
@@ -38,12 +38,13 @@ pub struct Asker<'asker> {
 }
 
 impl Questions {
-    /// A question is put to a client.
-    pub fn begin(&self, asker: Asker<'_>, method: &str, params: Option<&str>) -> Draft {
-        let secrets = self.secrets.now();
-        let params = secrets.hide(params.unwrap_or("null").to_owned());
-        let arguments =
-            if self.has_values { serde_json::from_str(&params).unwrap_or_default() } else { shape_of(&params) };
+    /// A question is put to a client. `secrets`: what is in no line of it.
+    pub fn begin(&self, asker: Asker<'_>, secrets: &SecretsSince, method: &str, params: Option<&str>) -> Draft {
+        let arguments = if self.audit.is_enabled() {
+            arguments_of(&secrets.hide(params.unwrap_or("null").to_owned()), self.has_values)
+        } else {
+            Value::Null
+        };
         let record = AuditRecord {
             principal: asker.principal.name.clone(),
             session: asker.session.map(|session| session.digest().to_owned()),
@@ -57,5 +58,41 @@ impl Questions {
             ..AuditRecord::default()
         };
         Draft::begin(&self.audit, self.has_values, record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asker, Questions};
+    use crate::audit::{AuditLog, AuditRecord};
+    use crate::era::Era;
+    use crate::policy::Principal;
+    use crate::secrets::{Evidence, KnownSecrets, Secrets};
+
+    #[tokio::test]
+    async fn no_field_of_a_question_holds_what_was_a_secret_when_the_call_began() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let audit = AuditLog::open(&path).unwrap();
+        let known = KnownSecrets::default();
+        known.set(Secrets::new([("the first", Evidence::Declared)]));
+        let since = known.since(known.now());
+        known.set(Secrets::new([("the second", Evidence::Declared)]));
+        let questions = Questions { audit: audit.clone(), has_values: true };
+        let (principal, said) = (Principal::anonymous(), "the first, the second");
+        let asker = Asker {
+            server: "s",
+            instance: None,
+            name: Some(said),
+            principal: &principal,
+            era: Era::Legacy,
+            session: None,
+        };
+        questions.begin(asker, &since, said, Some(&format!("[\"{said}\"]"))).end("ok", None, 0).await;
+        audit.settled().await;
+        let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let AuditRecord { method, name, arguments, .. } = serde_json::from_value(line["record"].clone()).unwrap();
+        let hidden = "[secret], [secret]";
+        assert_eq!((method.as_str(), name.as_deref(), arguments), (hidden, Some(hidden), serde_json::json!([hidden])));
     }
 }

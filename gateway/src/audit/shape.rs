@@ -14,8 +14,13 @@ const TOTAL_LIMIT: usize = 200;
 /// How many characters of a field's name are told.
 const NAME_CHARS: usize = 64;
 
+/// What is written down of arguments, which are JSON text: themselves, or else their shape.
+pub(crate) fn arguments_of(text: &str, has_values: bool) -> Value {
+    if has_values { serde_json::from_str(text).unwrap_or_default() } else { shape_of(text) }
+}
+
 /// The shape of a JSON text, as JSON: `{"path":"string(12)","lines":"array(3)"}`; `?` for what is no JSON.
-pub fn shape_of(json: &str) -> Value {
+fn shape_of(json: &str) -> Value {
     let mut budget = TOTAL_LIMIT;
     serde_json::from_str(json).map_or_else(|_| Value::from("?"), |value| shape(&value, 0, &mut budget))
 }

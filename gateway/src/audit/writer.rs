@@ -61,6 +61,11 @@ impl AuditLog {
         Self { tx: None, failures: Arc::default() }
     }
 
+    /// Whether it keeps anything.
+    pub fn is_enabled(&self) -> bool {
+        self.tx.is_some()
+    }
+
     /// Opens the log and goes on from its last line. A half-written last line, as a kill leaves it, is cut off: a line is
     /// acknowledged to nobody before it is whole.
     ///

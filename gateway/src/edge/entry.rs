@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::audit::{AuditRecord, Draft, beginning_of, shape_of};
+use crate::audit::{AuditRecord, Draft, arguments_of, beginning_of};
 use crate::hub::Hub;
 use crate::metrics::ServerMetrics;
 use crate::relay::{Aim, Caller, Relay};
@@ -30,13 +30,11 @@ impl Entry {
         let secrets = hub.secrets();
         let has_values = hub.has_values();
         let field = if method == "subscriptions/listen" { "notifications" } else { "arguments" };
-        let arguments = params.and_then(|params| params.fields.get(field)).unwrap_or("null");
-        let arguments = if arguments == "null" || hub.config.audit.is_none() {
-            serde_json::Value::Null
-        } else {
-            let arguments = secrets.hide(arguments.to_owned());
-            if has_values { serde_json::from_str(&arguments).unwrap_or_default() } else { shape_of(&arguments) }
-        };
+        let arguments = params.and_then(|params| params.fields.get(field));
+        let arguments = arguments.filter(|arguments| *arguments != "null" && hub.audit.is_enabled());
+        let arguments = arguments
+            .map(|arguments| arguments_of(&secrets.hide(arguments.to_owned()), has_values))
+            .unwrap_or_default();
         let record = AuditRecord {
             principal: caller.principal.name.clone(),
             session: caller.session.as_ref().map(|session| session.digest().to_owned()),
