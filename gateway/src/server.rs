@@ -151,7 +151,8 @@ impl Server {
     fn pick_but(&self, gone: Option<&str>) -> Option<InFlight> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let among = instances.values().filter(|handle| !handle.is_leaving() && Some(handle.id.as_str()) != gone);
-        let among = among.filter(|handle| !self.is_held(&instances, handle));
+        let is_held = self.held(&instances);
+        let among = among.filter(|handle| !is_held(handle));
         let ready = among.filter_map(|handle| Some((handle, handle.connection()?)));
         let best = ready.min_by_key(|(handle, _)| (!handle.is_current(), handle.in_flight()));
         self.users.count();
@@ -169,7 +170,8 @@ impl Server {
     pub fn taking_over(&self) -> Vec<String> {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let is_any_busy = instances.values().any(|handle| !handle.is_current() && handle.in_flight() > 0);
-        let is_early = |handle: &InstanceHandle| is_any_busy || self.is_held(&instances, handle);
+        let is_held = self.held(&instances);
+        let is_early = |handle: &InstanceHandle| is_any_busy || is_held(handle);
         let new = instances.values().filter(|handle| handle.is_current() && handle.connection().is_some());
         let new = new.filter(|handle| is_early(handle));
         new.map(|handle| handle.id.clone()).collect()
@@ -191,7 +193,8 @@ impl Server {
                 let is_fresh = self.surroundings.leases.is_fresh(&handle.id);
                 (!handle.is_current(), !is_fresh)
             };
-            let among = instances.values().filter(|handle| !self.is_held(&instances, handle));
+            let is_held = self.held(&instances);
+            let among = instances.values().filter(|handle| !is_held(handle));
             let ready = among.filter_map(|handle| Some((rank(handle), handle.listing()?)));
             ready.min_by_key(|(rank, _)| *rank).map(|(_, listing)| listing)
         };
@@ -205,23 +208,23 @@ impl Server {
         listing.clone()
     }
 
-    /// Whether an instance must not take over from an older one that answers, or may in a moment: where pins are enforced, it must have been
-    /// found good first.
-    fn is_held(&self, instances: &BTreeMap<String, Arc<InstanceHandle>>, handle: &InstanceHandle) -> bool {
-        if self.config().pin != PinPolicy::Enforce || !handle.is_current() {
-            return false;
-        }
+    /// Whether one of these instances must not take over from an older one that answers, or may in a moment: where pins are enforced, it must
+    /// have been found good first.
+    fn held(&self, instances: &BTreeMap<String, Arc<InstanceHandle>>) -> impl Fn(&InstanceHandle) -> bool {
         let is_old = |other: &&Arc<InstanceHandle>| !other.is_current() && !other.is_leaving();
         let may_serve = |old: &Arc<InstanceHandle>| {
             let has_served = || old.listed_ago().is_some_and(|ago| ago < HOLD_TIME);
             old.listing().is_some() || old.is_on_its_way() || has_served()
         };
-        if !instances.values().filter(is_old).any(may_serve) {
-            return false;
+        let is_any_held = self.config().pin == PinPolicy::Enforce && instances.values().filter(is_old).any(may_serve);
+        move |handle| {
+            if !is_any_held || !handle.is_current() {
+                return false;
+            }
+            let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_same = |listing: Arc<Listing>| passed.get(&handle.id).is_some_and(|passed| *passed == listing);
+            !handle.listing().is_some_and(is_same)
         }
-        let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |listing: Arc<Listing>| passed.get(&handle.id).is_some_and(|passed| *passed == listing);
-        !handle.listing().is_some_and(is_same)
     }
 
     /// What is to be compared before an instance takes over, where pins are enforced and an older one serves.
@@ -235,8 +238,9 @@ impl Server {
             handles.filter_map(|handle| Some((handle.id.clone(), handle.listing()?)))
         };
         // One that was lost a moment ago lists what it did.
-        let is_held = instances.values().any(|handle| self.is_held(&instances, handle));
-        let last = || self.listing.read().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| is_held);
+        let is_held = self.held(&instances);
+        let is_any_held = instances.values().any(|handle| is_held(handle));
+        let last = || self.listing.read().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| is_any_held);
         let serving = listed(false).next().map(|(_, listing)| listing).or_else(last)?;
         Some(Succession { serving, current: listed(true).collect() })
     }

@@ -214,8 +214,9 @@ impl Server {
         let fresh: Vec<_> = {
             let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
             // One that is being replaced would be gone soon, unless what replaces it is not approved.
-            let is_held = instances.values().any(|handle| self.is_held(&instances, handle));
-            let fresh = instances.values().filter(|handle| handle.is_current() != is_held && !handle.is_leaving());
+            let is_held = self.held(&instances);
+            let is_any_held = instances.values().any(|handle| is_held(handle));
+            let fresh = instances.values().filter(|handle| handle.is_current() != is_any_held && !handle.is_leaving());
             fresh.filter_map(|handle| Some(InFlight::new(Arc::clone(handle), handle.connection()?))).collect()
         };
         for under_way in fresh {
