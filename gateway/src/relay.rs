@@ -7,7 +7,6 @@ mod question;
 mod subscribing;
 mod target;
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -15,6 +14,7 @@ use tokio::time::{Duration, Instant, timeout};
 
 use crate::audit::{Asker, Draft, Questions};
 use crate::catalogue::{Target, View};
+use crate::config::ServerConfig;
 use crate::connection::{Connection, ProbeError};
 use crate::era::Era;
 use crate::hub::Hub;
@@ -87,6 +87,16 @@ pub struct Relay {
     _permit: OwnedSemaphorePermit,
 }
 
+/// What a request has of its server before it is sent.
+struct Admitted {
+    server: Arc<Server>,
+    config: Arc<ServerConfig>,
+    /// The instance that it goes to, where that is known.
+    first: Option<InFlight>,
+    secrets: SecretsSince,
+    permit: OwnedSemaphorePermit,
+}
+
 impl Relay {
     /// Finds where a request goes, and whether it may.
     ///
@@ -100,52 +110,14 @@ impl Relay {
         params: &Params<'_>,
     ) -> Result<Self, NotSent> {
         let target = find_target(view, method, &params.fields, caller.era)?;
-        let aim = target.clone();
-        Self::prepare_for(target, hub, caller, method, params).map_err(|error| NotSent { error, aim: Aim::At(aim) })
-    }
-
-    fn prepare_for(
-        target: Target,
-        hub: &Hub,
-        caller: Arc<Caller>,
-        method: &str,
-        params: &Params<'_>,
-    ) -> Result<Self, RpcError> {
-        let unavailable = |why: &str| RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{}` {why}", target.server));
-        let server = hub.server(&target.server).ok_or_else(|| unavailable("is not there any more"))?;
-        let admitted = Self::admit(hub, caller, (target, &server), method, params);
-        admitted.inspect_err(|_| {
-            server.metrics.denied.fetch_add(1, Ordering::Relaxed);
-        })
-    }
-
-    /// A request for a server, unless it may not be sent to it, or not now.
-    fn admit(
-        hub: &Hub,
-        caller: Arc<Caller>,
-        (target, server): (Target, &Arc<Server>),
-        method: &str,
-        params: &Params<'_>,
-    ) -> Result<Self, RpcError> {
-        let config = server.config();
-        let secrets = hub.secrets_since();
-        secrets.check(params.text)?;
-        let size = params.text.len();
-        if size > config.calls.request_bytes {
-            let limit = config.calls.request_bytes;
-            let message = format!("the request has {size} bytes, and `{}` takes {limit}", target.server);
-            return Err(RpcError::new(RpcError::TOO_LARGE, message));
-        }
-        if method == "resources/subscribe" && server.place_of(&caller).is_none() {
-            let message =
-                format!("each call has an instance of `{}` to itself, which tells nobody later", target.server);
-            return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, message));
-        }
-        let permit = server.permits().try_acquire_owned().map_err(|_| {
-            let message = format!("`{}` is asked {} things at once already", target.server, config.calls.concurrency);
-            RpcError::new(RpcError::OVERLOADED, message)
-        })?;
-        let first = server.pick_now().map_err(|error| no_instance(&target.server, error, &secrets))?;
+        let is_gone =
+            || RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{}` is not there any more", target.server));
+        let server = hub.server(&target.server).ok_or_else(is_gone);
+        let admitted = match server.and_then(|server| Self::admit(hub, &caller, server, method, params)) {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(NotSent { error, aim: Aim::At(target) }),
+        };
+        let Admitted { server, config, first, secrets, permit } = admitted;
         let edits = Edits { method, original: &target.original, headers: &target.headers, answers: None };
         // Where it is not known yet whom it goes to, it is written anew if need be.
         let era = first.as_ref().map_or(caller.era, |instance| instance.connection.era);
@@ -156,7 +128,7 @@ impl Relay {
             is_late: first.is_none(),
             first: first.map(OnceLock::from).unwrap_or_default(),
             detour: OnceLock::new(),
-            server: Arc::clone(server),
+            server,
             caller,
             method: method.to_owned(),
             params: params.text.to_owned(),
@@ -168,6 +140,35 @@ impl Relay {
             questions: Arc::clone(&hub.questions),
             _permit: permit,
         })
+    }
+
+    /// What a request for a server is given, unless it may not be sent to it, or not now.
+    fn admit(
+        hub: &Hub,
+        caller: &Caller,
+        server: Arc<Server>,
+        method: &str,
+        params: &Params<'_>,
+    ) -> Result<Admitted, RpcError> {
+        let config = server.config();
+        let secrets = hub.secrets_since();
+        secrets.check(params.text)?;
+        let size = params.text.len();
+        if size > config.calls.request_bytes {
+            let limit = config.calls.request_bytes;
+            let message = format!("the request has {size} bytes, and `{}` takes {limit}", server.name);
+            return Err(RpcError::new(RpcError::TOO_LARGE, message));
+        }
+        if method == "resources/subscribe" && server.place_of(caller).is_none() {
+            let message = format!("each call has an instance of `{}` to itself, which tells nobody later", server.name);
+            return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, message));
+        }
+        let permit = server.permits().try_acquire_owned().map_err(|_| {
+            let message = format!("`{}` is asked {} things at once already", server.name, config.calls.concurrency);
+            RpcError::new(RpcError::OVERLOADED, message)
+        })?;
+        let first = server.pick_now().map_err(|error| no_instance(&server.name, error, &secrets))?;
+        Ok(Admitted { server, config, first, secrets, permit })
     }
 
     /// What is counted of the server that it goes to.

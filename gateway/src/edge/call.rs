@@ -71,7 +71,7 @@ pub(super) async fn run(
     let relay = match Relay::prepare(&hub, Arc::clone(&caller), view, method, params) {
         Ok(relay) => relay,
         Err(not_sent) => {
-            entry.is_for(&not_sent.aim);
+            entry.is_for(&hub, &not_sent.aim);
             let (outcome, error) = (not_sent.outcome(), not_sent.error);
             entry.end(&hub, outcome, Some(error.code), 0).await;
             return json(status_of(caller.era, error.code), error_reply(Some(&id), &error.to_json()));
@@ -95,7 +95,7 @@ pub(super) async fn refuse(
     Fault { status, id, error }: Fault<'_>,
 ) -> Response<Body> {
     let mut entry = Entry::begin(hub, caller, method, Some(params));
-    entry.is_for(&find_aim(view, method, &params.fields, caller.era));
+    entry.is_for(hub, &find_aim(view, method, &params.fields, caller.era));
     entry.end(hub, "refused", Some(error.code), 0).await;
     fault(status, id, &error)
 }

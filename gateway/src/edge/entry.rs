@@ -20,7 +20,7 @@ const NAMES_CHARS: usize = 2_000;
 pub(super) struct Entry {
     draft: Draft,
     secrets: Arc<Secrets>,
-    /// The counters of the server that it goes to, once it does.
+    /// The counters of the server that it is for, once that is known.
     server: Option<Arc<ServerMetrics>>,
 }
 
@@ -55,11 +55,12 @@ impl Entry {
     }
 
     /// It would have gone there.
-    pub(super) fn is_for(&mut self, aim: &Aim) {
+    pub(super) fn is_for(&mut self, hub: &Hub, aim: &Aim) {
         match aim {
             Aim::Nothing => {}
             Aim::Unknown(name) => self.set_target(None, name, NAME_CHARS),
             Aim::Withheld(target) | Aim::At(target) => {
+                self.server = hub.server(&target.server).map(|server| Arc::clone(&server.metrics));
                 self.set_target(Some(&target.server), &target.original, NAME_CHARS);
             }
         }
@@ -88,15 +89,15 @@ impl Entry {
         let all = &hub.metrics;
         let server = self.server.as_deref();
         let of_server = |counter: fn(&ServerMetrics) -> &AtomicU64| server.map(counter);
-        let counters = match outcome {
-            "ok" | "toolError" => [Some(&all.ok), of_server(|server| &server.ok)],
-            "denied" | "refused" => [Some(&all.denied), of_server(|server| &server.denied)],
-            _ => [Some(&all.errors), of_server(|server| &server.errors)],
+        let (counters, is_sent) = match outcome {
+            "ok" | "toolError" => ([Some(&all.ok), of_server(|server| &server.ok)], true),
+            "denied" | "refused" => ([Some(&all.denied), of_server(|server| &server.denied)], false),
+            _ => ([Some(&all.errors), of_server(|server| &server.errors)], true),
         };
         for counter in counters.into_iter().flatten() {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(server) = server {
+        if let Some(server) = server.filter(|_| is_sent) {
             let took = self.draft.took();
             all.calls.observe(took);
             server.calls.observe(took);

@@ -1,9 +1,16 @@
 //! What the hub tells of itself at `/metrics`, all of it.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::stage::{Out, Stage, nothing_more, server};
+use crate::config::{Endpoint, Instance, ServerConfig};
 use crate::hub::InstanceHealth;
+use crate::upstream::exchange::Answer;
+use crate::upstream::http::Dress;
+use crate::wire::object::RawObject;
 
 /// The text with what depends on how long things took left out: that is all of the buckets but the last, sums, and ages.
 fn without_times(text: &str) -> String {
@@ -110,4 +117,69 @@ evenkeel_mcp_server_requests_total{{server=\"sick\",outcome=\"denied\"}} 1
         sick = histogram("evenkeel_mcp_server_call_seconds", Some("sick"), 2),
     );
     assert_eq!(without_times(&stage.get("/metrics").await), expected);
+}
+
+#[tokio::test]
+async fn what_is_not_sent_to_a_server_is_counted_as_denied_of_it_and_takes_no_time_of_it() {
+    let stage = Stage::begin(None).await;
+    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell_begun, released) = (Arc::clone(&begun), Arc::clone(&release));
+    let base = server(true, &[], move |message, out| {
+        let (message, out, released) = (message.clone(), out.clone(), Arc::clone(&released));
+        tell_begun.notify_one();
+        tokio::spawn(async move {
+            released.notified().await;
+            out.answer(&message, &json!({"resultType": "complete", "content": []}));
+        });
+    });
+    let place = json!({"type": "string", "x-mcp-header": "Place"});
+    let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}});
+    let find = json!({"name": "find", "inputSchema": {"type": "object", "properties": {"place": place}}});
+    let tools = json!([tool("slow"), tool("withheld"), find]);
+    let script = move |message: &Value, out: &Out| {
+        if message["method"] == "tools/list" {
+            let cache = json!({"resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": tools});
+            out.answer(message, &cache);
+        } else {
+            base(message, out);
+        }
+    };
+    stage.servers.run("a-1", Arc::new(script));
+    let endpoint = Endpoint::Stdio;
+    let instance = Instance { id: "a-1".to_owned(), run_ms: None, is_current: true, is_leaving: false, endpoint };
+    let config = ServerConfig { deny: vec!["withheld".to_owned()], ..ServerConfig::of("a", vec![instance]) };
+    stage.hub.set_servers(vec![config]);
+    stage.until_listed(&["a__find", "a__slow"]).await;
+    let client = stage.legacy(json!({})).await;
+    let params = json!({"name": "a__slow", "arguments": {}}).to_string();
+    // Each link counts its ids from the same one.
+    let call = async || {
+        let fields = RawObject::parse(&params).unwrap();
+        let exchange = stage.link().call(Dress::Session(&client.session), "tools/call", fields, false).await;
+        exchange.answer().await.unwrap()
+    };
+    let again = async {
+        begun.notified().await;
+        let answer = call().await;
+        release.notify_one();
+        answer
+    };
+    let (first, second) = tokio::join!(call(), again);
+    assert!(matches!(first, Answer::Result(_)), "{first:?}");
+    assert!(matches!(&second, Answer::Error(error) if error.contains("under way")), "{second:?}");
+    for (tool, why) in [("a__withheld", "there is no tool"), ("a__find", "Mcp-Param-Place")] {
+        let error = stage.modern("tools/call", json!({"name": tool, "arguments": {"place": "here"}})).await;
+        let error = error.unwrap_err()["message"].to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let text = stage.get("/metrics").await;
+    for line in [
+        "evenkeel_mcp_server_requests_total{server=\"a\",outcome=\"ok\"} 1",
+        "evenkeel_mcp_server_requests_total{server=\"a\",outcome=\"error\"} 0",
+        "evenkeel_mcp_server_requests_total{server=\"a\",outcome=\"denied\"} 3",
+        "evenkeel_mcp_server_call_seconds_count{server=\"a\"} 1",
+        "evenkeel_mcp_call_seconds_count 1",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} is not in {text}");
+    }
 }
