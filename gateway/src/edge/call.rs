@@ -308,9 +308,7 @@ impl Call {
         if let Ok(Answer::Result(result)) = &answer
             && self.relay.caller().era == Era::Legacy
             && self.relay.server_era() == Era::Modern
-            && result.contains("input_required")
-            && let Some(fields) = RawObject::parse(result)
-            && fields.get_str("resultType").as_deref() == Some("input_required")
+            && let Some(fields) = questions_of(result)
         {
             self.rounds += 1;
             if self.rounds > ROUND_LIMIT {
@@ -322,7 +320,7 @@ impl Call {
             }
             return None;
         }
-        let is_asking = self.relay.server_era() == Era::Modern;
+        let may_ask = self.relay.caller().era == Era::Modern && self.relay.server_era() == Era::Modern;
         let is_tool_error = |result: &str| result.contains("\"isError\":true") || result.contains("\"isError\": true");
         let told = self.relay.finish(answer);
         let outcome = match &told {
@@ -330,21 +328,14 @@ impl Call {
             Ok(_) => "ok",
             Err(_) => "error",
         };
-        if let (Ok(result), true) = (&told, is_asking) {
-            self.note_questions(result).await;
+        if may_ask && let Some(fields) = told.as_deref().ok().and_then(questions_of) {
+            self.note_questions(&fields).await;
         }
         Some(self.reply(told, outcome).await)
     }
 
     /// Writes down what a modern client is asked with an answer: it asks again with what it has to say.
-    async fn note_questions(&self, result: &str) {
-        if !result.contains("input_required") {
-            return;
-        }
-        let fields = RawObject::parse(result).unwrap_or_default();
-        if fields.get_str("resultType").as_deref() != Some("input_required") {
-            return;
-        }
+    async fn note_questions(&self, fields: &RawObject<'_>) {
         let requests = fields.get("inputRequests").and_then(RawObject::parse).unwrap_or_default();
         for (_, asked) in requests.iter() {
             let asked = RawObject::parse(asked).unwrap_or_default();
@@ -412,6 +403,12 @@ impl Asking {
         }
         Some((responses.to_json(), self.state))
     }
+}
+
+/// A modern server's result that asks for something before there is an answer.
+fn questions_of(result: &str) -> Option<RawObject<'_>> {
+    let fields = if result.contains("input_required") { RawObject::parse(result)? } else { return None };
+    (fields.get_str("resultType").as_deref() == Some("input_required")).then_some(fields)
 }
 
 /// The code of an error object.
