@@ -94,14 +94,14 @@ impl Listing {
     /// The same without what nobody may be told.
     #[must_use]
     pub fn without(self, secrets: &Secrets) -> Self {
-        let hide_each = |items: Vec<String>| items.into_iter().map(|item| secrets.hide(item)).collect();
+        let hide_each = |items: Vec<String>| items.into_iter().map(|item| secrets.hide(item).into_owned()).collect();
         Self {
             tools: hide_each(self.tools),
             prompts: hide_each(self.prompts),
             resources: hide_each(self.resources),
             templates: hide_each(self.templates),
-            instructions: self.instructions.map(|text| secrets.hide(text)),
-            capabilities: secrets.hide(self.capabilities),
+            instructions: self.instructions.map(|text| secrets.hide(text).into_owned()),
+            capabilities: secrets.hide(self.capabilities).into_owned(),
         }
     }
 }

@@ -444,7 +444,7 @@ impl Hub {
             demands.insert(Arc::clone(name), server.demand());
             // Why it failed may be in its own words.
             health.extend(server.health().into_iter().map(|(id, health)| match health {
-                InstanceHealth::Failed(why) => (id, InstanceHealth::Failed(secrets.hide(why))),
+                InstanceHealth::Failed(why) => (id, InstanceHealth::Failed(secrets.hide(why).into_owned())),
                 InstanceHealth::Unknown | InstanceHealth::Ready => (id, health),
             }));
             // Asked later, so that what is ready by the above is in it.

@@ -7,6 +7,7 @@ mod question;
 mod subscribing;
 mod target;
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -334,7 +335,7 @@ impl Relay {
 
     /// What of a note goes to the client, as a message.
     pub async fn take_note(&self, note: Note) -> Option<String> {
-        self.take_note_openly(note).await.map(|line| self.secrets.hide(line))
+        self.take_note_openly(note).await.map(|line| self.secrets.hide(line).into_owned())
     }
 
     async fn take_note_openly(&self, note: Note) -> Option<String> {
@@ -384,8 +385,8 @@ impl Relay {
     /// The error object.
     pub fn finish(&self, answer: Result<Answer, UpstreamError>) -> Result<String, String> {
         match self.finish_openly(answer) {
-            Ok(result) => Ok(self.secrets.hide(result)),
-            Err(error) => Err(self.secrets.hide(error)),
+            Ok(result) => Ok(self.secrets.hide(result).into_owned()),
+            Err(error) => Err(self.secrets.hide(error).into_owned()),
         }
     }
 
@@ -403,7 +404,7 @@ impl Relay {
     }
 
     /// A text without what the client may not be told.
-    pub fn hide(&self, text: String) -> String {
+    pub fn hide<'t>(&self, text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
         self.secrets.hide(text)
     }
 
@@ -509,7 +510,7 @@ fn listen_for(
                     asker().ask(&client, draft, id, &method, params.as_deref())
                 }
             };
-            client.tell(teller.secrets.hide(message));
+            client.tell(teller.secrets.hide(message).into_owned());
         }
     });
     (task.abort_handle(), opened)

@@ -1,5 +1,6 @@
 //! Values that must go nowhere but to whom they are for: what servers elsewhere are sent to let the gateway in.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -79,11 +80,13 @@ impl Secrets {
     }
 
     /// A text without them. What stands instead is plain within JSON as well.
-    pub fn hide(&self, text: String) -> String {
+    pub fn hide<'t>(&self, text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
+        let text = text.into();
         if !self.is_in(&text) {
             return text;
         }
-        self.needles.iter().fold(text, |text, (needle, _)| text.replace(needle.as_str(), INSTEAD))
+        let hide = |text: String, (needle, _): &(String, Evidence)| text.replace(needle.as_str(), INSTEAD);
+        Cow::Owned(self.needles.iter().fold(text.into_owned(), hide))
     }
 }
 
@@ -122,8 +125,8 @@ pub struct SecretsSince {
 
 impl SecretsSince {
     /// A text without those of then and those of now.
-    pub fn hide(&self, text: String) -> String {
-        let now = self.known.now();
+    pub fn hide<'t>(&self, text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
+        let (text, now) = (text.into(), self.known.now());
         if Arc::ptr_eq(&self.then, &now) || !self.then.is_in(&text) {
             return now.hide(text);
         }
@@ -226,10 +229,10 @@ mod tests {
             "https://a/?k=pa%22ss%2Fword%2B1",
         ] {
             assert!(secrets.is_in(text), "{text}");
-            let hidden = secrets.hide(text.to_owned());
+            let hidden = secrets.hide(text);
             assert!(hidden.contains("[secret]") && !secrets.is_in(&hidden), "{hidden}");
         }
-        assert_eq!(secrets.hide("short and sweet".to_owned()), "short and sweet");
+        assert_eq!(secrets.hide("short and sweet"), "short and sweet");
     }
 
     #[test]
@@ -241,7 +244,7 @@ mod tests {
         known.set(Secrets::new([("the first", Evidence::Declared)]));
         assert!(Arc::ptr_eq(&then, &known.now()), "nothing has changed");
         known.set(Secrets::new([("the first and second", Evidence::Declared), ("the third", Evidence::Likely)]));
-        let told = since.hide("the first, the third, the first and second".to_owned());
+        let told = since.hide("the first, the third, the first and second");
         assert_eq!(told, "[secret], [secret], [secret]");
     }
 
@@ -249,7 +252,7 @@ mod tests {
     fn what_only_looks_like_a_secret_is_hidden_and_nothing_is_refused_for_it() {
         let likely = Secrets::new([("customer-id-2", Evidence::Likely)]);
         assert_eq!(likely.check("of customer-id-2"), Ok(()));
-        assert_eq!(likely.hide("of customer-id-2".to_owned()), "of [secret]");
+        assert_eq!(likely.hide("of customer-id-2"), "of [secret]");
         let mut config = ServerConfig::of("time", Vec::new());
         config.likely_secrets = vec!["customer-id-2".to_owned(), "one-in-a-file".to_owned()];
         config.secrets = vec!["one-in-a-file".to_owned()];

@@ -41,7 +41,7 @@ impl Questions {
     /// A question is put to a client. `secrets`: what is in no line of it.
     pub fn begin(&self, asker: Asker<'_>, secrets: &SecretsSince, method: &str, params: Option<&str>) -> Draft {
         let arguments = if self.audit.is_enabled() {
-            arguments_of(&secrets.hide(params.unwrap_or("null").to_owned()), self.has_values)
+            arguments_of(&secrets.hide(params.unwrap_or("null")), self.has_values)
         } else {
             Value::Null
         };
@@ -50,10 +50,10 @@ impl Questions {
             session: asker.session.map(|session| session.digest().to_owned()),
             era: Some(asker.era.as_str().to_owned()),
             asked_by: Some("server".to_owned()),
-            method: beginning_of(&secrets.hide(method.to_owned()), 100),
+            method: beginning_of(&secrets.hide(method), 100),
             server: Some(asker.server.to_owned()),
             instance: asker.instance.map(|id| beginning_of(id, 12)),
-            name: asker.name.map(|name| beginning_of(&secrets.hide(name.to_owned()), 200)),
+            name: asker.name.map(|name| beginning_of(&secrets.hide(name), 200)),
             arguments,
             ..AuditRecord::default()
         };

@@ -364,7 +364,7 @@ impl Call {
             let (tx, rx) = oneshot::channel();
             let number = session.ask(Asked::Gateway(tx), draft);
             let line = request(&Id::number(number), &method, asked.get("params"));
-            self.lines.push_back(self.relay.hide(line));
+            self.lines.push_back(self.relay.hide(line).into_owned());
             waits.push((key.to_owned(), rx));
         }
         if waits.is_empty() {
@@ -376,7 +376,7 @@ impl Call {
 
     async fn reply(&mut self, told: Result<String, String>, outcome: &'static str) -> Step {
         // Why there is no answer may be in the server's own words.
-        let told = told.map_err(|error| self.relay.hide(error));
+        let told = told.map_err(|error| self.relay.hide(error).into_owned());
         let (text, code) = match &told {
             Ok(result) => (result_reply(&self.id, result), None),
             Err(error) => (error_reply(Some(&self.id), error), code_of(error)),

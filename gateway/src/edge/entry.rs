@@ -32,14 +32,13 @@ impl Entry {
         let field = if method == "subscriptions/listen" { "notifications" } else { "arguments" };
         let arguments = params.and_then(|params| params.fields.get(field));
         let arguments = arguments.filter(|arguments| *arguments != "null" && hub.audit.is_enabled());
-        let arguments = arguments
-            .map(|arguments| arguments_of(&secrets.hide(arguments.to_owned()), has_values))
-            .unwrap_or_default();
+        let arguments =
+            arguments.map(|arguments| arguments_of(&secrets.hide(arguments), has_values)).unwrap_or_default();
         let record = AuditRecord {
             principal: caller.principal.name.clone(),
             session: caller.session.as_ref().map(|session| session.digest().to_owned()),
             era: Some(caller.era.as_str().to_owned()),
-            method: beginning_of(&secrets.hide(method.to_owned()), 100),
+            method: beginning_of(&secrets.hide(method), 100),
             arguments,
             ..AuditRecord::default()
         };
@@ -72,7 +71,7 @@ impl Entry {
     }
 
     fn set_target(&mut self, server: Option<&str>, name: &str, limit: usize) {
-        let name = beginning_of(&self.secrets.hide(name.to_owned()), limit);
+        let name = beginning_of(&self.secrets.hide(name), limit);
         self.draft.edit(|record| {
             record.server = server.map(str::to_owned);
             record.name = Some(name);

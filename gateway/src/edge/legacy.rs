@@ -351,7 +351,7 @@ fn take_response(hub: &Hub, session: &ClientSession, id: Option<Id>, outcome: Ou
     };
     let secrets = hub.secrets();
     let refusal = secrets.check(text).err();
-    let shown = secrets.hide(text.to_owned());
+    let shown = secrets.hide(text).into_owned();
     Some(Told { asked, draft, answer, shown, refusal })
 }
 

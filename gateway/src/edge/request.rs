@@ -147,7 +147,7 @@ pub(super) fn record_of(
     AuditRecord {
         time_ms: now_ms(),
         principal: principal.map(|principal| principal.name.clone()).unwrap_or_default(),
-        method: beginning_of(&hub.secrets().hide(method.to_owned()), 100),
+        method: beginning_of(&hub.secrets().hide(method), 100),
         outcome: outcome.to_owned(),
         code,
         ..AuditRecord::default()

@@ -366,7 +366,7 @@ impl Keeper {
             };
             self.herald.close();
             // Why may be in its own words.
-            let why = self.surroundings.secrets.now().hide(why);
+            let why = self.surroundings.secrets.now().hide(why).into_owned();
             tracing::debug!(server = %self.surroundings.server, instance = %self.id, why = %why, "an instance is not reached");
             if begun.elapsed() > QUIET_TIME {
                 pause = first;
