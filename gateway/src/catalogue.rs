@@ -104,8 +104,9 @@ pub struct Target {
 }
 
 impl Target {
-    fn of_resource(server: &Arc<str>, uri: &str) -> Self {
-        Self { server: Arc::clone(server), original: uri.into(), headers: Arc::default() }
+    /// What asks for no headers.
+    fn plain(server: &Arc<str>, original: &str) -> Self {
+        Self { server: Arc::clone(server), original: original.into(), headers: Arc::default() }
     }
 }
 
@@ -190,8 +191,7 @@ impl Catalogue {
                     let Some(original) = fields.get_str(kind.key()).map(std::borrow::Cow::into_owned) else { continue };
                     let is_shown = contribution.shows(kind, &original);
                     if !is_shown || !may_use(&self.rules, principal, server, &original) {
-                        let original: Arc<str> = original.as_str().into();
-                        let target = Target { server: Arc::clone(server), original, headers: Arc::default() };
+                        let target = Target::plain(server, &original);
                         let key = contribution.key(kind, naming, &target);
                         view.withheld.entry((kind, key)).or_insert(target);
                         continue;
@@ -331,7 +331,7 @@ impl View {
     /// Where a resource is read: who lists it, or whose template fits, or who alone is there.
     pub fn resource(&self, uri: &str) -> Option<Target> {
         let server = self.server_of(uri)?;
-        self.may_read(server, uri).then(|| Target::of_resource(server, uri))
+        self.may_read(server, uri).then(|| Target::plain(server, uri))
     }
 
     fn may_read(&self, server: &str, uri: &str) -> bool {
@@ -359,7 +359,7 @@ impl View {
         };
         let by_template = || self.withheld.iter().find(fits).map(|(_, target)| &target.server);
         let server = self.server_of(name).filter(|server| !self.may_read(server, name)).or_else(by_template)?;
-        Some(Target::of_resource(server, name))
+        Some(Target::plain(server, name))
     }
 
     /// Whose template this is.

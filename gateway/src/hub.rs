@@ -360,12 +360,6 @@ impl Hub {
         self.changes.subscribe()
     }
 
-    /// Tells those who listen of a change.
-    pub fn tell(&self, change: Change) {
-        // Nobody may listen.
-        drop(self.changes.send(change));
-    }
-
     /// The gauges of this moment.
     pub fn gauges(&self) -> Gauges {
         let status = self.status();

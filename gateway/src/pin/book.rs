@@ -78,28 +78,29 @@ impl PinBook {
         if policy == PinPolicy::Off {
             return Vec::new();
         }
+        let all = pinned(listing);
         if !self.servers.contains_key(server) && policy == PinPolicy::Warn {
-            let all = pinned(listing).into_iter().map(|(name, definition)| (name, hash_of(&definition))).collect();
+            let all = all.iter().map(|(name, definition)| (name.clone(), hash_of(definition))).collect();
             self.approve(server, &[listing], &all);
         }
         let pins = self.servers.get(server);
-        let doubt = |(name, definition): (String, Cow<'_, str>)| {
-            let pin = pins.and_then(|pins| pins.get(&name));
+        let doubt = |(name, definition): &(String, Cow<'_, str>)| {
+            let pin = pins.and_then(|pins| pins.get(name));
             if pin.is_some_and(|pin| pin.definition == *definition) {
                 return None;
             }
-            let hash = hash_of(&definition);
+            let hash = hash_of(definition);
             let kind = match pin {
                 Some(pin) if pin.hash == hash => return None,
-                Some(pin) => DoubtKind::Changed(differences(&pin.definition, &definition)),
-                None => DoubtKind::New(differences("{}", &definition)),
+                Some(pin) => DoubtKind::Changed(differences(&pin.definition, definition)),
+                None => DoubtKind::New(differences("{}", definition)),
             };
             let is_hidden = policy == PinPolicy::Enforce;
-            Some(Doubt { server: server.to_owned(), tool: name, hash, kind, is_hidden, is_waiting: false })
+            Some(Doubt { server: server.to_owned(), tool: name.clone(), hash, kind, is_hidden, is_waiting: false })
         };
-        let mut doubts: Vec<Doubt> = pinned(listing).into_iter().filter_map(doubt).collect();
-        let listed: BTreeSet<String> = pinned(listing).into_iter().map(|(name, _)| name).collect();
-        let removed = pins.into_iter().flatten().filter(|(name, _)| !listed.contains(*name));
+        let mut doubts: Vec<Doubt> = all.iter().filter_map(doubt).collect();
+        let listed: BTreeSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        let removed = pins.into_iter().flatten().filter(|(name, _)| !listed.contains(name.as_str()));
         doubts.extend(removed.map(|(name, pin)| Doubt {
             server: server.to_owned(),
             tool: name.clone(),
@@ -117,8 +118,11 @@ impl PinBook {
         if self.servers.get(server).is_none_or(BTreeMap::is_empty) {
             return Vec::new();
         }
-        let known = self.examine(server, PinPolicy::Enforce, serving);
         let mut doubts = self.examine(server, PinPolicy::Enforce, new);
+        if doubts.is_empty() {
+            return doubts;
+        }
+        let known = self.examine(server, PinPolicy::Enforce, serving);
         let is_served = |doubt: &Doubt| known.iter().any(|one| (&one.tool, &one.hash) == (&doubt.tool, &doubt.hash));
         if doubts.iter().all(is_served) {
             return Vec::new();

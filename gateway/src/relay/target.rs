@@ -71,16 +71,20 @@ pub(super) fn find_target(view: &View, method: &str, fields: &RawObject<'_>, era
         "completion/complete" => {
             let reference = fields.get("ref").and_then(RawObject::parse).unwrap_or_default();
             let name = reference.get_str("name").or_else(|| reference.get_str("uri")).unwrap_or_default();
-            let (found, withheld) = match reference.get_str("type").as_deref() {
-                Some("ref/prompt") => (view.prompt(&name).cloned(), view.withheld(ListKind::Prompts, &name)),
+            let unknown = |withheld: Option<Target>| unknown("prompt or resource", &name, withheld);
+            match reference.get_str("type").as_deref() {
+                Some("ref/prompt") => {
+                    let found = view.prompt(&name).cloned();
+                    found.ok_or_else(|| unknown(view.withheld(ListKind::Prompts, &name)))
+                }
                 Some("ref/resource") => {
                     let found = view.template(&name).cloned().or_else(|| view.resource(&name));
-                    let withheld = view.withheld(ListKind::Templates, &name);
-                    (found, withheld.or_else(|| view.withheld(ListKind::Resources, &name)))
+                    let withheld = |kind| view.withheld(kind, &name);
+                    found
+                        .ok_or_else(|| unknown(withheld(ListKind::Templates).or_else(|| withheld(ListKind::Resources))))
                 }
-                _ => (None, None),
-            };
-            found.ok_or_else(|| unknown("prompt or resource", &name, withheld))
+                _ => Err(unknown(None)),
+            }
         }
         _ => {
             let uri = text("uri")?;

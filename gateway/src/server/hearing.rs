@@ -187,7 +187,7 @@ async fn take(
 fn missed(era: Era) -> ServerEvent {
     match era {
         Era::Legacy => ServerEvent::Missed,
-        Era::Modern => ServerEvent::ListChanged("all".to_owned()),
+        Era::Modern => ServerEvent::ListChanged,
     }
 }
 
@@ -197,8 +197,8 @@ fn event_of(method: &str, params: Option<&str>) -> Option<ServerEvent> {
         let params = params.and_then(RawObject::parse)?;
         return Some(ServerEvent::ResourceUpdated(params.get_str("uri")?.into_owned()));
     }
-    let kind = method.strip_prefix("notifications/")?.strip_suffix("/list_changed")?;
-    Some(ServerEvent::ListChanged(kind.to_owned()))
+    method.strip_prefix("notifications/")?.strip_suffix("/list_changed")?;
+    Some(ServerEvent::ListChanged)
 }
 
 /// The answer to what a server asks in the gateway's own session, where there is no client to ask.

@@ -455,7 +455,7 @@ impl Keeper {
                 },
                 event = events.recv(), if has_events => match event {
                     Some(ServerEvent::Closed(why)) => return why,
-                    Some(ServerEvent::ListChanged(_)) => is_news = true,
+                    Some(ServerEvent::ListChanged) => is_news = true,
                     Some(ServerEvent::ResourceUpdated(uri)) => self.herald.tell(&uri),
                     Some(ServerEvent::Missed) => {
                         self.herald.tell_all();
@@ -473,11 +473,6 @@ impl Keeper {
                     }
                 },
             }
-            if let Link::Stdio(link) = &connection.link
-                && link.take_missed()
-            {
-                self.herald.tell_all();
-            }
             if is_news {
                 // Several changes at once are one.
                 let until = Instant::now() + GATHER_TIME;
@@ -486,9 +481,14 @@ impl Keeper {
                         ServerEvent::Closed(why) => return why,
                         ServerEvent::ResourceUpdated(uri) => self.herald.tell(&uri),
                         ServerEvent::Missed => self.herald.tell_all(),
-                        ServerEvent::ListChanged(_) => {}
+                        ServerEvent::ListChanged => {}
                     }
                 }
+            }
+            if let Link::Stdio(link) = &connection.link
+                && link.take_missed()
+            {
+                self.herald.tell_all();
             }
             if is_news || listed.elapsed() >= RELIST_TIME {
                 listed = Instant::now();

@@ -238,23 +238,8 @@ impl HttpLink {
         if status.is_success() { Ok(text) } else { Err(UpstreamError::Refused { status: status.as_u16(), text }) }
     }
 
-    /// Opens the stream of what the server says outside of any request; `None` where it offers none.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub async fn listen(&self, session: &HttpSession) -> Result<Option<mpsc::Receiver<Note>>, UpstreamError> {
-        let Some(response) = self.get_stream(session, None).await? else { return Ok(None) };
-        let (tx, notes) = mpsc::channel(NOTES_LENGTH);
-        let limit = self.limit;
-        tokio::spawn(async move {
-            let ended = read_events(response.into_body(), limit, None, &tx, &mut Place::default()).await;
-            tracing::debug!(ended = ?ended, "a stream of a server ended");
-        });
-        Ok(Some(notes))
-    }
-
-    /// The same for as long as the session lives: a stream that ends is opened again, from where it ended where that is known, after the time
-    /// that the server names, or a growing one.
+    /// Opens the stream of what the server says outside of any request, for as long as the session lives; `None` where it offers none. A stream
+    /// that ends is opened again, from where it ended where that is known, after the time that the server names, or a growing one.
     ///
     /// # Errors
     /// When it cannot be asked.

@@ -66,8 +66,8 @@ impl fmt::Debug for Attached {
 /// What a server says of itself, to nobody in particular.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// One of its lists has changed: `tools`, `prompts` or `resources`.
-    ListChanged(String),
+    /// One of its lists has changed.
+    ListChanged,
     /// A resource was updated.
     ResourceUpdated(String),
     /// It was not heard for a while: any of that may have happened.
@@ -327,9 +327,9 @@ impl Shared {
                 }
                 return;
             }
-            "notifications/tools/list_changed" => ServerEvent::ListChanged("tools".to_owned()),
-            "notifications/prompts/list_changed" => ServerEvent::ListChanged("prompts".to_owned()),
-            "notifications/resources/list_changed" => ServerEvent::ListChanged("resources".to_owned()),
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed" => ServerEvent::ListChanged,
             "notifications/resources/updated" => {
                 ServerEvent::ResourceUpdated(fields.get("uri").and_then(read_str).unwrap_or_default().into_owned())
             }

@@ -306,7 +306,7 @@ async fn a_changed_list_is_asked_for_and_told() {
     stage.want(&[("a", &["a-1"], &[])]);
     stage.until_listed(&["a__one"]).await;
     let client = stage.legacy(json!({})).await;
-    let mut stream = client.link.listen(&client.session).await.unwrap().unwrap();
+    let mut stream = client.link.listen_on(&client.session).await.unwrap().unwrap();
     tools.lock().unwrap().push("two");
     stage.modern("tools/call", json!({"name": "a__one", "arguments": {}})).await.unwrap();
     stage.until_listed(&["a__one", "a__two"]).await;

@@ -36,6 +36,12 @@ impl Out {
         drop(self.0.send(line.to_string()));
     }
 
+    /// Writes lines that are there all at once.
+    pub(super) fn say_all(&self, lines: impl Iterator<Item = Value>) {
+        let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+        drop(self.0.send(lines.join("\n")));
+    }
+
     /// Answers a request.
     pub(super) fn answer(&self, request: &Value, result: &Value) {
         self.say(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}));

@@ -124,7 +124,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) async fn begin(stage: &Stage) -> Self {
         let client = stage.legacy(json!({})).await;
-        let stream = client.link.listen(&client.session).await.unwrap().unwrap();
+        let stream = client.link.listen_on(&client.session).await.unwrap().unwrap();
         Self { client, stream }
     }
 
@@ -430,4 +430,32 @@ async fn a_gateway_that_ends_ends_subscriptions_with_a_result() {
     let result: Value = serde_json::from_str(&result).unwrap();
     assert_eq!(result["resultType"], "complete");
     assert!(result["_meta"]["io.modelcontextprotocol/subscriptionId"].is_number(), "{result}");
+}
+
+#[tokio::test]
+async fn an_update_that_a_flood_of_others_drowns_is_told_though_lists_are_being_gathered_meanwhile() {
+    let stage = Stage::begin(None).await;
+    let base = library(false, &["x://a"], &Told::default());
+    let script = move |message: &Value, out: &Out| {
+        if message["params"]["name"] != "touch" {
+            return base(message, out);
+        }
+        out.say(&json!({"jsonrpc": "2.0", "method": "notifications/resources/list_changed"}));
+        out.answer(message, &json!({"content": []}));
+        let out = out.clone();
+        tokio::spawn(async move {
+            // The gateway waits for further changes of lists by now.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let note =
+                |uri| json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri}});
+            out.say_all(std::iter::repeat_n("x://nobodys", 300).chain(["x://a"]).map(note));
+        });
+    };
+    stage.servers.run("a-1", Arc::new(script));
+    stage.want(&[("a", &["a-1"], &[])]);
+    stage.until_listed(&["a__echo", "a__touch"]).await;
+    let mut reader = Reader::begin(&stage).await;
+    reader.subscribe("x://a").await;
+    touch(&stage, "a", "").await;
+    assert_eq!(reader.hears().await.as_deref(), Some("x://a"));
 }
