@@ -6,11 +6,12 @@ mod outgoing;
 mod question;
 mod subscribing;
 mod target;
+mod teller;
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::audit::{Asker, Draft, Questions};
@@ -37,6 +38,7 @@ use outgoing::{Edits, Outgoing};
 use question::AskingServer;
 use target::find_target;
 pub use target::{Aim, NotSent, find_aim};
+use teller::Teller;
 
 /// How long the first call of a session waits for its server to open the stream of what belongs to no call.
 const LISTEN_TIME: Duration = Duration::from_secs(1);
@@ -322,7 +324,7 @@ impl Relay {
             questions: Arc::clone(&self.questions),
             secrets: self.secrets.clone(),
         };
-        let (listener, opened) = listen_for(Arc::downgrade(session), &link, &begun.session, teller);
+        let (listener, opened) = teller.listen(Arc::downgrade(session), &link, &begun.session);
         let upstream = Arc::new(UpstreamSession { link, session: begun.session, listener: Some(listener) });
         let level = ClientSession::lock(&session.level).clone();
         if let (Some(level), true) = (level, has_logging) {
@@ -450,68 +452,4 @@ fn no_instance(server: &str, error: NoInstance, secrets: &SecretsSince) -> RpcEr
             RpcError::new(RpcError::SERVER_UNAVAILABLE, format!("`{server}` {why}"))
         }
     }
-}
-
-/// What tells a client something that belongs to none of its requests.
-struct Teller {
-    server: Arc<str>,
-    /// Its id.
-    instance: String,
-    questions: Arc<Questions>,
-    /// What it may not be told.
-    secrets: SecretsSince,
-}
-
-impl Teller {
-    fn begin_question(&self, client: &ClientSession, method: &str, params: Option<&str>) -> Draft {
-        let asker = Asker {
-            server: &self.server,
-            instance: Some(&self.instance),
-            name: None,
-            principal: &client.principal,
-            era: Era::Legacy,
-            session: Some(client),
-        };
-        self.questions.begin(asker, &self.secrets, method, params)
-    }
-}
-
-/// Listens to a server's session for the client whose session it is. The receiver tells that the server has opened its stream, or has none.
-fn listen_for(
-    client: std::sync::Weak<ClientSession>,
-    link: &crate::upstream::http::HttpLink,
-    session: &crate::upstream::http::HttpSession,
-    teller: Teller,
-) -> (tokio::task::AbortHandle, oneshot::Receiver<()>) {
-    let (link, session) = (link.clone(), session.clone());
-    let (tell_open, opened) = oneshot::channel();
-    let task = tokio::spawn(async move {
-        let notes = link.listen_on(&session).await;
-        // Whoever waited may have had enough.
-        tell_open.send(()).unwrap_or(());
-        let Ok(Some(mut notes)) = notes else { return };
-        let asker = || AskingServer { link: Link::Http(link.clone()), session: session.clone() };
-        while let Some(note) = notes.recv().await {
-            let Some(client) = client.upgrade() else { return };
-            let message = match note {
-                // Lists are the gateway's own, and it tells of their changes itself.
-                Note::Notification { method, .. } if method.ends_with("/list_changed") => continue,
-                // It is the gateway's own session that subscribes, for all who want it.
-                Note::Notification { method, .. } if method == "notifications/resources/updated" => continue,
-                // Progress belongs to a call, and is told beside that.
-                Note::Notification { method, .. } if method == "notifications/progress" => continue,
-                Note::Notification { method, params } if method == "notifications/cancelled" => {
-                    let Some(message) = asker().cancel(&client, params.as_deref()) else { continue };
-                    message
-                }
-                Note::Notification { method, params } => notification(&method, params.as_deref()),
-                Note::Request { id, method, params } => {
-                    let draft = teller.begin_question(&client, &method, params.as_deref());
-                    asker().ask(&client, draft, id, &method, params.as_deref())
-                }
-            };
-            client.tell(teller.secrets.hide(message).into_owned());
-        }
-    });
-    (task.abort_handle(), opened)
 }
