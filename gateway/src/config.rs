@@ -207,6 +207,13 @@ pub struct Instance {
     pub endpoint: Endpoint,
 }
 
+impl Instance {
+    /// A current one of no known run.
+    pub fn of(id: &str, endpoint: Endpoint) -> Self {
+        Self { id: id.to_owned(), run_ms: None, is_current: true, is_leaving: false, endpoint }
+    }
+}
+
 /// How an instance is reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Endpoint {

@@ -243,8 +243,8 @@ impl Hub {
         self.health.subscribe()
     }
 
-    /// The instances that answer, and must not replace older ones yet: calls are under way on those. Of an instance that [`Self::health`]
-    /// says is ready this is known beforehand.
+    /// The instances that answer, and must not replace older ones yet: calls are under way on those, or what they list is not approved. Of an
+    /// instance that [`Self::health`] says is ready this is known beforehand.
     pub fn taking_over(&self) -> watch::Receiver<Arc<BTreeSet<String>>> {
         self.taking_over.subscribe()
     }

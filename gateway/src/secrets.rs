@@ -262,13 +262,7 @@ mod tests {
 
     /// Of a server whose secret is this, and whose instances are these, what is hidden of three.
     fn hidden(book: &mut SecretBook, secret: Option<&str>, ids: &[&str]) -> Vec<&'static str> {
-        let instance = |id: &&str| Instance {
-            id: (*id).to_owned(),
-            run_ms: None,
-            is_current: true,
-            is_leaving: false,
-            endpoint: Endpoint::Stdio,
-        };
+        let instance = |id: &&str| Instance::of(id, Endpoint::Stdio);
         let mut config = ServerConfig::of("time", ids.iter().map(instance).collect());
         config.secrets = secret.map(str::to_owned).into_iter().collect();
         let secrets = book.learn(&[config]);

@@ -74,8 +74,6 @@ pub struct Piece {
     pub first: Option<String>,
     /// The number and the hash of its last line, or of the one before it where there is none.
     pub last: Option<(u64, String)>,
-    /// Its first line is the first that there ever was.
-    pub is_beginning: bool,
 }
 
 /// Checks a whole log. A log may begin anywhere (older ones may have been put away), and from there every line must follow the one before it.
@@ -84,7 +82,7 @@ pub struct Piece {
 /// # Errors
 /// The first line that does not fit.
 pub fn read_piece(log: impl BufRead, after: Option<(u64, String)>) -> Result<Piece, ChainFault> {
-    let mut piece = Piece { count: 0, first: None, last: after, is_beginning: false };
+    let mut piece = Piece { count: 0, first: None, last: after };
     for line in log.lines() {
         piece.count += 1;
         let line_number = piece.count;
@@ -97,10 +95,7 @@ pub fn read_piece(log: impl BufRead, after: Option<(u64, String)>) -> Result<Pie
         if !place.is_intact || !follows {
             return Err(ChainFault::Broken { line: line_number });
         }
-        if piece.first.is_none() {
-            piece.is_beginning = place.sequence == 1 && place.previous == GENESIS;
-            piece.first = Some(place.hash.clone());
-        }
+        piece.first.get_or_insert_with(|| place.hash.clone());
         piece.last = Some((place.sequence, place.hash));
     }
     Ok(piece)
@@ -149,15 +144,16 @@ mod tests {
         assert!(matches!(verify(torn.as_bytes()), Err(ChainFault::NotARecord { line: 4 })));
         assert_eq!(verify([lines[2], lines[3]].join("\n").as_bytes()).unwrap(), 2);
     }
+
     #[test]
     fn a_piece_goes_on_from_the_one_before_it_or_does_not_and_its_ends_show_what_was_cut_off() {
         let whole = log(&["{\"a\":1}", "{\"a\":2}", "{\"a\":3}"]);
         let lines: Vec<&str> = whole.lines().collect();
-        let Piece { count, first, last, is_beginning } = read_piece(lines[0].as_bytes(), None).unwrap();
-        assert!(count == 1 && is_beginning && is_first_line(lines[0]) && !is_first_line(lines[1]));
+        let Piece { count, first, last } = read_piece(lines[0].as_bytes(), None).unwrap();
+        assert!(count == 1 && is_first_line(lines[0]) && !is_first_line(lines[1]));
         assert_eq!(first, last.clone().map(|(_, hash)| hash));
         let rest = read_piece([lines[1], lines[2]].join("\n").as_bytes(), last.clone()).unwrap();
-        assert!(rest.count == 2 && !rest.is_beginning && rest.last.as_ref().is_some_and(|(number, _)| *number == 3));
+        assert!(rest.count == 2 && rest.last.as_ref().is_some_and(|(number, _)| *number == 3));
         let lacking = read_piece(lines[2].as_bytes(), last.clone());
         assert!(matches!(lacking, Err(ChainFault::Broken { line: 1 })));
         assert_eq!(read_piece("".as_bytes(), last.clone()).unwrap().last, last);

@@ -14,7 +14,6 @@ use super::body::{Body, empty, events, fault, joined_json, json};
 use super::call::{self, code_of};
 use super::enduring::Enduring;
 use super::entry::Entry;
-use super::listen::RESOURCES_LIMIT;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
 use super::request::{Fault, record, refused};
@@ -27,6 +26,7 @@ use crate::policy::Principal;
 use crate::relay::Caller;
 use crate::session::{Asked, ClientSession, set_level};
 use crate::sessions::Beginning;
+use crate::subscription::RESOURCES_LIMIT;
 use crate::upstream::exchange::Answer;
 use crate::wire::envelope::{Message, Outcome};
 use crate::wire::id::Id;
@@ -328,7 +328,7 @@ async fn report_progress(hub: &Hub, session: &ClientSession, params: Option<&Raw
 }
 
 /// What a client answered to a question.
-struct Told {
+struct ClientAnswer {
     /// Who waits for it.
     asked: Asked,
     /// The record of the question.
@@ -342,7 +342,7 @@ struct Told {
 }
 
 /// An answer, where somebody waits for it. One that no server may be told is none: who waits is told so, and the client too.
-fn take_response(hub: &Hub, session: &ClientSession, id: Option<Id>, outcome: Outcome<'_>) -> Option<Told> {
+fn take_response(hub: &Hub, session: &ClientSession, id: Option<Id>, outcome: Outcome<'_>) -> Option<ClientAnswer> {
     let number = id.and_then(|id| id.as_number())?;
     let (asked, draft) = session.take_asked(number)?;
     let (text, answer) = match outcome {
@@ -352,10 +352,10 @@ fn take_response(hub: &Hub, session: &ClientSession, id: Option<Id>, outcome: Ou
     let secrets = hub.secrets();
     let refusal = secrets.check(text).err();
     let shown = secrets.hide(text).into_owned();
-    Some(Told { asked, draft, answer, shown, refusal })
+    Some(ClientAnswer { asked, draft, answer, shown, refusal })
 }
 
-impl Told {
+impl ClientAnswer {
     /// Gives it to whoever waits for it, and says in the audit how the question ended.
     async fn give(self) {
         let Self { asked, mut draft, answer, shown, refusal } = self;

@@ -17,8 +17,7 @@ use crate::catalogue::{ListKind, View};
 use crate::hub::{Change, Hub, change_method};
 use crate::relay::Caller;
 use crate::server::{NoInstance, Server};
-pub(super) use crate::subscription::RESOURCES_LIMIT;
-use crate::subscription::Subscription;
+use crate::subscription::{RESOURCES_LIMIT, Subscription};
 use crate::upstream::exchange::Answer;
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
@@ -75,14 +74,14 @@ impl Wanted {
 
 /// What the audit says of the resources that were asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct Summary {
     /// Whose they are, where they are all one server's.
     server: Option<Arc<str>>,
     /// Nothing else was asked for, and the rules withhold all of them.
     is_denied: bool,
 }
 
-impl Asked {
+impl Summary {
     fn of(wanted: &Wanted, view: &View) -> Self {
         let mut servers = BTreeSet::new();
         let mut is_denied = wanted.lists.is_empty() && !wanted.resources.is_empty();
@@ -145,16 +144,15 @@ pub(super) fn subscribe(
     view: &View,
     id: Id,
     fields: &RawObject<'_>,
-    entry: Entry,
+    mut entry: Entry,
 ) -> Response<Body> {
     let Posted { hub, scope, mut end, .. } = posted;
     let wanted = Wanted::read(fields);
     let servers = wanted.servers(&hub, view);
-    let asked = Asked::of(&wanted, view);
-    let mut entry = entry;
+    let summary = Summary::of(&wanted, view);
     if !wanted.resources.is_empty() {
         let uris: Vec<&str> = wanted.resources.iter().map(String::as_str).collect();
-        entry.is_for_all(asked.server.as_deref(), &uris.join(" "));
+        entry.is_for_all(summary.server.as_deref(), &uris.join(" "));
     }
     let (tx, rx) = mpsc::channel(STREAM_LENGTH);
     // From before anything is subscribed to: nothing is missed after it.
@@ -162,7 +160,7 @@ pub(super) fn subscribe(
     tokio::spawn(async move {
         // The subscription is in the audit once it has ended, and what is heard ends with it. One that hears nothing is from the beginning; to
         // the client it looks like one to what is not there.
-        let entry = if asked.is_denied {
+        let entry = if summary.is_denied {
             entry.end(&hub, "denied", None, 0).await;
             None
         } else {

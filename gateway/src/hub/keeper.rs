@@ -30,7 +30,7 @@ enum Task {
 }
 
 impl Hub {
-    /// Does so until the hub is gone, or this is aborted.
+    /// Has the hub do what it does of itself, until it is gone or this is aborted.
     pub(super) fn keep(self: &Arc<Self>) -> AbortHandle {
         let (weak, dirty) = (Arc::downgrade(self), Arc::clone(&self.dirty));
         let mut updates = self.changes();

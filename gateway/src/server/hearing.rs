@@ -1,4 +1,4 @@
-//! What a server says of itself without being asked: that its lists have changed.
+//! What a server says of itself without being asked: that its lists have changed, or its resources were updated.
 
 use std::sync::Arc;
 use std::time::Duration;

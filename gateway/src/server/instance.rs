@@ -78,7 +78,7 @@ pub struct InstanceHandle {
     endpoint: Endpoint,
     run_ms: Option<i64>,
     pub(super) traffic: Arc<Traffic>,
-    /// Told when it is lost, and when an old one has nothing under way any more.
+    /// Told when it is lost, and when an old one, or one that is leaving, has nothing under way any more.
     dirty: Arc<Notify>,
     shared: Arc<Shared>,
     /// Which resources it was asked to tell of.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
 use super::stage::{IN_TIME, Out, Stage, at, config, echo, eventually, server, tool};
-use super::wire::{begin_session, call, legacy, modern, read_until, request, send};
+use super::wire::{asked_id, begin_session, call, legacy, modern, read_until, request, send};
 
 const SECRET: &str = "pa\"ss/word+1";
 
@@ -184,10 +184,8 @@ async fn each_question_of_a_server_has_a_line_that_says_how_it_ended() {
         let body =
             json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "new__ask"}}).to_string();
         stream.write_all(legacy(address, "", &session, &body).as_bytes()).await.unwrap();
-        let question = read_until(&mut stream, "elicitation/create").await;
-        let line = question.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
         answer["jsonrpc"] = json!("2.0");
-        answer["id"] = serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+        answer["id"] = asked_id(&mut stream).await;
         assert_eq!(say(answer).await, status);
         read_until(&mut stream, "\"id\":7").await;
     }
@@ -295,9 +293,7 @@ async fn who_hangs_up_while_a_server_is_told_has_a_line_all_the_same_and_the_ser
     };
     let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "a__t"}});
     let mut calling = begin(call).await;
-    let question = read_until(&mut calling, "elicitation/create").await;
-    let line = question.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
-    let id = serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+    let id = asked_id(&mut calling).await;
     let has_come = |is_it: &dyn Fn(&Asked) -> bool| server.asked.lock().unwrap().iter().any(is_it);
     let level = json!({"jsonrpc": "2.0", "id": 8, "method": "logging/setLevel", "params": {"level": "error"}});
     let setting = begin(level).await;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
 use super::stage::{Out, Stage, config, eventually, server, tool};
-use super::wire::{begin_session, call, legacy, modern, post, read_until, send};
+use super::wire::{begin_session, call, id_of, legacy, modern, post, read_until, send};
 
 const SECRET: &str = "pa\"ss/word+1";
 
@@ -174,8 +174,7 @@ async fn a_secret_is_in_no_question_of_a_modern_server_and_no_answer_that_holds_
     stream.write_all(legacy(address, "", &session, &body).as_bytes()).await.unwrap();
     let question = read_until(&mut stream, "elicitation/create").await;
     assert_hidden(1, &question);
-    let line = question.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
-    let id = serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+    let id = id_of(&question);
     let result = json!({"action": "accept", "content": {"name": SECRET}});
     let answer = json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
     let reply = send(address, legacy(address, "", &session, &answer)).await;

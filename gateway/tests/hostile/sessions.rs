@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::http_server::{Asked, Conduct, HttpServer, stream_head, whole};
 use super::stage::{Out, Stage, echo, eventually, server, tool};
-use super::wire::{begin_session, call, legacy, read_until, request, send};
+use super::wire::{asked_id, begin_session, call, legacy, read_until, request, send};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
@@ -239,9 +239,7 @@ async fn what_a_server_asks_is_asked_of_its_own_client_and_only_he_can_answer() 
     let params = json!({"name": "a__ask", "arguments": {}});
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).to_string();
     stream.write_all(legacy(address, "", &asked, &body).as_bytes()).await.unwrap();
-    let question = read_until(&mut stream, "elicitation/create").await;
-    let line = question.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
-    let id = serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+    let id = asked_id(&mut stream).await;
     let answer = |name: &str| {
         let result = json!({"action": "accept", "content": {"name": name}});
         json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string()

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::stage::{Out, Stage, eventually, server, tool};
-use super::wire::{begin_session, call, legacy, modern, post, read_until, request, send};
+use super::wire::{asked_id, begin_session, call, legacy, modern, post, read_until, request, send};
 
 /// How often each was said.
 type Counts = BTreeMap<String, usize>;
@@ -152,9 +152,7 @@ async fn say_legacy(address: SocketAddr, hung: &AtomicUsize) {
     let params = json!({"name": "a__t", "arguments": {"ask": true}});
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).to_string();
     stream.write_all(legacy(address, "", &session, &body).as_bytes()).await.unwrap();
-    let question = read_until(&mut stream, "elicitation/create").await;
-    let line = question.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
-    let id = serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+    let id = asked_id(&mut stream).await;
     assert_eq!(say(json!({"jsonrpc": "2.0", "id": id, "result": {"action": "decline"}})).await, 202);
     read_until(&mut stream, "\"id\":7").await;
     // A call that is cancelled.

@@ -85,6 +85,17 @@ pub(crate) async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     text
 }
 
+/// The id of the question that a stream brings next.
+pub(crate) async fn asked_id(stream: &mut TcpStream) -> Value {
+    id_of(&read_until(stream, "elicitation/create").await)
+}
+
+/// The id of the question that a stream has brought.
+pub(crate) fn id_of(question: &str) -> Value {
+    let line = question.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    serde_json::from_str::<Value>(line).unwrap()["id"].clone()
+}
+
 /// A request with these headers, each with its line end, and a body.
 pub(crate) fn request(line: &str, headers: &str, body: &str) -> String {
     let length = body.len();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::stage::{Out, Stage, nothing_more, server};
+use super::stage::{Out, Stage, nothing_more, saying, server};
 use crate::config::{CallLimits, Endpoint, Instance, ServerConfig};
 
 /// Has the server `a` with these instances, each with whether it is about to be stopped.
@@ -22,12 +22,6 @@ fn want(stage: &Stage, instances: &[(&str, bool)], is_being_replaced: bool) {
     let calls = CallLimits { timeout: Duration::from_secs(30), ..CallLimits::default() };
     let config = ServerConfig::of("a", instances.iter().map(instance).collect());
     stage.hub.set_servers(vec![ServerConfig { calls, is_being_replaced, ..config }]);
-}
-
-fn saying(text: &'static str) -> impl Fn(&Value, &Out) + Send + Sync {
-    move |message, out| {
-        out.answer(message, &json!({"resultType": "complete", "content": [{"type": "text", "text": text}]}));
-    }
 }
 
 /// A server whose calls say that they have begun, and are answered once they are released.

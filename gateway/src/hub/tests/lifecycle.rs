@@ -8,16 +8,10 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::stage::{Stage, nothing_more, server};
+use super::stage::{Stage, nothing_more, saying, server};
 use crate::config::{CallLimits, Endpoint, Instance, PinPolicy, ServerConfig};
 use crate::hub::InstanceHealth;
 use crate::pin::{Approval, Desk};
-
-fn saying(text: &'static str) -> impl Fn(&Value, &super::stage::Out) + Send + Sync {
-    move |message, out| {
-        out.answer(message, &json!({"resultType": "complete", "content": [{"type": "text", "text": text}]}));
-    }
-}
 
 #[tokio::test]
 async fn a_broken_server_hides_no_other_and_says_why_it_is_broken() {
@@ -232,11 +226,6 @@ fn want_limited(stage: &Stage, result_bytes: usize, instances: &[(&str, bool)]) 
     stage.hub.set_servers(vec![config]);
 }
 
-async fn until_ready(stage: &Stage, id: &str) {
-    let is_ready = |health: &Arc<BTreeMap<String, InstanceHealth>>| health.get(id) == Some(&InstanceHealth::Ready);
-    timeout(Duration::from_secs(10), stage.hub.health().wait_for(is_ready)).await.unwrap().unwrap();
-}
-
 #[tokio::test]
 async fn a_call_is_under_way_on_an_instance_that_is_reached_another_way_since() {
     let stage = Stage::begin(None).await;
@@ -249,7 +238,7 @@ async fn a_call_is_under_way_on_an_instance_that_is_reached_another_way_since() 
     let updating = async {
         begun.notified().await;
         want_limited(&stage, 2 << 20, &[("a-new", true), ("a-old", false)]);
-        until_ready(&stage, "a-new").await;
+        stage.until_ready("a-new").await;
         stage.hub.server("a").unwrap().taking_over()
     };
     tokio::select! {
@@ -270,11 +259,11 @@ async fn nothing_listens_any_more_to_an_instance_that_is_reached_another_way() {
     stage.servers.run("a-1", Arc::new(listened_to));
     let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     want_limited(&stage, 1 << 20, &[("a-1", true)]);
-    until_ready(&stage, "a-1").await;
+    stage.until_ready("a-1").await;
     let before = alive();
     for times in 2..5 {
         want_limited(&stage, times << 20, &[("a-1", true)]);
-        until_ready(&stage, "a-1").await;
+        stage.until_ready("a-1").await;
     }
     for _ in 0..1_000 {
         if alive() <= before {

@@ -145,9 +145,8 @@ async fn what_is_not_sent_to_a_server_is_counted_as_denied_of_it_and_takes_no_ti
         }
     };
     stage.servers.run("a-1", Arc::new(script));
-    let endpoint = Endpoint::Stdio;
-    let instance = Instance { id: "a-1".to_owned(), run_ms: None, is_current: true, is_leaving: false, endpoint };
-    let config = ServerConfig { deny: vec!["withheld".to_owned()], ..ServerConfig::of("a", vec![instance]) };
+    let instances = vec![Instance::of("a-1", Endpoint::Stdio)];
+    let config = ServerConfig { deny: vec!["withheld".to_owned()], ..ServerConfig::of("a", instances) };
     stage.hub.set_servers(vec![config]);
     stage.until_listed(&["a__find", "a__slow"]).await;
     let client = stage.legacy(json!({})).await;

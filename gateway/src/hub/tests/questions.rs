@@ -74,13 +74,7 @@ async fn progress_of_what_a_server_asked_goes_to_that_server_and_what_is_not_kno
     for id in ids {
         stage.servers.run(id, asking());
     }
-    let instance = |id: &&str| Instance {
-        id: (*id).to_owned(),
-        run_ms: None,
-        is_current: true,
-        is_leaving: false,
-        endpoint: Endpoint::Stdio,
-    };
+    let instance = |id: &&str| Instance::of(id, Endpoint::Stdio);
     let sharing = Sharing { isolation: Isolation::PerSession, max: 8, is_on_demand: true, idle: None };
     let instances = ids.iter().map(instance).collect();
     stage.hub.set_servers(vec![ServerConfig { sharing, ..ServerConfig::of("a", instances) }]);

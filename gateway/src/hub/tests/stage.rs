@@ -13,10 +13,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexS
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::config::{AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, PinPolicy, ServerConfig};
 use crate::connection::own_meta;
-use crate::hub::{Attach, Hub, HubParts};
+use crate::hub::{Attach, Hub, HubParts, InstanceHealth};
 use crate::upstream::client::HttpClient;
 use crate::upstream::exchange::{Answer, Exchange, Next, Note, UpstreamError};
 use crate::upstream::http::{Dress, HttpLink, HttpSession};
@@ -169,6 +170,13 @@ pub(super) fn nothing_more(message: &Value, out: &Out) {
     }
 }
 
+/// Answers a call with a text.
+pub(super) fn saying(text: &'static str) -> impl Fn(&Value, &Out) + Send + Sync {
+    move |message, out| {
+        out.answer(message, &json!({"resultType": "complete", "content": [{"type": "text", "text": text}]}));
+    }
+}
+
 /// A hub on a port of the loopback.
 pub(super) struct Stage {
     pub(super) hub: Arc<Hub>,
@@ -234,6 +242,13 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{last:?} instead of {names:?}; {:?}", self.hub.health().borrow());
+    }
+
+    /// Waits until an instance is ready.
+    pub(super) async fn until_ready(&self, id: &str) {
+        let mut health = self.hub.health();
+        let ready = health.wait_for(|health| health.get(id) == Some(&InstanceHealth::Ready));
+        timeout(Duration::from_secs(10), ready).await.unwrap().unwrap();
     }
 
     /// The names of the tools that a modern client is told.

@@ -290,7 +290,7 @@ async fn a_subscription_that_the_server_refuses_is_none() {
         let id = if is_modern { "new-1" } else { "old-1" };
         stage.servers.run(id, library(is_modern, NEW, &told));
         stage.want(&[("a", &[id], &[])]);
-        until_ready(&stage, id).await;
+        stage.until_ready(id).await;
         stage.until_listed(&["a__echo", "a__touch"]).await;
         let reader = Reader::begin(&stage).await;
         let error = reader.ask("resources/subscribe", "x://refused").await.unwrap_err();
@@ -303,18 +303,12 @@ async fn a_subscription_that_the_server_refuses_is_none() {
     }
 }
 
-pub(super) async fn until_ready(stage: &Stage, id: &str) {
-    let mut health = stage.hub.health();
-    let ready = health.wait_for(|health| health.get(id) == Some(&InstanceHealth::Ready));
-    timeout(IN_TIME, ready).await.unwrap().unwrap();
-}
-
 pub(super) async fn restart(stage: &Stage, id: &str) {
     let mut health = stage.hub.health();
     stage.servers.kill(id);
     let gone = health.wait_for(|health| health.get(id) != Some(&InstanceHealth::Ready));
     timeout(IN_TIME, gone).await.unwrap().unwrap();
-    until_ready(stage, id).await;
+    stage.until_ready(id).await;
 }
 
 #[tokio::test]
@@ -357,13 +351,7 @@ async fn who_has_an_instance_to_himself_hears_of_its_resources_alone() {
     let stage = Stage::begin(None).await;
     let told = [Told::default(), Told::default(), Told::default()];
     let ids = ["a-0", "a-1", "a-2"];
-    let instance = |id: &&str| Instance {
-        id: (*id).to_owned(),
-        run_ms: None,
-        is_current: true,
-        is_leaving: false,
-        endpoint: Endpoint::Stdio,
-    };
+    let instance = |id: &&str| Instance::of(id, Endpoint::Stdio);
     for (id, told) in ids.iter().zip(&told) {
         stage.servers.run(id, library(false, &["x://a"], told));
     }

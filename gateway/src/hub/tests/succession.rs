@@ -6,16 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::stage::{Out, Stage, server};
+use super::stage::{Out, Stage, saying, server};
 use crate::config::PinPolicy;
 use crate::hub::InstanceHealth;
 use crate::pin::{Approval, Doubt, DoubtKind};
-
-fn saying(text: &'static str) -> impl Fn(&Value, &Out) + Send + Sync {
-    move |message, out| {
-        out.answer(message, &json!({"resultType": "complete", "content": [{"type": "text", "text": text}]}));
-    }
-}
 
 /// Has the server `a` serve `add` and `who` with all of it approved, and a new instance that lists these tools and answers.
 async fn updated(pin: PinPolicy, tools: &[&str]) -> Stage {
