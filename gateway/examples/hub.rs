@@ -17,6 +17,10 @@ use gateway::hub::{Attach, Hub, HubParts};
 use gateway::lease::LeaseBook;
 use gateway::upstream::stdio::Attached;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many processes of a program there may be, where each session has one to itself.
 const MOST: usize = 256;
 /// Stands in the id of an instance before its number.
@@ -43,6 +47,7 @@ impl Attach for Programs {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    rustix::thread::disable_transparent_huge_pages(true).ok();
     let is_one_thread = std::env::args().any(|argument| argument == "runtime=one-thread");
     let mut builder = if is_one_thread {
         tokio::runtime::Builder::new_current_thread()

@@ -1,16 +1,22 @@
 //! Values that must go nowhere but to whom they are for: what servers elsewhere are sent to let the gateway in.
 
+mod book;
+mod escapes;
+mod finder;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use crate::config::ServerConfig;
 use crate::upstream::answer::REFUSAL_LIMIT;
-use crate::wire::object::quote;
 use crate::wire::reply::RpcError;
+pub use book::SecretBook;
+use escapes::{respelled, spelled};
+use finder::Finder;
 
 /// A shorter value would be found in what has nothing to do with it.
 const LEAST_BYTES: usize = 8;
@@ -28,10 +34,13 @@ pub enum Evidence {
     Declared,
 }
 
-/// The values, in each way that they are looked for: as they are, within JSON, in base64 by themselves, and percent-encoded.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The values, in each way that they are looked for: as they are, within JSON however its strings are escaped, in base64 by themselves, and
+/// percent-encoded.
+#[derive(Default)]
 pub struct Secrets {
-    needles: Vec<(String, Evidence)>,
+    needles: BTreeMap<String, Evidence>,
+    all: Finder,
+    declared: Finder,
 }
 
 impl Secrets {
@@ -41,7 +50,7 @@ impl Secrets {
         for (value, evidence) in values.into_iter().filter(|(value, _)| value.len() >= LEAST_BYTES) {
             let spellings = [
                 value.to_owned(),
-                quote(value).trim_matches('"').to_owned(),
+                spelled(value),
                 STANDARD_NO_PAD.encode(value),
                 URL_SAFE_NO_PAD.encode(value),
                 percent_encoded(value),
@@ -51,17 +60,23 @@ impl Secrets {
                 *known = evidence.max(*known);
             }
         }
-        Self { needles: longest_first(needles) }
+        Self::of(needles)
+    }
+
+    fn of(needles: BTreeMap<String, Evidence>) -> Self {
+        let declared = needles.iter().filter(|(_, evidence)| **evidence == Evidence::Declared);
+        let declared = Finder::new(declared.map(|(needle, _)| needle.as_str()));
+        Self { all: Finder::new(needles.keys().map(String::as_str)), declared, needles }
     }
 
     /// Whether a text holds one.
     fn is_in(&self, text: &str) -> bool {
-        self.needles.iter().any(|(needle, _)| text.contains(needle.as_str()))
+        is_found(&self.all, text)
     }
 
     /// Whether a text holds one that no client may have a server told.
     pub fn is_refused(&self, text: &str) -> bool {
-        self.needles.iter().any(|(needle, evidence)| *evidence == Evidence::Declared && text.contains(needle.as_str()))
+        is_found(&self.declared, text)
     }
 
     /// Refuses what a client would have a server told where it holds one of a file, whosever that is: to whom it may be told is not the
@@ -75,19 +90,38 @@ impl Secrets {
 
     /// These and those, for hiding.
     fn with(&self, others: &Self) -> Self {
-        let needles = self.needles.iter().chain(&others.needles).cloned().collect();
-        Self { needles: longest_first(needles) }
+        let needles = self.needles.iter().chain(&others.needles);
+        Self::of(needles.map(|(needle, evidence)| (needle.clone(), *evidence)).collect())
     }
 
     /// A text without them. What stands instead is plain within JSON as well.
     pub fn hide<'t>(&self, text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
         let text = text.into();
-        if !self.is_in(&text) {
+        if self.all.is_empty() {
             return text;
         }
-        let hide = |text: String, (needle, _): &(String, Evidence)| text.replace(needle.as_str(), INSTEAD);
-        Cow::Owned(self.needles.iter().fold(text.into_owned(), hide))
+        let text = self.all.replace(text, INSTEAD);
+        match respelled(&text).filter(|text| self.all.is_in(text)) {
+            Some(respelled) => Cow::Owned(self.all.replace(Cow::Owned(respelled), INSTEAD).into_owned()),
+            None => text,
+        }
     }
+}
+
+impl PartialEq for Secrets {
+    fn eq(&self, other: &Self) -> bool {
+        self.needles == other.needles
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").field("all", &self.all).finish_non_exhaustive()
+    }
+}
+
+fn is_found(finder: &Finder, text: &str) -> bool {
+    !finder.is_empty() && (finder.is_in(text) || respelled(text).is_some_and(|text| finder.is_in(&text)))
 }
 
 /// The values of this moment, wherever they are needed: what lasts longer than a request looks here each time.
@@ -147,62 +181,6 @@ impl SecretsSince {
     }
 }
 
-/// Which values are whose: those of now, and those that an instance has had since it began. A file that another one has taken the place of is
-/// not seen by what runs, and what was read once may be known for as long.
-#[derive(Debug, Default)]
-pub struct SecretBook(BTreeMap<String, Kept>);
-
-/// What is known of one server.
-#[derive(Debug, Default)]
-struct Kept {
-    /// Its instances.
-    instances: BTreeSet<String>,
-    /// Values, and the instances that began with them.
-    values: BTreeMap<(String, Evidence), BTreeSet<String>>,
-}
-
-impl SecretBook {
-    /// All values that must go nowhere, with these servers.
-    pub fn learn(&mut self, configs: &[ServerConfig]) -> Secrets {
-        self.0.retain(|name, _| configs.iter().any(|config| config.name == *name));
-        for config in configs {
-            self.0.entry(config.name.clone()).or_default().learn(config);
-        }
-        let known = self.0.values().flat_map(|kept| kept.values.keys());
-        Secrets::new(known.map(|(value, evidence)| (value.as_str(), *evidence)))
-    }
-}
-
-impl Kept {
-    fn learn(&mut self, config: &ServerConfig) {
-        let now: BTreeSet<&str> = config.instances.iter().map(|instance| instance.id.as_str()).collect();
-        // A server whose secrets cannot be read has no instances for that long, and those that run have not ended.
-        if !now.is_empty() {
-            self.instances.retain(|id| now.contains(id.as_str()));
-            for users in self.values.values_mut() {
-                users.retain(|id| now.contains(id.as_str()));
-            }
-        }
-        let begun: Vec<&str> = now.into_iter().filter(|id| !self.instances.contains(*id)).collect();
-        let declared = config.secrets.iter().map(|value| (value.clone(), Evidence::Declared));
-        let likely = config.likely_secrets.iter().map(|value| (value.clone(), Evidence::Likely));
-        let known: BTreeSet<(String, Evidence)> = declared.chain(likely).collect();
-        for value in &known {
-            let users = self.values.entry(value.clone()).or_default();
-            users.extend(begun.iter().map(|id| (*id).to_owned()));
-        }
-        self.instances.extend(begun.into_iter().map(str::to_owned));
-        self.values.retain(|value, users| !users.is_empty() || known.contains(value));
-    }
-}
-
-/// The longest first: what holds another one is hidden whole.
-fn longest_first(needles: BTreeMap<String, Evidence>) -> Vec<(String, Evidence)> {
-    let mut needles: Vec<(String, Evidence)> = needles.into_iter().collect();
-    needles.sort_by_key(|(needle, _)| std::cmp::Reverse(needle.len()));
-    needles
-}
-
 /// As RFC 3986 has it: everything but letters, digits, `-`, `.`, `_` and `~` as `%` and two digits.
 fn percent_encoded(value: &str) -> String {
     let one = |byte: u8| {
@@ -217,7 +195,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Evidence, KnownSecrets, SecretBook, Secrets};
-    use crate::config::{Endpoint, Instance, ServerConfig};
+    use crate::config::ServerConfig;
 
     #[test]
     fn a_secret_is_found_and_hidden_in_each_of_its_spellings() {
@@ -227,12 +205,16 @@ mod tests {
             r#"{"text":"it is pa\"ss/word+1!"}"#,
             "cGEic3Mvd29yZCsx",
             "https://a/?k=pa%22ss%2Fword%2B1",
+            r#"{"text":"it is \u0070a\u0022ss\/word+1!"}"#,
+            r#"{"text":"pa\"ss/word+1, or \u0070a\u0022ss\/word+1"}"#,
         ] {
             assert!(secrets.is_in(text), "{text}");
             let hidden = secrets.hide(text);
             assert!(hidden.contains("[secret]") && !secrets.is_in(&hidden), "{hidden}");
         }
         assert_eq!(secrets.hide("short and sweet"), "short and sweet");
+        let quoted = Secrets::new([("a \"word\"", Evidence::Declared)]);
+        assert_eq!(quoted.hide(r#"{"text":"a \"word\""}"#), r#"{"text":"[secret]"}"#);
     }
 
     #[test]
@@ -258,30 +240,5 @@ mod tests {
         config.secrets = vec!["one-in-a-file".to_owned()];
         let known = SecretBook::default().learn(&[config]);
         assert!(known.check("of customer-id-2").is_ok() && known.check("one-in-a-file").is_err());
-    }
-
-    /// Of a server whose secret is this, and whose instances are these, what is hidden of three.
-    fn hidden(book: &mut SecretBook, secret: Option<&str>, ids: &[&str]) -> Vec<&'static str> {
-        let instance = |id: &&str| Instance::of(id, Endpoint::Stdio);
-        let mut config = ServerConfig::of("time", ids.iter().map(instance).collect());
-        config.secrets = secret.map(str::to_owned).into_iter().collect();
-        let secrets = book.learn(&[config]);
-        ["the first", "the second", "the third"].into_iter().filter(|value| secrets.is_in(value)).collect()
-    }
-
-    #[test]
-    fn a_value_is_hidden_for_as_long_as_an_instance_that_began_with_it_is_there() {
-        let book = &mut SecretBook::default();
-        assert_eq!(hidden(book, Some("the first"), &["a"]), ["the first"]);
-        assert_eq!(hidden(book, None, &[]), ["the first"], "it cannot be read, and the instance runs on");
-        assert_eq!(hidden(book, Some("the second"), &["a"]), ["the first", "the second"]);
-        assert_eq!(
-            hidden(book, Some("the third"), &["a", "b"]),
-            ["the first", "the third"],
-            "nobody began with the second"
-        );
-        assert_eq!(hidden(book, Some("the second"), &["b"]), ["the second", "the third"]);
-        assert_eq!(hidden(book, Some("the second"), &["c"]), ["the second"]);
-        assert!(!book.learn(&[]).is_in("the second"), "a server that is gone");
     }
 }

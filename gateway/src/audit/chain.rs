@@ -41,7 +41,13 @@ pub(super) fn link(sequence: u64, previous: &str, record: &str) -> (String, Stri
 }
 
 fn hash_of(text: &str) -> String {
-    format!("{:x}", Sha256::digest(text.as_bytes()))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(text.as_bytes());
+    let mut hash = String::with_capacity(GENESIS.len());
+    for byte in digest {
+        hash.extend([byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)])));
+    }
+    hash
 }
 
 /// What a line says of its place: sequence, previous hash, own hash and whether the hash fits.

@@ -16,7 +16,7 @@ const RESULT_BYTES: usize = 16 << 10;
 pub struct Draft {
     audit: AuditLog,
     /// Absent once it is written.
-    record: Option<AuditRecord>,
+    record: Option<Box<AuditRecord>>,
     begun: Instant,
     has_values: bool,
 }
@@ -24,8 +24,9 @@ pub struct Draft {
 impl Draft {
     /// Something begins. `has_values`: whether what is answered is written down too.
     pub fn begin(audit: &AuditLog, has_values: bool, record: AuditRecord) -> Self {
-        let record = AuditRecord { time_ms: now_ms(), ..record };
-        Self { audit: audit.clone(), record: Some(record), begun: Instant::now(), has_values }
+        // What is moved several times on its way is large.
+        let record = Some(Box::new(AuditRecord { time_ms: now_ms(), ..record }));
+        Self { audit: audit.clone(), record, begun: Instant::now(), has_values }
     }
 
     /// Changes what is known of it.
@@ -55,14 +56,13 @@ impl Draft {
         }
     }
 
-    fn finish(&mut self, outcome: &'static str, code: Option<i64>, bytes: usize) -> Option<AuditRecord> {
-        Some(AuditRecord {
-            outcome: outcome.to_owned(),
-            code,
-            micros: u64::try_from(self.took().as_micros()).unwrap_or(u64::MAX),
-            answer_bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
-            ..self.record.take()?
-        })
+    fn finish(&mut self, outcome: &'static str, code: Option<i64>, bytes: usize) -> Option<Box<AuditRecord>> {
+        let mut record = self.record.take()?;
+        record.outcome = outcome.into();
+        record.code = code;
+        record.micros = u64::try_from(self.took().as_micros()).unwrap_or(u64::MAX);
+        record.answer_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        Some(record)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What is written down of one request.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// One request, denials, lists and notifications included.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRecord {
     /// When it came, in milliseconds since the Unix epoch.
@@ -16,10 +18,10 @@ pub struct AuditRecord {
     pub session: Option<String>,
     /// `legacy` or `modern`; absent where it could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub era: Option<String>,
+    pub era: Option<Cow<'static, str>>,
     /// `server` where a server asked and a client was to answer: then the server is who asked, and the principal who was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_by: Option<String>,
+    pub asked_by: Option<Cow<'static, str>>,
     /// What was asked.
     pub method: String,
     /// The server that it was for.
@@ -32,14 +34,14 @@ pub struct AuditRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The arguments' shape, or with `values` the arguments; of a subscription those of what it asks to be told.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub arguments: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Box<RawValue>>,
     /// With `values` the beginning of the result, or of the error object, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// `ok`, `toolError`, `error`, `cancelled`, `denied` (it is there, and not for this principal), `refused` (by the gateway, for any other
     /// reason) or, of a question that a modern client was given with an answer, `asked`.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// The code of an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,

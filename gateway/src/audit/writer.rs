@@ -50,7 +50,7 @@ pub struct AuditLog {
 /// What is brought to the writer.
 #[derive(Debug)]
 enum Item {
-    Record(AuditRecord),
+    Record(Box<AuditRecord>),
     /// Told, by being dropped, when everything that came before is in the file for good.
     Settled(oneshot::Sender<()>),
 }
@@ -92,9 +92,9 @@ impl AuditLog {
     }
 
     /// Writes a record down. Waits while the queue is full. Whoever does not wait so long has it written as [`Self::write_now`] does.
-    pub async fn write(&self, record: AuditRecord) {
+    pub async fn write(&self, record: impl Into<Box<AuditRecord>>) {
         let Some(tx) = &self.tx else { return };
-        let mut waiting = Waiting { log: self, record: Some(record) };
+        let mut waiting = Waiting { log: self, record: Some(record.into()) };
         match (tx.reserve().await, waiting.record.take()) {
             (Ok(place), Some(record)) => place.send(Item::Record(record)),
             (Err(_), Some(_)) => {
@@ -105,9 +105,9 @@ impl AuditLog {
     }
 
     /// Writes a record down without waiting; counted as failed when the queue is full. For ends that cannot wait.
-    pub fn write_now(&self, record: AuditRecord) {
+    pub fn write_now(&self, record: impl Into<Box<AuditRecord>>) {
         if let Some(tx) = &self.tx
-            && tx.try_send(Item::Record(record)).is_err()
+            && tx.try_send(Item::Record(record.into())).is_err()
         {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -139,7 +139,7 @@ impl AuditLog {
 struct Waiting<'log> {
     log: &'log AuditLog,
     /// Absent once it has one.
-    record: Option<AuditRecord>,
+    record: Option<Box<AuditRecord>>,
 }
 
 impl Drop for Waiting<'_> {

@@ -32,12 +32,11 @@ impl Entry {
         let field = if method == "subscriptions/listen" { "notifications" } else { "arguments" };
         let arguments = params.and_then(|params| params.fields.get(field));
         let arguments = arguments.filter(|arguments| *arguments != "null" && hub.audit.is_enabled());
-        let arguments =
-            arguments.map(|arguments| arguments_of(&secrets.hide(arguments), has_values)).unwrap_or_default();
+        let arguments = arguments.and_then(|arguments| arguments_of(&secrets.hide(arguments), has_values));
         let record = AuditRecord {
             principal: caller.principal.name.clone(),
             session: caller.session.as_ref().map(|session| session.digest().to_owned()),
-            era: Some(caller.era.as_str().to_owned()),
+            era: Some(caller.era.as_str().into()),
             method: beginning_of(&secrets.hide(method), 100),
             arguments,
             ..AuditRecord::default()

@@ -127,7 +127,13 @@ fn place_of(path: &str) -> Option<Place> {
 }
 
 /// A request that ended before anything was asked, or beside MCP's own messages: counted, and in the audit like all others.
-pub(super) async fn record(hub: &Hub, principal: Option<&Principal>, method: &str, outcome: &str, code: Option<i64>) {
+pub(super) async fn record(
+    hub: &Hub,
+    principal: Option<&Principal>,
+    method: &str,
+    outcome: &'static str,
+    code: Option<i64>,
+) {
     write(hub, record_of(hub, principal, method, outcome, code)).await;
 }
 
@@ -141,14 +147,14 @@ pub(super) fn record_of(
     hub: &Hub,
     principal: Option<&Principal>,
     method: &str,
-    outcome: &str,
+    outcome: &'static str,
     code: Option<i64>,
 ) -> AuditRecord {
     AuditRecord {
         time_ms: now_ms(),
         principal: principal.map(|principal| principal.name.clone()).unwrap_or_default(),
         method: beginning_of(&hub.secrets().hide(method), 100),
-        outcome: outcome.to_owned(),
+        outcome: outcome.into(),
         code,
         ..AuditRecord::default()
     }

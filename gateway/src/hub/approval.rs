@@ -28,8 +28,8 @@ impl Hub {
                 principal: "operator".to_owned(),
                 method: "approve".to_owned(),
                 server: Some(approval.server),
-                arguments: serde_json::to_value(approval.definitions).unwrap_or_default(),
-                outcome: if count == Some(asked) { "ok" } else { "error" }.to_owned(),
+                arguments: serde_json::value::to_raw_value(&approval.definitions).ok(),
+                outcome: if count == Some(asked) { "ok" } else { "error" }.into(),
                 ..AuditRecord::default()
             };
             self.audit.write(record).await;

@@ -152,7 +152,8 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
 }
 
-fn push_quoted(json: &mut String, text: &str) {
+/// Adds a string as JSON text.
+pub fn push_quoted(json: &mut String, text: &str) {
     if is_plain(text) {
         json.push('"');
         json.push_str(text);
