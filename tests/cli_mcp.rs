@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use expect_test::{Expect, expect};
-use gateway::config::{AuditConfig, Endpoint, GatewayConfig, Instance, ServerConfig};
+use gateway::audit::{AuditLog, AuditRecord};
+use gateway::config::{AuditConfig, Endpoint, GatewayConfig, Instance, Rotation, ServerConfig};
 use gateway::hub::{Attach, Hub, HubParts};
 use gateway::pin::{Approval, Desk, Doubt, DoubtKind, differences};
 use gateway::upstream::stdio::Attached;
@@ -112,6 +113,70 @@ fn an_audit_that_cannot_be_read_is_no_broken_one() {
     );
 }
 
+/// An audit of several files, and their paths, the oldest first.
+async fn write_audit(path: &Path, rotation: Rotation) -> Vec<String> {
+    let log = AuditLog::open(path, rotation).expect("an audit");
+    for _ in 0..60 {
+        log.write(AuditRecord { method: "tools/call".to_owned(), ..AuditRecord::default() }).await;
+    }
+    log.settled().await;
+    let stem = path.file_stem().expect("a name").to_str().expect("a text name");
+    let entries = fs::read_dir(path.parent().expect("a directory")).expect("it can be read");
+    let entries = entries.map(|entry| entry.expect("an entry").path().to_str().expect("a text path").to_owned());
+    let mut files: Vec<String> = entries.filter(|file| file.contains(stem)).collect();
+    // A hyphen is before a dot.
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn an_audit_of_several_files_is_checked_as_one_in_whatever_order_they_are_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let rotation = Rotation { file_bytes: 4_000, ..Rotation::default() };
+    let verify = |files: &[String]| {
+        let files = files.iter().map(String::as_str);
+        let output = evenkeel(&["audit", "verify"].into_iter().chain(files).collect::<Vec<_>>(), &[], directory.path());
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let whole = write_audit(&directory.path().join("default_hub.audit.jsonl"), rotation).await;
+    let (one, two, three) = (&whole[0], &whole[1], &whole[2]);
+    let numbers = |file: &str| {
+        let text = fs::read_to_string(file).expect("a file");
+        let of = |line: &str| serde_json::from_str::<Value>(line).expect("a record")["seq"].as_u64().expect("a number");
+        (of(text.lines().next().expect("a line")), of(text.lines().last().expect("a line")))
+    };
+    let mut files = whole.clone();
+    files.reverse();
+    for files in [&whole, &files] {
+        let (code, stdout) = verify(files);
+        assert_eq!((code, stdout.matches("the chain is whole").count()), (Some(0), whole.len()), "{stdout}");
+        assert!(!stdout.contains("begins with"), "{stdout}");
+    }
+
+    let (code, stdout) = verify(&[three.clone(), one.clone()]);
+    let (first, last) = numbers(two);
+    let missing = format!("{three}: records {first} to {last} are missing between {one} and this file\n");
+    assert!(code == Some(1) && stdout.contains(&missing), "{stdout}");
+    let (code, stdout) = verify(&whole[1..]);
+    let begins = format!("{two}: begins with record {first}: those before it are not here\n");
+    assert!(code == Some(0) && stdout.ends_with(&begins), "{stdout}");
+    let (code, stdout) = verify(&whole[1..2]);
+    assert!(code == Some(0) && stdout.contains("\nbegins with record "), "{stdout}");
+    let edited = fs::read_to_string(two).expect("a file").replacen("tools/call", "tools/list", 1);
+    fs::write(two, edited).expect("it is written");
+    let (code, stdout) = verify(&whole);
+    assert!(code == Some(1) && stdout.contains(&format!("{two}: line 1 does not fit the chain")), "{stdout}");
+
+    // Two gateways, of which one has removed older files.
+    let rotation = Rotation { max_backups: Some(1), ..rotation };
+    let pruned = write_audit(&directory.path().join("lab_hub.audit.jsonl"), rotation).await;
+    let others = write_audit(&directory.path().join("other_hub.audit.jsonl"), Rotation::default()).await;
+    let (code, stdout) = verify(&[others, pruned.clone()].concat());
+    let (first, _) = numbers(&pruned[0]);
+    let wrote = format!("begins with record {first}: the gateway removed those before it, and wrote that down\n");
+    assert!(code == Some(0) && stdout.ends_with(&format!("{}: {wrote}", pruned[0])), "{stdout}");
+}
+
 /// A server of three tools.
 #[derive(Debug)]
 struct Tools;
@@ -158,7 +223,7 @@ fn answer(asked: &Value) -> Value {
 
 async fn start_gateway(audit: &Path) -> (String, Arc<Hub>) {
     let listen = "127.0.0.1:0".parse().expect("an address");
-    let audit = Some(AuditConfig { path: audit.to_owned(), has_values: false });
+    let audit = Some(AuditConfig::to(audit.to_owned()));
     let config = GatewayConfig { audit, ..GatewayConfig::on(listen) };
     let hub = Hub::open(HubParts { config, attach: Arc::new(Tools), state_dir: None, leases: Arc::default() })
         .expect("a hub");

@@ -11,7 +11,7 @@ const ADAPTERS: &[(&str, &[&str])] = &[
     ("backoff", &["controller/src/backoff.rs"]),
     ("notify_debouncer_full", &["controller/src/source/directory.rs"]),
     ("axum", &["controller/src/http/"]),
-    ("gateway", &["controller/src/mcp", "controller/src/cli/mcp", "controller/src/cli/audit.rs"]),
+    ("gateway", &["controller/src/mcp", "controller/src/cli/mcp", "controller/src/cli/audit"]),
     ("hyper_rustls", &["gateway/src/upstream/client.rs"]),
     ("rustls", &["gateway/src/upstream/client.rs"]),
     ("granit_parser", &["crds-schema/src/document.rs"]),

@@ -66,7 +66,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         let (name, place) = argument.split_once('=').ok_or("write NAME=PLACE")?;
         match name {
             "audit" => {
-                audit = Some(AuditConfig { path: place.into(), has_values: false });
+                audit = Some(AuditConfig::to(place.into()));
                 continue;
             }
             "allow" => {

@@ -105,12 +105,31 @@ pub struct AuditConfig {
     pub path: PathBuf,
     /// The values of arguments too, not only their shape, and what is answered.
     pub has_values: bool,
+    /// When another file is begun, and how long older ones are kept.
+    pub rotation: Rotation,
 }
 
 impl AuditConfig {
     /// One in this file, without values.
-    pub const fn to(path: PathBuf) -> Self {
-        Self { path, has_values: false }
+    pub fn to(path: PathBuf) -> Self {
+        Self { path, has_values: false, rotation: Rotation::default() }
+    }
+}
+
+/// When the file of an audit is full, and how long older ones are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// How large a file becomes, in bytes, unless one line alone is larger.
+    pub file_bytes: u64,
+    /// How many older files are kept; absent: all.
+    pub max_backups: Option<usize>,
+    /// How old the last line of an older file may be; absent: as old as it likes.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { file_bytes: 256 << 20, max_backups: None, max_age: None }
     }
 }
 

@@ -129,7 +129,7 @@ impl Hub {
     pub fn open(parts: HubParts) -> Result<Arc<Self>, AuditError> {
         let HubParts { config, attach, state_dir, leases } = parts;
         let audit = match &config.audit {
-            Some(audit) => AuditLog::open(&audit.path)?,
+            Some(audit) => AuditLog::open(&audit.path, audit.rotation)?,
             None => AuditLog::disabled(),
         };
         if let Some(directory) = &state_dir {

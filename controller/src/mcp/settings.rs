@@ -30,7 +30,7 @@ pub(super) fn gateway_config(settings: &GatewaySettings, tokens: Vec<TokenConfig
             concurrency: count(limits.per_session_concurrency),
             request_bytes: usize::try_from(limits.max_request_bytes).unwrap_or(usize::MAX),
         },
-        audit: Some(AuditConfig { path: audit, has_values: settings.audits_values }),
+        audit: Some(AuditConfig { has_values: settings.audits_values, ..AuditConfig::to(audit) }),
     }
 }
 

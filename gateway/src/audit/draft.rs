@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::log::AuditLog;
 use super::record::AuditRecord;
-use super::writer::AuditLog;
 use crate::hub::now_ms;
 
 /// How much of an answer is written down at most.

@@ -1,9 +1,9 @@
 //! What servers ask of clients, in the audit: a line for each question.
 
 use super::draft::Draft;
+use super::log::AuditLog;
 use super::record::{AuditRecord, beginning_of};
 use super::shape::arguments_of;
-use super::writer::AuditLog;
 use crate::era::Era;
 use crate::policy::Principal;
 use crate::secrets::SecretsSince;
@@ -63,6 +63,7 @@ impl Questions {
 mod tests {
     use super::{Asker, Questions};
     use crate::audit::{AuditLog, AuditRecord};
+    use crate::config::Rotation;
     use crate::era::Era;
     use crate::policy::Principal;
     use crate::secrets::{Evidence, KnownSecrets, Secrets};
@@ -71,7 +72,7 @@ mod tests {
     async fn no_field_of_a_question_holds_what_was_a_secret_when_the_call_began() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.jsonl");
-        let audit = AuditLog::open(&path).unwrap();
+        let audit = AuditLog::open(&path, Rotation::default()).unwrap();
         let known = KnownSecrets::default();
         known.set(Secrets::new([("the first", Evidence::Declared)]));
         let since = known.since(known.now());

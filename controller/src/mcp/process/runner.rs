@@ -141,7 +141,7 @@ impl Runner {
     /// The settings of the controller, with the audit where this process has its files.
     fn own_config(&self, config: &GatewayConfig) -> GatewayConfig {
         let path = self.config.state_dir.join(AUDIT_FILE);
-        let audit = config.audit.as_ref().map(|audit| AuditConfig { path, has_values: audit.has_values });
+        let audit = config.audit.as_ref().map(|audit| AuditConfig { path, ..audit.clone() });
         GatewayConfig { audit, ..config.clone() }
     }
 

@@ -9,7 +9,7 @@ use gateway::pin::Review;
 use serde::{Deserialize, Serialize};
 
 /// What the two must have in common. Changed with whatever either could misunderstand, the types of the gateway's `config.rs` included.
-pub(super) const PROTOCOL: u32 = 4;
+pub(super) const PROTOCOL: u32 = 5;
 /// The release of this program.
 pub(super) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -134,30 +134,22 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 3010));
         let mut config = GatewayConfig::on(address);
         config.tokens = vec![TokenConfig { principal: "laptop".into(), roles: vec!["a".into()], sha256: [7; 32] }];
-        config.audit = Some(AuditConfig { path: "/a".into(), has_values: false });
+        config.audit = Some(AuditConfig::to("/a".into()));
         let headers = [("A".to_owned(), "b".to_owned())].into();
         let http = Endpoint::Http { address, path: "/mcp".into(), host: "web".into(), headers };
         let servers = vec![ServerConfig::of("web", vec![instance(Endpoint::Stdio), instance(http)])];
         let order = Order::Serve(Box::new(Wanted { config, servers }));
-        let account = Account {
-            listening: Ok(address),
-            health: [("1".to_owned(), InstanceHealth::Failed("no".into()))].into(),
-            taking_over: ["1".to_owned()].into(),
-            leaving: [("1".to_owned(), true)].into(),
-            reviews: [("web".to_owned(), Review { names: ["add".to_owned()].into(), ..Review::default() })].into(),
-            demands: [("web".to_owned(), Demand::default())].into(),
-            status: HubStatus::default(),
-        };
+        let account = account(address);
         let openings = [Opening::Gateway(hello()), Opening::Attach("1".into()), Opening::Lend("1".into())];
         let refused = Answer::Refused("no".into());
         let answers = [Answer::Welcome(hello()), Answer::Attached, Answer::Lent, Answer::Taken, refused];
         let begun = format!("{}\n{}", to_text(&openings), to_text(&answers));
         let said = format!("{PROTOCOL}\n{begun}\n{}\n{}\n", to_text(&order), to_text(&account));
         expect![[r#"
-            4
-            [{"gateway":{"protocol":4,
+            5
+            [{"gateway":{"protocol":5,
             "release":"1.0.0"}},{"attach":"1"},{"lend":"1"}]
-            [{"welcome":{"protocol":4,
+            [{"welcome":{"protocol":5,
             "release":"1.0.0"}},
             "attached",
             "lent",
@@ -176,7 +168,10 @@ mod tests {
             "concurrency":64,
             "request_bytes":4194304},
             "audit":{"path":"/a",
-            "has_values":false}},
+            "has_values":false,
+            "rotation":{"file_bytes":268435456,
+            "max_backups":null,
+            "max_age":null}}},
             "servers":[{"name":"web",
             "instances":[{"id":"1",
             "run_ms":5,
@@ -231,6 +226,18 @@ mod tests {
         assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
         let text = serde_json::to_string(&account).unwrap();
         assert_eq!(serde_json::from_str::<Account>(&text).unwrap(), account);
+    }
+
+    fn account(address: SocketAddr) -> Account {
+        Account {
+            listening: Ok(address),
+            health: [("1".to_owned(), InstanceHealth::Failed("no".into()))].into(),
+            taking_over: ["1".to_owned()].into(),
+            leaving: [("1".to_owned(), true)].into(),
+            reviews: [("web".to_owned(), Review { names: ["add".to_owned()].into(), ..Review::default() })].into(),
+            demands: [("web".to_owned(), Demand::default())].into(),
+            status: HubStatus::default(),
+        }
     }
 
     fn instance(endpoint: Endpoint) -> Instance {

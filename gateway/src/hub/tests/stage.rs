@@ -196,7 +196,7 @@ impl Stage {
     pub(super) async fn begin_with(directory: Option<&Path>, servers: Servers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let audit = directory.map(|path| AuditConfig { path: path.join("audit.jsonl"), has_values: false });
+        let audit = directory.map(|path| AuditConfig::to(path.join("audit.jsonl")));
         let config = GatewayConfig { audit, ..GatewayConfig::on(address) };
         let state_dir = directory.map(|path| path.join("state"));
         let attach = Arc::new(servers.clone());
