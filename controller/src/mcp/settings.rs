@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crds_schema::ObjectKey;
 use crds_schema::kinds::mcp_gateway::{GatewaySettings, McpAction, McpNaming, McpRule};
-use gateway::config::{Action, AuditConfig, GatewayConfig, Limits, Rule, TokenConfig};
+use gateway::config::{Action, AuditConfig, GatewayConfig, Limits, Rotation, Rule, TokenConfig};
 use gateway::name::Naming;
 
 /// How a gateway is set. `tokens` has at least one: without any, everybody could come in.
@@ -30,7 +30,15 @@ pub(super) fn gateway_config(settings: &GatewaySettings, tokens: Vec<TokenConfig
             concurrency: count(limits.per_session_concurrency),
             request_bytes: usize::try_from(limits.max_request_bytes).unwrap_or(usize::MAX),
         },
-        audit: Some(AuditConfig { has_values: settings.audits_values, ..AuditConfig::to(audit) }),
+        audit: Some(AuditConfig {
+            path: audit,
+            has_values: settings.audit.has_values,
+            rotation: Rotation {
+                file_bytes: settings.audit.max_bytes,
+                max_backups: settings.audit.max_backups.map(count),
+                max_age: settings.audit.max_age_ms.map(Duration::from_millis),
+            },
+        }),
     }
 }
 

@@ -1,9 +1,10 @@
 //! From the board and the world to what hubs are given and what is told: no hub, no clock, no file.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds_schema::{AnyObject, ConditionStatus, ConditionType, Kind, ObjectKey, SourceLocation};
-use gateway::config::{Action, Endpoint, Instance, TokenConfig};
+use gateway::config::{Action, Endpoint, Instance, Rotation, TokenConfig};
 use gateway::hub::{HubStatus, InstanceHealth};
 use gateway::lease::{LeaseBook, Lender};
 use gateway::pin::{Doubt, DoubtKind, Review};
@@ -261,7 +262,7 @@ fn a_gateway_is_set_as_its_manifest_says() {
             "naming": "Plain",
             "rules": [{ "principals": ["a"], "tools": ["get_*"], "action": "Allow" }],
             "limits": { "sessions": 3, "sessionIdle": "10s", "perSessionConcurrency": 2, "maxRequest": "1MiB" },
-            "audit": { "values": true },
+            "audit": { "values": true, "maxSize": "2MiB", "maxBackups": 3, "maxAge": "2h" },
             "allowedHosts": ["mcp.example.com"],
         }),
     );
@@ -272,7 +273,10 @@ fn a_gateway_is_set_as_its_manifest_says() {
     assert_eq!((config.rules[0].action, config.rules[0].servers.as_slice()), (Action::Allow, &["*".to_owned()][..]));
     let limits = config.limits;
     assert_eq!((limits.sessions, limits.session_idle.as_secs(), limits.concurrency), (3, 10, 2));
-    assert_eq!((limits.request_bytes, config.audit.unwrap().has_values), (1 << 20, true));
+    let audit = config.audit.unwrap();
+    assert_eq!((limits.request_bytes, audit.has_values), (1 << 20, true));
+    let rotation = Rotation { file_bytes: 2 << 20, max_backups: Some(3), max_age: Some(Duration::from_hours(2)) };
+    assert_eq!(audit.rotation, rotation);
     assert_eq!(config.allowed_hosts, ["mcp.example.com"]);
 }
 

@@ -7,7 +7,7 @@ mod settings;
 mod spec;
 mod validate;
 
-pub use settings::{GatewayLimits, GatewaySettings};
+pub use settings::{AuditSettings, GatewayLimits, GatewaySettings};
 pub use spec::{
     McpAction, McpAudit, McpGateway, McpGatewayLimits, McpGatewayRuns, McpNaming, McpRule, McpServerSelector, McpToken,
 };

@@ -17,6 +17,8 @@ const DEFAULT_SESSION_IDLE: HumanDuration = HumanDuration::from_secs(30 * 60);
 const DEFAULT_PER_SESSION_CONCURRENCY: u32 = 64;
 /// The largest request.
 const DEFAULT_MAX_REQUEST: Bytes = Bytes(4 << 20);
+/// How large the file of an audit becomes.
+const DEFAULT_AUDIT_SIZE: Bytes = Bytes(256 << 20);
 /// The port of [`super::spec::DEFAULT_LISTEN`].
 const DEFAULT_PORT: u16 = 3010;
 
@@ -41,8 +43,8 @@ pub struct GatewaySettings {
     pub default_action: McpAction,
     /// Limits of sessions and requests.
     pub limits: GatewayLimits,
-    /// Whether arguments and results are in the audit.
-    pub audits_values: bool,
+    /// What the audit holds, and how long it is kept.
+    pub audit: AuditSettings,
     /// Names that it may be called by, beside the one that it listens at.
     pub allowed_hosts: Vec<String>,
     /// Web pages that may call it.
@@ -62,12 +64,26 @@ pub struct GatewayLimits {
     pub max_request_bytes: u64,
 }
 
+/// The audit of a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether arguments and results are in it.
+    pub has_values: bool,
+    /// How large a file becomes, in bytes.
+    pub max_bytes: u64,
+    /// How many older files are kept; absent: all.
+    pub max_backups: Option<u32>,
+    /// How many milliseconds an older file is kept after its last line; absent: for ever.
+    pub max_age_ms: Option<u64>,
+}
+
 impl McpGateway {
     /// What a gateway must know of this spec. The object is taken to be valid.
     pub fn settings(&self, metadata: &Metadata) -> GatewaySettings {
         let key =
             ObjectKey { kind: Kind::McpGateway, namespace: metadata.namespace.clone(), name: metadata.name.clone() };
         let limits = self.limits.unwrap_or_default();
+        let audit = self.audit.unwrap_or_default();
         GatewaySettings {
             key,
             runs: self.runs,
@@ -83,7 +99,12 @@ impl McpGateway {
                 per_session_concurrency: limits.per_session_concurrency.unwrap_or(DEFAULT_PER_SESSION_CONCURRENCY),
                 max_request_bytes: limits.max_request.unwrap_or(DEFAULT_MAX_REQUEST).0,
             },
-            audits_values: self.audit.is_some_and(|audit| audit.values),
+            audit: AuditSettings {
+                has_values: audit.values,
+                max_bytes: audit.max_size.unwrap_or(DEFAULT_AUDIT_SIZE).0,
+                max_backups: audit.max_backups,
+                max_age_ms: audit.max_age.map(to_ms),
+            },
             allowed_hosts: self.allowed_hosts.clone(),
             allowed_origins: self.allowed_origins.clone(),
         }
@@ -102,7 +123,7 @@ impl GatewaySettings {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{GatewayLimits, GatewaySettings};
+    use super::{AuditSettings, GatewayLimits, GatewaySettings};
     use crate::kinds::mcp_gateway::{McpAction, McpGateway, McpGatewayRuns, McpNaming};
     use crate::kinds::mcp_server::McpServer;
     use crate::object::Metadata;
@@ -119,7 +140,9 @@ mod tests {
     fn what_is_not_said_is_filled_in() {
         let settings = settings(json!({}));
         assert_eq!(settings.listen.to_string(), "127.0.0.1:3010");
-        assert_eq!((settings.naming, settings.audits_values), (McpNaming::Prefixed, false));
+        assert_eq!(settings.naming, McpNaming::Prefixed);
+        let audit = AuditSettings { has_values: false, max_bytes: 256 << 20, max_backups: None, max_age_ms: None };
+        assert_eq!(settings.audit, audit);
         assert_eq!(settings.runs, McpGatewayRuns::Controller);
         let limits = GatewayLimits {
             sessions: 1000,

@@ -38,7 +38,8 @@ pub struct McpGateway {
     /// Limits of sessions and requests. Example: `{ sessions: 100, sessionIdle: 10m }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<McpGatewayLimits>,
-    /// What the audit holds. Default: who called what, when, and how it ended. Example: `{ values: true }`.
+    /// What the audit holds, and how long it is kept. Default: who called what, when, and how it ended, in files of 256MiB that are kept
+    /// for ever. Example: `{ maxSize: 64MiB, maxBackups: 50 }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<McpAudit>,
     /// Names that it may be called by, beside the one that it listens at; a request for another host is refused, so that no web page can
@@ -151,13 +152,24 @@ pub struct McpGatewayLimits {
     pub max_request: Option<Bytes>,
 }
 
-/// What the audit holds.
+/// What the audit holds, and how long it is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct McpAudit {
     /// The arguments of calls too, and the first 16 KiB of what was answered, without the secrets of servers. Both may hold others. Default: `false`. Example: `true`.
     #[serde(default)]
     pub values: bool,
+    /// How large its file becomes, 1MiB to 1TiB: then the file gets a name with the number of its first line, is never written again, and another
+    /// one is begun. Default: `256MiB`. Example: `64MiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<Bytes>,
+    /// How many of those older files are kept, 1 to 10000; the oldest are removed. Left out, all of them. Example: `50`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_backups: Option<u32>,
+    /// How long an older file is kept after the time of its last line, 1h to 10years. Left out, for ever. Example: `90d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<HumanDuration>,
 }
 
 impl McpGateway {

@@ -11,10 +11,14 @@ use crate::grammar::{check_labels, echo, is_dns_alias};
 use crate::host_path::{clean, host_path_fault};
 use crate::kinds::mcp_server::{check_patterns, message_size_fault};
 use crate::object::Metadata;
-use crate::units::HumanDuration;
+use crate::units::{Bytes, HumanDuration};
 
 /// After how long without a request a session may end.
 const SESSION_IDLES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(7 * 24);
+/// How large the file of an audit may become.
+const AUDIT_SIZES: RangeInclusive<Bytes> = Bytes(1 << 20)..=Bytes(1 << 40);
+/// How long an older file of an audit may be kept. Years have the length that is theirs when they are written.
+const AUDIT_AGES: RangeInclusive<Duration> = Duration::from_hours(1)..=Duration::from_hours(10 * 8_766);
 /// Everybody, as a principal.
 const EVERYBODY: &str = "*";
 
@@ -28,6 +32,7 @@ impl McpGateway {
         self.check_tokens(&mut faults);
         self.check_rules(&mut faults);
         self.check_limits(&mut faults);
+        self.check_audit(&mut faults);
         self.check_callers(&mut faults);
         faults
     }
@@ -97,14 +102,20 @@ impl McpGateway {
 
     fn check_limits(&self, faults: &mut Vec<Diagnostic>) {
         let Some(limits) = self.limits else { return };
-        if let Some(idle) = limits.session_idle
-            && !SESSION_IDLES.contains(&idle.0)
-        {
-            let (least, most) = (HumanDuration(*SESSION_IDLES.start()), HumanDuration(*SESSION_IDLES.end()));
-            let fault = Diagnostic::error("E0230", format!("`{idle}` is out of range: {least} to {most}"));
-            faults.push(fault.at("spec.limits.sessionIdle"));
-        }
+        faults.extend(duration_fault("spec.limits.sessionIdle", limits.session_idle, &SESSION_IDLES));
         faults.extend(limits.max_request.and_then(|size| message_size_fault("spec.limits.maxRequest", size)));
+    }
+
+    fn check_audit(&self, faults: &mut Vec<Diagnostic>) {
+        let Some(audit) = self.audit else { return };
+        if let Some(size) = audit.max_size
+            && !AUDIT_SIZES.contains(&size)
+        {
+            let (least, most) = (AUDIT_SIZES.start(), AUDIT_SIZES.end());
+            let fault = Diagnostic::error("E0222", format!("`{size}` is out of range: `{least}` to `{most}`"));
+            faults.push(fault.at("spec.audit.maxSize"));
+        }
+        faults.extend(duration_fault("spec.audit.maxAge", audit.max_age, &AUDIT_AGES));
     }
 
     fn check_callers(&self, faults: &mut Vec<Diagnostic>) {
@@ -126,6 +137,12 @@ impl McpGateway {
             }
         }
     }
+}
+
+fn duration_fault(path: &str, value: Option<HumanDuration>, range: &RangeInclusive<Duration>) -> Option<Diagnostic> {
+    let value = value.filter(|value| !range.contains(&value.0))?;
+    let (least, most) = (HumanDuration(*range.start()), HumanDuration(*range.end()));
+    Some(Diagnostic::error("E0230", format!("`{value}` is out of range: {least} to {most}")).at(path))
 }
 
 /// A rule with an empty list matches nothing, which nobody means.
