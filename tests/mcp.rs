@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::engine::{Which, eventually};
+use crate::support::engine::{Which, eventually, text_of};
 use crate::support::mcp::{
     ask, await_tools_of, free_address, gateway, mcp_scene, over_http, over_stdio, result_of, token,
 };
@@ -46,6 +46,52 @@ fn a_gateway_lists_the_tools_of_servers_over_stdio_and_http_and_calls_them() {
     bed.start();
     await_tools_of(address, &token, &["pipe", "web"]);
     assert_eq!((bed.ids(Which::All, "pipe"), bed.ids(Which::All, "web")), before);
+}
+
+#[test]
+fn an_audit_that_is_full_goes_on_in_another_file_and_all_of_them_are_one_chain() {
+    let Some(mut bed) = mcp_scene("mcp-audit") else { return };
+    let address = free_address();
+    let hub = |more: &str| {
+        let audit = format!("audit: {{ values: true, maxSize: 1MiB{more} }}");
+        object("McpGateway", "hub", &format!("spec: {{ listen: \"{address}\", {audit} }}\n"))
+    };
+    bed.write("server.yaml", &over_stdio("pipe"));
+    bed.write("gateway.yaml", &hub(""));
+    bed.start();
+    bed.await_ready("McpServer", "pipe");
+    let token = token(&bed);
+    await_tools_of(address, &token, &["pipe"]);
+    let call = || {
+        let arguments = json!({ "text": "x".repeat(400_000) });
+        let call = json!({ "name": "pipe__test_simple_text", "arguments": arguments });
+        assert_eq!(ask(address, &token, "tools/call", call).unwrap().status, 200);
+    };
+    let stem = format!("{}_hub.audit", bed.namespace());
+    let files = || {
+        let entries = fs::read_dir(bed.data().join("mcp")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<String> = entries.map(|path| path.to_str().unwrap().to_owned()).collect();
+        files.retain(|file| file.contains(&stem));
+        files.sort();
+        files
+    };
+    let verify = |files: &[String]| {
+        let files = files.iter().map(String::as_str);
+        text_of(&bed.evenkeel(&["audit", "verify"].into_iter().chain(files).collect::<Vec<_>>()))
+    };
+    (0..6).for_each(|_| call());
+    let full = eventually("there are three files", PATIENCE, || Some(files()).filter(|files| files.len() == 3));
+    assert!(full.iter().all(|file| fs::metadata(file).unwrap().len() <= 1 << 20), "{full:?}");
+    let said = verify(&full);
+    assert_eq!(said.matches("the chain is whole").count(), 3, "{said}");
+
+    // Those that are too many go as soon as the manifest says how many there are to be.
+    bed.write("gateway.yaml", &hub(", maxBackups: 1"));
+    let kept = eventually("the oldest file is gone", PATIENCE, || Some(files()).filter(|files| files.len() == 2));
+    assert_eq!(kept, full[1..]);
+    await_tools_of(address, &token, &["pipe"]);
+    let said = verify(&kept);
+    assert!(said.contains("the gateway removed those before it, and wrote that down"), "{said}");
 }
 
 #[test]
@@ -95,5 +141,5 @@ fn once_ends_when_servers_have_answered() {
     let Some(bed) = mcp_scene("mcp-once") else { return };
     bed.write("mcp.yaml", &over_stdio("pipe"));
     let once = bed.run_once();
-    assert!(once.status.success(), "{}", crate::support::engine::text_of(&once));
+    assert!(once.status.success(), "{}", text_of(&once));
 }
