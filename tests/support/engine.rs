@@ -93,13 +93,15 @@ pub(crate) fn import_busybox_as(engine: &EngineAddress, reference: &str, changes
     static IMPORTED: Mutex<BTreeSet<(EngineAddress, String)>> = Mutex::new(BTreeSet::new());
     // Held while importing, so that no other test goes on with an image that is not there yet.
     let mut imported = IMPORTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !imported.insert((engine.clone(), reference.to_owned())) {
+    let image = (engine.clone(), reference.to_owned());
+    if imported.contains(&image) {
         return;
     }
     // An import of the same is another image, and leaves the last one behind without a name: so take it where it is.
     let made_from = format!("busybox; {}", changes.join("; "));
     let comment = engine.docker(&["image", "inspect", "--format", "{{.Comment}}", reference]);
     if String::from_utf8_lossy(&comment.stdout).trim() == made_from {
+        imported.insert(image);
         return;
     }
     let root = TempDir::new().unwrap();
@@ -114,6 +116,8 @@ pub(crate) fn import_busybox_as(engine: &EngineAddress, reference: &str, changes
     arguments.extend([archive.as_str(), reference]);
     let import = engine.docker(&arguments);
     assert!(import.status.success(), "cannot import `{reference}`: {}", text_of(&import));
+    // What could not be imported is tried again by the next test that needs it.
+    imported.insert(image);
 }
 
 fn lay_out_busybox(directory: &Path) {
