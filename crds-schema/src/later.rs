@@ -7,17 +7,23 @@ pub(crate) const LATER_KINDS: [&str; 7] =
 
 const VARIABLES: &str = "write the variables under `env`; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`";
 const QUOTED: &str = "write the value as a quoted string; a secret goes into a file: `mounts: [{ secretFile: ./FILE, path: /run/secrets/FILE }]`";
+const ORDER_IS_DERIVED: &str = "leave it out: the order of an update is derived";
+const ONE_AT_A_TIME: &str =
+    "leave it out: containers are replaced one at a time, and none that serves stops for another before that one does";
 const MOUNTED: &str = "write it into a file, and mount that: `secretFile: ./FILE`";
 
 /// Fields that a later release brings: kind, path of the field with `[]` for entries of a list and `.*` for those of a map,
 /// and what to do until then.
-const LATER_FIELDS: [(&str, &str, &str); 22] = [
+const LATER_FIELDS: [(&str, &str, &str); 29] = [
     ("Deployment", "spec.envFrom", VARIABLES),
     ("Deployment", "spec.env.*", QUOTED),
     ("Deployment", "spec.startup", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.readiness", "use the image's HEALTHCHECK"),
     ("Deployment", "spec.liveness", "use the image's HEALTHCHECK"),
-    ("Deployment", "spec.strategy", "leave it out: the order of an update is derived"),
+    ("Deployment", "spec.strategy.type", ORDER_IS_DERIVED),
+    ("Deployment", "spec.strategy.maxSurge", ONE_AT_A_TIME),
+    ("Deployment", "spec.strategy.maxUnavailable", ONE_AT_A_TIME),
+    ("Deployment", "spec.strategy.minReady", "leave it out: it is 5s"),
     ("Deployment", "spec.revisionHistoryLimit", "leave it out"),
     ("Deployment", "spec.mounts[].config", "mount a `host` path"),
     ("Deployment", "spec.mounts[].secret", MOUNTED),
@@ -35,6 +41,10 @@ const LATER_FIELDS: [(&str, &str, &str); 22] = [
     ("McpServer", "spec.mounts[].config", "mount a `host` path"),
     ("McpServer", "spec.mounts[].secret", MOUNTED),
     ("McpServer", "spec.stop.drain", "leave it out"),
+    ("McpServer", "spec.strategy.type", ORDER_IS_DERIVED),
+    ("McpServer", "spec.strategy.maxSurge", ONE_AT_A_TIME),
+    ("McpServer", "spec.strategy.maxUnavailable", ONE_AT_A_TIME),
+    ("McpServer", "spec.strategy.minReady", "leave it out: it is 5s"),
     ("McpServer", "spec.dependsOn[].restartOn", "leave it out"),
     ("McpServer", "spec.dependsOn[].condition=Completed", "use `Exists` or `Ready`"),
     ("McpGateway", "spec.tokens[].secret", "write the token into a file, and name that: `file: ./laptop.token`"),
@@ -118,7 +128,8 @@ mod tests {
         assert!(later_field("Deployment", "spec.env.TOKEN").is_some());
         assert!(later_field("Deployment", "spec.env[\"a.b\"]").is_some());
         assert!(later_field("Deployment", "spec.imagee").is_none());
-        assert!(later_field("Network", "spec.strategy").is_none());
+        assert!(later_field("Deployment", "spec.strategy.minReady").is_some());
+        assert!(later_field("Network", "spec.strategy.minReady").is_none());
         assert!(is_later_kind("Job") && !is_later_kind("Deployment"));
     }
 }

@@ -142,6 +142,10 @@ pub struct ContainerSet {
     pub readiness: Readiness,
     /// How long a replacement must have been ready before what it replaces is stopped, in milliseconds.
     pub min_ready_ms: i64,
+    /// How long a container may fail to serve once it was started, before the rollout of its template has failed, in milliseconds.
+    pub progress_deadline_ms: i64,
+    /// What is done then.
+    pub on_failure: OnFailure,
     /// For how long at most whoever uses a container is waited for before it is stopped, in milliseconds; 0: it is not waited.
     pub release_ms: i64,
     /// In which order a container is replaced.
@@ -169,6 +173,16 @@ pub enum Readiness {
     Engine,
     /// A probe of ours, which knows better than a HEALTHCHECK does: it runs, and has answered since it began to.
     Probed,
+}
+
+/// What is done about a rollout that has failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// What served last is brought back.
+    #[default]
+    Rollback,
+    /// It is told.
+    Pause,
 }
 
 /// When an image is fetched from its registry.

@@ -335,7 +335,7 @@ fn meaning_cases() -> Vec<Case> {
         ),
         case(63, deployments(&["stop: { signal: SIGNOPE }", "stop: { signal: SIGKILL, grace: 5s }"]), Code("E0231")),
         case(64, vec![], Later("probes")),
-        case(65, vec![], Later("strategy")),
+        case(65, vec![], Later("strategy: maxSurge and maxUnavailable")),
         case(
             66,
             deployments(&["replicas: 2, ports: [{ port: 80, publish: 80 }]", "replicas: 2, containerName: web"]),

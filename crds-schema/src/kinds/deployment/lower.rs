@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::spec::{
-    DependsOnCondition, Deployment, Mount, NetworkList, Port, Protocol, Publish, PullPolicy, Restart, RunState,
-    Seccomp, Security, SecurityProfile,
+    DependsOnCondition, Deployment, Mount, NetworkList, OnFailure, Port, Protocol, Publish, PullPolicy, Restart,
+    RunState, Seccomp, Security, SecurityProfile,
 };
 use crate::kinds::Kind;
 use crate::name::Name;
@@ -16,6 +16,8 @@ use crate::units::Bytes;
 const DEFAULT_STOP_GRACE_SECS: u64 = 10;
 /// How long a replacement must have been ready before what it replaces is stopped.
 const MIN_READY_MS: i64 = 5_000;
+/// How long a new container may fail to serve when the user does not say.
+const PROGRESS_DEADLINE_MS: i64 = 5 * 60_000;
 /// The limit of processes of the profiles `baseline` and `privileged`.
 const DEFAULT_PIDS: i64 = 1024;
 /// The limit of processes of the profile `restricted`.
@@ -47,6 +49,11 @@ impl Deployment {
             },
             readiness: primitive::Readiness::Engine,
             min_ready_ms: MIN_READY_MS,
+            progress_deadline_ms: self.progress_deadline_ms(),
+            on_failure: match self.strategy.unwrap_or_default().on_failure {
+                OnFailure::Rollback => primitive::OnFailure::Rollback,
+                OnFailure::Pause => primitive::OnFailure::Pause,
+            },
             release_ms: 0,
             replace_order,
             stop_grace_secs: self.stop_grace_secs(),
@@ -202,6 +209,11 @@ impl Deployment {
         let grace = self.stop.as_ref().and_then(|stop| stop.grace);
         let secs = grace.map_or(DEFAULT_STOP_GRACE_SECS, |grace| grace.0.as_secs());
         u32::try_from(secs).unwrap_or(u32::MAX)
+    }
+
+    fn progress_deadline_ms(&self) -> i64 {
+        let deadline = self.strategy.and_then(|strategy| strategy.progress_deadline);
+        deadline.map_or(PROGRESS_DEADLINE_MS, |deadline| i64::try_from(deadline.0.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// Start-first wherever two generations can coexist.

@@ -10,6 +10,7 @@ mod spec;
 mod validate;
 
 pub use spec::{
-    DependsOn, DependsOnCondition, Deployment, Device, Dns, Logging, Mount, NetworkList, NetworkOptions, Port,
-    Protocol, Publish, PullPolicy, Resources, Restart, RunState, Seccomp, Security, SecurityProfile, Stop, Ulimit,
+    DependsOn, DependsOnCondition, Deployment, Device, Dns, Logging, Mount, NetworkList, NetworkOptions, OnFailure,
+    Port, Protocol, Publish, PullPolicy, Resources, Restart, RunState, Seccomp, Security, SecurityProfile, Stop,
+    Strategy, Ulimit,
 };

@@ -69,6 +69,10 @@ pub struct Deployment {
     /// How a container is asked to end. Default: `{ signal: SIGTERM, grace: 10s }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
+    /// What becomes of an update whose containers do not come to serve. Default: `{ progressDeadline: 5m, onFailure: Rollback }`.
+    /// Changing it replaces nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
     /// Whether the containers run: `Running`, or `Stopped` to keep them without running them. Default: `Running`.
     #[serde(default)]
     pub state: RunState,
@@ -119,6 +123,31 @@ pub enum PullPolicy {
     IfNotPresent,
     /// Never; it must be there.
     Never,
+}
+
+/// What becomes of an update whose containers do not come to serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Strategy {
+    /// How long a new container may fail to serve once it was started, 10s to 24h; fetching the image and waiting for other objects do
+    /// not count. Default: `5m`. Example: `2m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_deadline: Option<HumanDuration>,
+    /// What happens then: `Rollback` (the last spec that served is brought back, and this one is not tried again until it changes or
+    /// somebody asks for it with `evenkeel rollout retry`) or `Pause` (it is told, and nothing is changed). Default: `Rollback`.
+    /// Example: `Pause`.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+/// What happens when an update does not come to serve in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnFailure {
+    /// The last spec that served is brought back.
+    #[default]
+    Rollback,
+    /// It is told, and nothing is changed.
+    Pause,
 }
 
 /// One port of the container.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::open_secrets::warn_of_open_secrets;
 use super::ports::check_ports;
@@ -19,7 +21,7 @@ use crate::object::{Metadata, ObjectKey};
 use crate::shape::quoted_list;
 use crate::source_map::key_path;
 use crate::suggestion::nearest;
-use crate::units::{Bytes, MilliCpu};
+use crate::units::{Bytes, HumanDuration, MilliCpu};
 
 /// The Engine's least memory limit.
 const MIN_MEMORY: Bytes = Bytes(6 << 20);
@@ -27,6 +29,8 @@ const MIN_MEMORY: Bytes = Bytes(6 << 20);
 const MIN_CPU: MilliCpu = MilliCpu(10);
 /// The longest time that a container may take to end.
 const MAX_GRACE_SECS: u64 = 3600;
+/// How long a new container may fail to serve. What replaces another must have served for 5 s, and needs a moment to begin to.
+const PROGRESS_DEADLINES: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
 /// The least limit of open files with which a container can be started.
 const MIN_NOFILE: i64 = 64;
 /// Limits of processes that the Engine knows.
@@ -98,6 +102,7 @@ impl Deployment {
         check_resources(self.resources.as_ref(), &mut faults);
         check_security(self, &mut faults);
         self.check_stop(&mut faults);
+        self.check_strategy(&mut faults);
         self.check_ulimits(&mut faults);
         self.check_devices(&mut faults);
         self.check_hosts(&mut faults);
@@ -209,6 +214,16 @@ impl Deployment {
             return;
         };
         faults.push(fault.at("spec.stop.signal"));
+    }
+
+    fn check_strategy(&self, faults: &mut Vec<Diagnostic>) {
+        if let Some(deadline) = self.strategy.and_then(|strategy| strategy.progress_deadline)
+            && !PROGRESS_DEADLINES.contains(&deadline.0)
+        {
+            let (least, most) = (HumanDuration(*PROGRESS_DEADLINES.start()), HumanDuration(*PROGRESS_DEADLINES.end()));
+            let fault = Diagnostic::error("E0230", format!("`{deadline}` is out of range: {least} to {most}"));
+            faults.push(fault.at("spec.strategy.progressDeadline"));
+        }
     }
 
     fn check_ulimits(&self, faults: &mut Vec<Diagnostic>) {

@@ -60,6 +60,7 @@ impl McpServer {
             depends_on: self.depends_on.clone(),
             restart: Restart::Always,
             stop: self.stop.clone(),
+            strategy: self.strategy,
             state: self.state.unwrap_or_default(),
             suspend: self.suspend,
             init: self.init,

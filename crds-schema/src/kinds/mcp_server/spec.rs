@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::deployment::{
-    DependsOn, Device, Dns, Logging, Mount, NetworkList, PullPolicy, Resources, RunState, Security, Stop, Ulimit,
+    DependsOn, Device, Dns, Logging, Mount, NetworkList, PullPolicy, Resources, RunState, Security, Stop, Strategy,
+    Ulimit,
 };
 use crate::units::{Bytes, HumanDuration};
 
@@ -93,6 +94,10 @@ pub struct McpServer {
     /// How a container is asked to end. Default: `{ signal: SIGTERM, grace: 10s }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
+    /// What becomes of an update whose containers do not come to answer. Default: `{ progressDeadline: 5m, onFailure: Rollback }`.
+    /// Changing it replaces nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
     /// Whether the containers run: `Running`, or `Stopped` to keep them without running them. Default: `Running`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<RunState>,

@@ -88,6 +88,7 @@ impl McpServer {
             ("security", self.security.is_some()),
             ("dependsOn", !self.depends_on.is_empty()),
             ("stop", self.stop.is_some()),
+            ("strategy", self.strategy.is_some()),
             ("state", self.state.is_some()),
             ("init", self.init),
             ("logging", self.logging.is_some()),
