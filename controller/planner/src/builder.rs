@@ -2,6 +2,7 @@
 
 use crate::observed::TimestampMs;
 use crate::plan::{Action, Cause, Change, FieldChange, Finding, Outcome, Plan, Step, Waiting};
+use crate::progress::Rollout;
 
 /// A plan in the making.
 #[derive(Debug, Default)]
@@ -51,6 +52,11 @@ impl PlanBuilder {
     /// Notes what is updated or replaced, and why.
     pub(crate) fn change(&mut self, subject: String, outcome: Outcome, fields: Vec<FieldChange>) {
         self.plan.changes.push(Change { subject, outcome, fields });
+    }
+
+    /// Says how far the rollout is.
+    pub(crate) fn set_rollout(&mut self, rollout: Rollout) {
+        self.plan.rollout = rollout;
     }
 
     /// The plan.

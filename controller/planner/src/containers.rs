@@ -14,7 +14,7 @@ use crate::observed::{ContainerState, Limits, TimestampMs};
 use crate::plan::{Action, Cause, Waiting, container_name};
 use crate::requirement::ImagePlan;
 use crate::retire::{existing, retire, stop};
-use crate::slots::{self, Slot};
+use crate::slots::{self, Slot, Slots};
 use crate::world::{DesiredObject, World};
 
 /// How long at most a container has to end that nobody may use any more, in seconds: whoever waits for its place waits as long.
@@ -28,26 +28,8 @@ pub(crate) fn plan(
     now_ms: TimestampMs,
     builder: &mut PlanBuilder,
 ) {
-    let limits = limits_of(set);
-    let slots = slots::sort(world, key, desired, set, &limits);
-    let is_old_serving = slots.slots.iter().flat_map(|slot| &slot.old).any(|old| old.container.may_serve());
-    let mut plan = SetPlan {
-        world,
-        key,
-        desired,
-        set,
-        limits,
-        now_ms,
-        is_old_serving,
-        builder,
-        readiness: None,
-        image: ImagePlan::Undecided,
-        is_replacing: false,
-        retired: Vec::new(),
-        superseded: Vec::new(),
-        is_room_awaited: false,
-        renamed: BTreeMap::new(),
-    };
+    let slots = slots::sort(world, key, desired, set, &limits_of(set));
+    let mut plan = SetPlan::new(world, key, (desired, set), now_ms, &slots, builder);
     plan.retire_surplus(&slots.surplus);
     if plan.leave_replaced_networks(&slots.slots) {
         return;
@@ -84,6 +66,37 @@ pub(crate) struct SetPlan<'plan> {
     pub(crate) is_room_awaited: bool,
     /// Containers that this plan has renamed already, by id, and the steps that do.
     pub(crate) renamed: BTreeMap<Arc<str>, u32>,
+}
+
+impl<'plan> SetPlan<'plan> {
+    /// Of which nothing is planned yet.
+    pub(crate) fn new(
+        world: &'plan World,
+        key: &'plan ObjectKey,
+        (desired, set): (&'plan DesiredObject, &'plan ContainerSet),
+        now_ms: TimestampMs,
+        slots: &Slots<'_>,
+        builder: &'plan mut PlanBuilder,
+    ) -> Self {
+        let is_old_serving = slots.slots.iter().flat_map(|slot| &slot.old).any(|old| old.container.may_serve());
+        Self {
+            world,
+            key,
+            desired,
+            set,
+            limits: limits_of(set),
+            now_ms,
+            is_old_serving,
+            builder,
+            readiness: None,
+            image: ImagePlan::Undecided,
+            is_replacing: false,
+            retired: Vec::new(),
+            superseded: Vec::new(),
+            is_room_awaited: false,
+            renamed: BTreeMap::new(),
+        }
+    }
 }
 
 impl SetPlan<'_> {

@@ -7,15 +7,16 @@ use crate::builder::PlanBuilder;
 use crate::observed::TimestampMs;
 use crate::plan::{Finding, Plan, Waiting};
 use crate::world::{DesiredObject, Hold, World};
-use crate::{containers, networks, removal, volumes};
+use crate::{containers, networks, progress, removal, volumes};
 
 /// Decides what is to be done for one object now.
 ///
 /// # Flow
-/// 1. A hold (back-off, or a call whose outcome is not known) ends the decision: nothing is done until it is over.
-/// 2. An object that is not wanted is removed, where prune has approved it: [`removal`].
-/// 3. A suspended object is left alone.
-/// 4. Its primitive is compared with what is observed: [`networks`], [`volumes`] or [`containers`]. An object that is to have nothing in
+/// 1. The rollout is judged, whatever holds the object back: [`progress`].
+/// 2. A hold (back-off, or a call whose outcome is not known) ends the decision: nothing is done until it is over.
+/// 3. An object that is not wanted is removed, where prune has approved it: [`removal`].
+/// 4. A suspended object is left alone.
+/// 5. Its primitive is compared with what is observed: [`networks`], [`volumes`] or [`containers`]. An object that is to have nothing in
 ///    the Engine loses the containers of an earlier spec of its own.
 ///
 /// # Guarantees
@@ -32,6 +33,8 @@ use crate::{containers, networks, removal, volumes};
 /// A plan is about one moment. It is never stored, nor resumed after a crash: observe, and plan again.
 pub fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs) -> Plan {
     let mut builder = PlanBuilder::default();
+    let rollout = progress::judge(world, key, now_ms, &mut builder);
+    builder.set_rollout(rollout);
     if is_held(world, key, now_ms, &mut builder) {
         return builder.build();
     }

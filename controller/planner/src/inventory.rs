@@ -79,6 +79,8 @@ pub enum ProbeOutcome {
     Ready,
     /// It did not, and this is what is wrong, for people.
     Failed(String),
+    /// It answered as it should, and is not used yet by whoever probed it, for this reason: it does not serve, and has not failed.
+    Held(String),
 }
 
 /// One network, whoever owns it.

@@ -15,6 +15,7 @@ mod networks;
 pub mod observed;
 pub mod ownership;
 pub mod plan;
+pub mod progress;
 mod removal;
 mod repair;
 mod requirement;

@@ -10,6 +10,7 @@ use crds_schema::{Name, ObjectKey};
 
 pub use self::waiting::Waiting;
 use crate::observed::{ContainerConfig, Limits};
+use crate::progress::Rollout;
 
 mod text;
 mod waiting;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// For each primitive that is updated or replaced, the fields that decide.
     pub changes: Vec<Change>,
+    /// How far the rollout of what is wanted is.
+    pub rollout: Rollout,
 }
 
 /// One Engine call.

@@ -39,7 +39,7 @@ impl SetPlan<'_> {
     }
 
     /// Whether it was stopped by us, on the way out or for `state: Stopped`, and not by its own end.
-    fn is_disarmed(&self, container: &ObservedContainer) -> bool {
+    pub(crate) fn is_disarmed(&self, container: &ObservedContainer) -> bool {
         container.state == ContainerState::Exited && container.limits.restart == "no" && self.limits.restart != "no"
     }
 

@@ -276,7 +276,7 @@ pub(crate) fn lacks_to_serve(container: &ObservedContainer) -> String {
         return match &container.probe {
             ProbeOutcome::Unknown => "no MCP answer yet".to_owned(),
             ProbeOutcome::Ready => "running".to_owned(),
-            ProbeOutcome::Failed(problem) => problem.clone(),
+            ProbeOutcome::Failed(problem) | ProbeOutcome::Held(problem) => problem.clone(),
         };
     }
     match (container.state, container.health) {

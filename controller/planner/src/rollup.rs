@@ -9,10 +9,16 @@ use crds_schema::{ConditionStatus, ConditionType};
 use crate::inventory::ObservedContainer;
 use crate::observed::{ContainerState, Health};
 use crate::plan::{Outcome, Plan, Waiting};
+use crate::progress::RolloutStage;
 use crate::rollout::lacks_to_serve;
 use crate::slots;
 use crate::volumes;
 use crate::world::{Report, ReportStatus, World};
+
+/// The reason of an object that is not what its user wants: what served last was brought back.
+pub const ROLLED_BACK: &str = "RolledBack";
+/// The reason of a rollout that has not come to serve in time.
+pub const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
 
 /// What is told of an object.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +29,8 @@ pub struct RollUp {
     pub columns: Vec<(&'static str, String, bool)>,
     /// What it has in the Engine.
     pub primitives: Vec<PrimitiveView>,
+    /// Whether what others wait for is there: it is ready, or would be if it were not for a rollback.
+    pub is_serving: bool,
 }
 
 /// One condition before it has a time and a generation.
@@ -123,7 +131,9 @@ pub fn roll_up(world: &World, key: &ObjectKey, plan: &Plan, failure: Option<&Fai
                 ready = ("Converged", "it is to have no containers".to_owned());
             }
             columns.push(("READY", format!("{}/{}", counts.serving, counts.wanted), false));
-            columns.push(("UP-TO-DATE", counts.updated.to_string(), false));
+            // What was brought back is not what the user wants.
+            let updated = if world.rolled_back(key).is_some() { 0 } else { counts.updated };
+            columns.push(("UP-TO-DATE", updated.to_string(), false));
             columns.push(("AVAILABLE", counts.updated_serving.to_string(), false));
             columns.push(("IMAGE", set.template.image.clone(), true));
             lacks = counts.lacks;
@@ -145,10 +155,11 @@ pub fn roll_up(world: &World, key: &ObjectKey, plan: &Plan, failure: Option<&Fai
             ready = (report.reason, report.message.clone());
         }
     }
-    let facts = Facts { plan, failure, lacks, crash_looping, diverged, report, ready };
-    let mut conditions = conditions(&facts);
+    let rolled_back = world.rolled_back(key);
+    let facts = Facts { plan, failure, lacks, crash_looping, diverged, report, rolled_back, ready };
+    let (mut conditions, is_serving) = conditions(&facts);
     conditions.extend(world.notice(key).cloned());
-    RollUp { conditions, columns, primitives: primitives(world, key) }
+    RollUp { conditions, columns, primitives: primitives(world, key), is_serving }
 }
 
 /// What the conditions follow from.
@@ -160,10 +171,13 @@ struct Facts<'facts> {
     diverged: Option<String>,
     /// What is told by whoever does outside the Engine what the object asks for.
     report: Option<&'facts Report>,
+    /// Why it is not what its user wants.
+    rolled_back: Option<&'facts String>,
     ready: (&'static str, String),
 }
 
-fn conditions(facts: &Facts<'_>) -> Vec<Statement> {
+/// What is told, and whether what others wait for is there.
+fn conditions(facts: &Facts<'_>) -> (Vec<Statement>, bool) {
     let waits: Vec<String> = facts.plan.waiting.iter().map(ToString::to_string).collect();
     let is_suspended = facts.plan.waiting.contains(&Waiting::Suspended);
     let stalled = stalled_by(facts);
@@ -197,19 +211,30 @@ fn conditions(facts: &Facts<'_>) -> Vec<Statement> {
         reason,
         message,
     };
+    let is_serving = not_ready.is_none();
+    let rolled_back = facts.rolled_back.map(|why| (ROLLED_BACK, why.clone()));
+    let not_ready = not_ready.or_else(|| rolled_back.clone());
     let is_ready = not_ready.is_none();
-    let (ready_reason, ready_message) = not_ready.clone().unwrap_or_else(|| facts.ready.clone());
+    let (ready_reason, ready_message) = not_ready.unwrap_or_else(|| facts.ready.clone());
+    let exceeded = match (&facts.plan.rollout.stage, facts.rolled_back) {
+        (RolloutStage::Failed(failed), _) => Some(format!("{}; {}", failed.message, failed.remedy.as_str())),
+        (RolloutStage::Open | RolloutStage::Tried | RolloutStage::Serving { .. }, why) => {
+            why.filter(|_| is_serving).cloned()
+        }
+    };
+    let has_exceeded = exceeded.is_some();
     let (progress_reason, progress_message) = if is_suspended {
         ("Suspended", "spec.suspend is true: it is observed, but not changed".to_owned())
+    } else if let Some(message) = exceeded {
+        (DEADLINE_EXCEEDED, message)
     } else if is_ready || stalled.is_some() {
         ("Settled", "nothing is under way".to_owned())
     } else {
         (ready_reason, ready_message.clone())
     };
-    let is_progressing = !is_ready && stalled.is_none() && !is_suspended;
-    let degraded = facts
-        .failure
-        .map(|failure| (failure.reason, failure.message.clone()))
+    let is_progressing = !is_ready && stalled.is_none() && !is_suspended && !has_exceeded;
+    let degraded = rolled_back
+        .or_else(|| facts.failure.map(|failure| (failure.reason, failure.message.clone())))
         .or_else(|| facts.crash_looping.clone().map(|message| ("CrashLoopBackOff", message)))
         .or_else(|| facts.diverged.clone().map(|message| ("Diverged", message)))
         .or_else(|| failed_report(facts).map(|report| (report.reason, report.message.clone())));
@@ -217,12 +242,13 @@ fn conditions(facts: &Facts<'_>) -> Vec<Statement> {
     let (degraded_reason, degraded_message) = degraded.unwrap_or_else(|| ("AsExpected", String::new()));
     let is_stalled = stalled.is_some();
     let (stalled_reason, stalled_message) = stalled.unwrap_or_else(|| ("NotStalled", String::new()));
-    vec![
+    let statements = vec![
         statement(ConditionType::Ready, is_ready, ready_reason, ready_message),
         statement(ConditionType::Progressing, is_progressing, progress_reason, progress_message),
         statement(ConditionType::Degraded, is_degraded, degraded_reason, degraded_message),
         statement(ConditionType::Stalled, is_stalled, stalled_reason, stalled_message),
-    ]
+    ];
+    (statements, is_serving)
 }
 
 /// The report of a failure.
@@ -341,6 +367,7 @@ fn roll_up_removal(world: &World, key: &ObjectKey, plan: &Plan) -> RollUp {
         ],
         columns: Vec::new(),
         primitives: primitives(world, key),
+        is_serving: false,
     }
 }
 

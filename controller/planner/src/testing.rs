@@ -15,7 +15,8 @@ use crate::observed::{
 };
 use crate::ownership::Identity;
 use crate::plan::{Action, ContainerCreate, ContainerRef, EndpointCreate, Outcome, Plan, Step};
-use crate::world::World;
+use crate::progress::RolloutStage;
+use crate::world::{Completed, World};
 
 /// A world, the engine that it observes, and a clock.
 #[derive(Debug, Clone)]
@@ -89,6 +90,7 @@ impl Scene {
     pub(crate) fn run(&mut self, key: &str) {
         let plan = self.plan(key);
         self.world.set_leaving(&key.parse().unwrap(), &plan.leaving, self.now_ms);
+        self.world.set_tried(&key.parse().unwrap(), &plan.rollout.tried, self.now_ms);
         self.execute(&plan.steps);
     }
 
@@ -99,7 +101,10 @@ impl Scene {
             match self.pass(&mut text) {
                 Passed::Acted => (),
                 Passed::Waits(ms) => self.now_ms += ms,
-                Passed::Rests => return text,
+                Passed::Rests => {
+                    self.note_completed();
+                    return text;
+                }
             }
         }
         panic!("does not settle:\n{text}");
@@ -114,6 +119,7 @@ impl Scene {
             assert_eq!(plan, crate::plan(&self.world, &key, self.now_ms), "the same twice");
             self.world.clear_lost(&key, &plan.findings);
             self.world.set_leaving(&key, &plan.leaving, self.now_ms);
+            self.world.set_tried(&key, &plan.rollout.tried, self.now_ms);
             if !plan.steps.is_empty() {
                 write!(text, "{key} at {}\n{}", self.clock(), describe(&plan)).unwrap();
                 acted = true;
@@ -125,6 +131,18 @@ impl Scene {
             (true, _) => Passed::Acted,
             (false, Some(ms)) => Passed::Waits(ms),
             (false, None) => Passed::Rests,
+        }
+    }
+
+    /// Notes which rollouts are complete, as the controller does when what serves has done so for long enough.
+    pub(crate) fn note_completed(&mut self) {
+        for key in self.world.all_keys() {
+            let plan = crate::plan(&self.world, &key, self.now_ms);
+            let Some(desired) = self.world.desired(&key) else { continue };
+            let (template_hash, spec_hash) = (desired.hash.clone(), desired.spec_hash.clone());
+            if matches!(plan.rollout.stage, RolloutStage::Serving { .. }) {
+                self.world.set_completed(&key, Some(Completed { template_hash, spec_hash }));
+            }
         }
     }
 

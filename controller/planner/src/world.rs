@@ -22,10 +22,12 @@ mod leaving;
 mod memory;
 mod observation;
 mod report;
+mod trial;
 
 pub use demand::Demand;
 use leaving::Leaving;
 pub use report::{Report, ReportStatus};
+pub use trial::Completed;
 
 /// What is wanted and what is observed.
 #[derive(Debug, Clone)]
@@ -62,6 +64,12 @@ pub struct World {
     notices: BTreeMap<ObjectKey, Statement>,
     /// Containers that are to be given nothing new to do, by id.
     leaving: BTreeMap<Arc<str>, Leaving>,
+    /// Containers that were started and have not served for long enough, by id, and since when that is known.
+    tried: BTreeMap<Arc<str>, TimestampMs>,
+    /// The last spec of each object whose rollout was completed.
+    completed: BTreeMap<ObjectKey, Completed>,
+    /// Why what is wanted of objects is not what their users want.
+    rolled_back: BTreeMap<ObjectKey, String>,
 }
 
 /// One object as it is wanted.
@@ -73,6 +81,8 @@ pub struct DesiredObject {
     pub template: Arc<str>,
     /// See [`hash_template`].
     pub hash: Arc<str>,
+    /// The hash of the whole spec, as this release writes it.
+    pub spec_hash: Arc<str>,
     /// Never pruned.
     pub protected: bool,
     /// The limits that it had before it was last changed, to tell a change of the spec from drift.
@@ -161,6 +171,9 @@ impl World {
             demands: BTreeMap::new(),
             notices: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            completed: BTreeMap::new(),
+            rolled_back: BTreeMap::new(),
         }
     }
 
@@ -176,16 +189,11 @@ impl World {
     pub fn set_desired(&mut self, object: &AnyObject) {
         let key = object.key();
         let lowered = object.spec.lower(&object.metadata);
-        let template = match &lowered.primitive {
-            Primitive::Network(network) => canonical_json(network),
-            Primitive::Volume(volume) => canonical_json(volume),
-            Primitive::Containers(set) => canonical_json(&set.template),
-            // Nothing carries its label; it tells one spec from the next.
-            Primitive::Nothing => canonical_json(&object.to_json()),
-        };
+        let template = template_of(object, &lowered.primitive);
         let mut desired = DesiredObject {
             hash: Arc::from(hash_template(&template)),
             template: Arc::from(template),
+            spec_hash: spec_hash(object),
             protected: object.is_protected(),
             previous_limits: None,
             lowered,
@@ -221,6 +229,8 @@ impl World {
         self.reports.remove(key);
         self.demands.remove(key);
         self.notices.remove(key);
+        self.completed.remove(key);
+        self.rolled_back.remove(key);
         self.removals.insert(key.clone(), removal);
     }
 
@@ -304,6 +314,23 @@ impl World {
     pub fn all_keys(&self) -> BTreeSet<ObjectKey> {
         self.desired.keys().chain(self.removals.keys()).chain(self.owned.keys()).cloned().collect()
     }
+}
+
+/// The template of an object, as canonical JSON.
+fn template_of(object: &AnyObject, primitive: &Primitive) -> String {
+    match primitive {
+        Primitive::Network(network) => canonical_json(network),
+        Primitive::Volume(volume) => canonical_json(volume),
+        Primitive::Containers(set) => canonical_json(&set.template),
+        // Nothing carries its label; it tells one spec from the next.
+        Primitive::Nothing => canonical_json(&object.to_json()),
+    }
+}
+
+/// What tells one spec of an object from another.
+pub fn spec_hash(object: &AnyObject) -> Arc<str> {
+    let manifest = object.to_json();
+    Arc::from(hash_template(&canonical_json(manifest.get("spec").unwrap_or(&serde_json::Value::Null))))
 }
 
 impl DesiredObject {

@@ -227,6 +227,7 @@ fn a_container_that_could_not_be_started_is_started_again() {
         &expect![[r#"
             []  -> #1 container/web-AAAAAAAA-0  Verify  compare with what was asked for
             [1] -> #2 container/web-AAAAAAAA-0  Start   start failed: exec: not found
+            wake: 5m
         "#]],
     );
 }

@@ -9,6 +9,7 @@ mod interrupted;
 mod lifecycle;
 mod network;
 mod probe;
+mod progress;
 mod property;
 mod repair;
 mod rollout;

@@ -146,11 +146,11 @@ fn a_server_is_replaced_when_the_new_container_has_answered_for_long_enough() {
     check_passes(
         &mut scene,
         &expect![[r#"
-        McpServer/time at 3605s
-        []  -> #1 container/time-AAAAAAAA-0  Update    not to be started again by the Engine
-        [1] -> #2 container/time-AAAAAAAA-0  Stop 10s  replaced by time-BBBBBBBB-0
-        [2] -> #3 container/time-AAAAAAAA-0  Remove    replaced by time-BBBBBBBB-0
-    "#]],
+            McpServer/time at 3905s
+            []  -> #1 container/time-AAAAAAAA-0  Update    not to be started again by the Engine
+            [1] -> #2 container/time-AAAAAAAA-0  Stop 10s  replaced by time-BBBBBBBB-0
+            [2] -> #3 container/time-AAAAAAAA-0  Remove    replaced by time-BBBBBBBB-0
+        "#]],
     );
     check_ready(
         &scene,

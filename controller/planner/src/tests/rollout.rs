@@ -140,7 +140,7 @@ fn an_old_container_that_is_killed_while_its_replacement_does_not_serve_is_start
         "Deployment/web",
         &expect![[r#"
             [] -> #1 container/web-AAAAAAAA-0  Start  exited with code 0
-            waiting: container/web-BBBBBBBB-0 (health: starting)
+            waiting: container/web-BBBBBBBB-0 (health: starting) · wake: 5m
             found: container/web-AAAAAAAA-0 ContainerExited: exited with code 0
         "#]],
     );

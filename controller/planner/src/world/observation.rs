@@ -51,6 +51,7 @@ impl World {
         self.strangers.remove(id);
         let container = self.containers.remove(id)?;
         self.leaving.remove(id);
+        self.tried.remove(id);
         self.users.update(Some(&container), None);
         self.forget_template(&container);
         self.disown(&container.owner, |owned| owned.containers.remove(id));
