@@ -10,7 +10,8 @@ use controller::board::{Board, PruneHeld};
 use controller::event::NewEvent;
 use controller::http::server::{Api, Listener, serve};
 use controller::http::token::Token;
-use controller::status::{Column, ObjectRecord, ObjectStatus};
+use controller::status::{Column, ObjectRecord, ObjectStatus, RolledBack};
+use controller::user_word::UserWord;
 use crds_schema::{ObjectKey, SourceLocation};
 use expect_test::{Expect, expect};
 use prometheus_client::registry::Registry;
@@ -61,6 +62,7 @@ fn help_lists_every_command_and_every_exit_code() {
           schema      Print the JSON Schema of a kind, or of every manifest
           doctor      Check the configuration, the engine and the host
           prune       Show what prune holds back, or let it go on
+          rollout     Show how the rollout of an object goes, or try one again that has failed
           mcp         Use an MCP gateway: what its servers offer, calls, and a bridge for clients
           gateway     Be an MCP gateway that is a process of its own, as the controller says
           audit       Look after the audits of MCP gateways
@@ -285,7 +287,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 /// The API of a controller that knows two objects, on a unix socket in a directory.
 pub(crate) struct Controller {
     pub(crate) board: Arc<Board>,
-    confirmations: mpsc::Receiver<String>,
+    words: mpsc::Receiver<UserWord>,
     shutdown: watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
     address: String,
@@ -302,6 +304,7 @@ pub(crate) async fn start_controller(directory: &Path) -> Controller {
             key,
             source: SourceLocation { file: "web.yaml".into(), line: 1 },
             created_ms: 0,
+            rolled_back: None,
             status: ObjectStatus { columns: vec![column], ..ObjectStatus::default() },
         });
     }
@@ -310,12 +313,11 @@ pub(crate) async fn start_controller(directory: &Path) -> Controller {
     let socket = directory.join("evenkeel.sock");
     let address = format!("unix://{}", socket.display());
     let listener = Listener::bind(&address.parse().expect("an address")).await.expect("a socket");
-    let (confirmation_tx, confirmations) = mpsc::channel(1);
+    let (say, words) = mpsc::channel(1);
     let (shutdown, shutdown_rx) = watch::channel(false);
-    let api =
-        Api::new(board.clone(), Arc::new(Registry::default()), Token::new("secret"), confirmation_tx, shutdown_rx);
+    let api = Api::new(board.clone(), Arc::new(Registry::default()), Token::new("secret"), say, shutdown_rx);
     let server = tokio::spawn(serve(listener, api));
-    Controller { board, confirmations, shutdown, server, address }
+    Controller { board, words, shutdown, server, address }
 }
 
 impl Controller {
@@ -394,5 +396,29 @@ async fn a_held_prune_is_shown_and_confirmed() {
     assert!(code == Some(2) && stderr.contains("hint: `evenkeel prune` shows what is held now"), "{stderr}");
     let (code, stdout, _) = controller.ask(&["prune", "--confirm", "t1"]).await;
     assert_eq!((code, stdout.as_str()), (Some(0), "Deployment/web\n"));
-    assert_eq!(controller.confirmations.recv().await.as_deref(), Some("t1"));
+    assert_eq!(controller.words.recv().await, Some(UserWord::ConfirmPrune("t1".to_owned())));
+}
+
+#[tokio::test]
+async fn a_rollout_that_failed_is_told_and_tried_again() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut controller = start_controller(directory.path()).await;
+    let (code, _, stderr) = controller.ask(&["rollout", "retry", "deploy/web"]).await;
+    assert!(code == Some(2) && stderr.contains("has not failed"), "{stderr}");
+    let (code, _, stderr) = controller.ask(&["rollout", "retry", "deploy/api"]).await;
+    assert!(code == Some(2) && stderr.contains("is not known"), "{stderr}");
+    let (code, stdout, _) = controller.ask(&["rollout", "status", "deploy/web", "--timeout", "0"]).await;
+    assert!(code == Some(1) && stdout.starts_with("Deployment/web: not complete: "), "{stdout}");
+    let key = "Deployment/web".parse().expect("a key");
+    let manifest = serde_json::json!({ "spec": { "image": "web:1" } });
+    let rolled_back = RolledBack { manifest, message: "the update was rolled back".to_owned(), since_ms: 0 };
+    let rolled_back = |record: &ObjectRecord| ObjectRecord { rolled_back: Some(rolled_back), ..record.clone() };
+    controller.board.change_object(&key, rolled_back);
+    let (code, stdout, _) = controller.ask(&["rollout", "status", "deploy/web"]).await;
+    assert_eq!((code, stdout.as_str()), (Some(1), "Deployment/web: failed: the update was rolled back\n"));
+    let (_, stdout, _) = controller.ask(&["describe", "deploy/web"]).await;
+    assert!(stdout.contains("Rolled back: ") && stdout.ends_with("Spec in force:\n  image: web:1\n"), "{stdout}");
+    let (code, stdout, stderr) = controller.ask(&["rollout", "retry", "deploy/web"]).await;
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "Deployment/web\n", "its spec is tried again\n"));
+    assert_eq!(controller.words.recv().await, Some(UserWord::RetryRollout(key)));
 }

@@ -86,6 +86,7 @@ fn put(controller: &Controller, key: &str, containers: &[&str]) {
         key,
         source: SourceLocation::default(),
         created_ms: 0,
+        rolled_back: None,
         status,
     });
 }

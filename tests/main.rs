@@ -30,6 +30,8 @@ mod tidy;
 mod files;
 // Replacing and changing what runs.
 mod rollout;
+// Updates that do not come to serve.
+mod rollback;
 // What objects wait for, what they say when they cannot go on, and suspension.
 mod lifecycle;
 // Servers of MCP, and the gateway that agents reach them by.

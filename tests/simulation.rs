@@ -41,5 +41,6 @@ mod meddler;
 mod random_run;
 mod random_wanted;
 mod regressions;
+mod rollback;
 mod seeds;
 mod walks;

@@ -155,8 +155,8 @@ impl App {
         let api = if start.is_serving {
             let listener = Listener::bind(&config.listen).await?;
             let token = Token::new(local.api_token.clone());
-            let confirm = controller.confirmations();
-            Some((listener, Api::new(Arc::clone(&board), Arc::new(registry), token, confirm, stopped)))
+            let words = controller.words();
+            Some((listener, Api::new(Arc::clone(&board), Arc::new(registry), token, words, stopped)))
         } else {
             None
         };

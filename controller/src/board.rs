@@ -92,6 +92,30 @@ impl Board {
         }
     }
 
+    /// Puts the newest record of an object, unless it is not any more as it was when that was made. Returns whether it was put.
+    pub fn replace_object(&self, before: &Arc<ObjectRecord>, record: ObjectRecord) -> bool {
+        let mut state = self.lock();
+        let Some(known) = state.objects.get_mut(&record.key).filter(|known| Arc::ptr_eq(known, before)) else {
+            return false;
+        };
+        *known = Arc::new(record);
+        drop(state);
+        self.bump();
+        true
+    }
+
+    /// Changes the record of an object that is there, as it is now; readers are woken when it differs.
+    pub fn change_object(&self, key: &ObjectKey, change: impl FnOnce(&ObjectRecord) -> ObjectRecord) {
+        let mut state = self.lock();
+        let Some(before) = state.objects.get_mut(key) else { return };
+        let record = change(before);
+        if **before != record {
+            *before = Arc::new(record);
+            drop(state);
+            self.bump();
+        }
+    }
+
     /// Wakes readers for something that is not on the board itself.
     pub fn tell(&self) {
         self.bump();

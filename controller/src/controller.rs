@@ -29,6 +29,7 @@ use crate::reflector::Reflector;
 use crate::source::Source;
 use crate::store::{Store, StoreError};
 use crate::supervise::supervise;
+use crate::user_word::UserWord;
 
 /// How often prune is asked again, so that what was removed a moment ago goes in time.
 const PRUNE_LOOK: Duration = Duration::from_secs(1);
@@ -157,8 +158,8 @@ pub struct Controller {
     reconciler: Arc<Reconciler>,
     intake: Arc<Intake>,
     source: Option<Arc<dyn Source>>,
-    confirm: mpsc::Sender<String>,
-    confirmations: mpsc::Receiver<String>,
+    say: mpsc::Sender<UserWord>,
+    words: mpsc::Receiver<UserWord>,
     mode: Mode,
     lease: Option<Arc<LeaseKeeper>>,
     last_seen: LastSeen,
@@ -199,21 +200,22 @@ impl Controller {
         }
         let seed = parts.me.started_ticks ^ u64::from(parts.me.pid);
         let core = Arc::new(Core::new(world, engine, store, board, metrics.clone(), parts.clock, seed));
+        core.rollouts.restore(core.store.rollouts()?);
         report_start(&core, parts.recovery.as_deref())?;
         let executor = Executor::new(Arc::clone(&core.engine), metrics, settings.start_concurrency);
         let executor = executor.guarded_by(lease.clone());
         let reflector = Arc::new(Reflector::new(Arc::clone(&core), settings.resync));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&core), executor, Arc::clone(&reflector)));
         let intake = Intake::restore(Arc::clone(&core), Arc::clone(&reconciler), settings.prune, parts.is_restricted)?;
-        let (confirm, confirmations) = mpsc::channel(1);
+        let (say, words) = mpsc::channel(1);
         Ok(Self {
             core,
             reflector,
             reconciler,
             intake: Arc::new(intake),
             source: parts.source,
-            confirm,
-            confirmations,
+            say,
+            words,
             mode: settings.mode,
             lease,
             last_seen,
@@ -223,9 +225,9 @@ impl Controller {
         })
     }
 
-    /// Where a user's confirmations of prune go.
-    pub fn confirmations(&self) -> mpsc::Sender<String> {
-        self.confirm.clone()
+    /// Where a user's words go.
+    pub fn words(&self) -> mpsc::Sender<UserWord> {
+        self.say.clone()
     }
 
     /// Runs until `told_to_stop` ends or, with [`Mode::Once`], until it has converged or will not. Containers are left alone at the
@@ -322,14 +324,13 @@ impl Controller {
             follow_prune(Arc::clone(&shared), Arc::clone(&intake), Arc::clone(&relisted))
         }));
         let (_, placeholder) = mpsc::channel(1);
-        let confirmations = std::mem::replace(&mut self.confirmations, placeholder);
-        let confirmations = Arc::new(tokio::sync::Mutex::new(confirmations));
+        let words = Arc::new(tokio::sync::Mutex::new(std::mem::replace(&mut self.words, placeholder)));
         let intake = Arc::clone(&self.intake);
-        tasks.spawn(supervise("confirmations", Arc::clone(core), move || {
-            let (confirmations, intake) = (Arc::clone(&confirmations), Arc::clone(&intake));
+        tasks.spawn(supervise("words", Arc::clone(core), move || {
+            let (words, intake) = (Arc::clone(&words), Arc::clone(&intake));
             async move {
-                while let Some(token) = confirmations.lock().await.recv().await {
-                    intake.confirm_prune(token).await;
+                while let Some(word) = words.lock().await.recv().await {
+                    intake.hear(word).await;
                 }
             }
         }));

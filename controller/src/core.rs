@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::event::{EventType, NewEvent};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::rollout::RolloutBook;
 use crate::store::Store;
 
 /// What the tasks of one controller share.
@@ -28,6 +29,8 @@ pub struct Core {
     pub store: Store,
     /// What readers see.
     pub board: Arc<Board>,
+    /// What is remembered of rollouts.
+    pub rollouts: RolloutBook,
     /// Keys that are due.
     pub queue: Queue,
     /// Counters.
@@ -56,6 +59,7 @@ impl Core {
             engine,
             store,
             board,
+            rollouts: RolloutBook::default(),
             queue: Queue::default(),
             metrics,
             clock,

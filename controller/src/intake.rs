@@ -15,8 +15,9 @@ use crate::host_path;
 use crate::prune::{Candidate, PruneFacts, SourceState, decide};
 use crate::reconcile::Reconciler;
 use crate::source::Reading;
-use crate::status::{ObjectRecord, ObjectStatus};
+use crate::status::{ObjectRecord, ObjectStatus, RolledBack};
 use crate::store::record::{ArchivedManifest, GoodFile, InventoryEntry};
+use crate::user_word::UserWord;
 use crate::wording::with_causes;
 
 /// How prune is set.
@@ -122,8 +123,26 @@ impl Intake {
         }
     }
 
+    /// Does as a user says.
+    pub async fn hear(&self, word: UserWord) {
+        match word {
+            UserWord::ConfirmPrune(token) => self.confirm_prune(token).await,
+            UserWord::RetryRollout(key) => self.retry_rollout(&key).await,
+        }
+    }
+
+    async fn retry_rollout(&self, key: &ObjectKey) {
+        tracing::info!(object = %key, "a rollout is tried again");
+        if let Err(error) = self.core.rollouts.retry(&self.core, key).await {
+            let error = with_causes(&error);
+            tracing::warn!(object = %key, error = %error, "the store does not take that a rollout is tried again");
+        }
+        self.reconciler.forget_the_past(key);
+        self.core.wake_with_dependents(key);
+    }
+
     /// A user confirms what prune holds.
-    pub async fn confirm_prune(&self, token: String) {
+    async fn confirm_prune(&self, token: String) {
         let mut state = self.state.lock().await;
         state.confirmed = Some(token);
         self.decide_prune(&mut state);
@@ -181,8 +200,8 @@ impl Intake {
                 write.remove_tombstone(key);
             }
             state.begun.remove(key);
-            self.core.world().set_desired(object);
-            self.put_on_board(key, object, manifest, generation);
+            let rolled_back = self.core.rollouts.want(&self.core, object, &mut write);
+            self.put_on_board(object, (manifest, rolled_back), generation);
             self.reconciler.forget_the_past(key);
             woken.push(key.clone());
         }
@@ -196,14 +215,21 @@ impl Intake {
         }
     }
 
-    fn put_on_board(&self, key: &ObjectKey, object: &AnyObject, manifest: serde_json::Value, generation: u64) {
-        let before = self.core.board.object(key);
+    fn put_on_board(
+        &self,
+        object: &AnyObject,
+        (manifest, rolled_back): (serde_json::Value, Option<RolledBack>),
+        generation: u64,
+    ) {
+        let key = object.key();
+        let before = self.core.board.object(&key);
         let status = before.as_ref().map_or_else(ObjectStatus::default, |record| record.status.clone());
         self.core.board.put_object(ObjectRecord {
-            key: key.clone(),
+            key,
             manifest,
             source: object.source.clone(),
             created_ms: before.map_or_else(|| self.core.clock.now_ms(), |record| record.created_ms),
+            rolled_back,
             status: ObjectStatus { generation, ..status },
         });
     }
@@ -307,6 +333,7 @@ impl Intake {
             manifest,
             source: crds_schema::SourceLocation::default(),
             created_ms: self.core.clock.now_ms(),
+            rolled_back: None,
             status: ObjectStatus::default(),
         });
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds_schema::{ConditionStatus, ConditionType};
+use planner::rollup::DEADLINE_EXCEEDED;
 use tokio::time::Instant;
 
 use crate::core::Core;
@@ -46,6 +47,11 @@ pub(crate) async fn converge(core: &Core, timeout: Duration, is_clean: bool) -> 
 /// Whether an object will not become ready soon by itself.
 fn is_hopeless(core: &Core, record: &ObjectRecord) -> bool {
     let status = &record.status;
+    if core.world().may_be_rolled_back(&record.key) {
+        // What served before is not to be left stopped.
+        return false;
+    }
+    let has_failed = status.condition(ConditionType::Progressing).is_some_and(|told| told.reason == DEADLINE_EXCEEDED);
     let is_stalled =
         status.condition(ConditionType::Stalled).is_some_and(|stalled| stalled.status == ConditionStatus::True);
     let failures = core.backoffs().failures(&record.key);
@@ -63,5 +69,10 @@ fn is_hopeless(core: &Core, record: &ObjectRecord) -> bool {
         let mut networks = world.networks_of(&record.key);
         networks.any(|network| !world.foreign_members(&network.id).is_empty())
     };
-    is_stalled || failures >= HOPELESS_FAILURES || is_crash_looping || is_waiting_only || is_kept_by_strangers
+    has_failed
+        || is_stalled
+        || failures >= HOPELESS_FAILURES
+        || is_crash_looping
+        || is_waiting_only
+        || is_kept_by_strangers
 }

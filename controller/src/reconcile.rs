@@ -26,6 +26,7 @@ use crate::wording::{describe, describe_outcome, with_causes};
 
 mod conclusion;
 mod effect;
+mod rollout;
 
 /// How many keys are reconciled at once. Most only wait; what loads the Engine is bounded by the executor.
 const WORKERS: usize = 64;
@@ -152,6 +153,17 @@ impl Reconciler {
                 return ReconcileResult::Waiting;
             }
         };
+        match self.see_to_rollout(key, &plan).await {
+            Ok(false) => {}
+            Ok(true) => {
+                self.core.wake_with_dependents(key);
+                return ReconcileResult::Changed;
+            }
+            Err(message) => {
+                self.back_off(key, Failure { reason: "StoreFailed", message, is_permanent: false }, false);
+                return ReconcileResult::Failed;
+            }
+        }
         self.report_findings(key, &plan.findings);
         if plan.steps.is_empty() {
             let was_looping = self.is_crash_looping(key);
@@ -160,8 +172,7 @@ impl Reconciler {
                 self.report_crash_loop(key).await;
             }
             self.finish_removal(key);
-            let wake = plan.wake_ms.map_or(IDLE_LOOK, to_duration);
-            self.core.queue.add(key, wake);
+            self.core.queue.add(key, rollout::next_look(&plan));
             if !plan.is_settled() {
                 return ReconcileResult::Waiting;
             }
@@ -196,10 +207,11 @@ impl Reconciler {
         }
     }
 
-    /// The generation of an object that is wanted; of one that is not, none.
-    fn generation_of(&self, key: &ObjectKey) -> Option<u64> {
+    /// The generation of an object that is wanted, and since when something else is in its place; of one that is not, none.
+    fn generation_of(&self, key: &ObjectKey) -> Option<(u64, Option<i64>)> {
         let is_wanted = self.core.world().desired(key).is_some();
-        self.core.board.object(key).filter(|_| is_wanted).map(|record| record.status.generation)
+        let record = self.core.board.object(key).filter(|_| is_wanted)?;
+        Some((record.status.generation, record.rolled_back.as_ref().map(|rolled_back| rolled_back.since_ms)))
     }
 
     /// Before anything more is done after a call without an answer, everything is looked at again.
@@ -240,11 +252,11 @@ impl Reconciler {
     }
 
     /// Plans by nothing that is out of date: what a pass of ours changed has been looked at since, and before anything is stopped
-    /// because something else serves in its place, that is looked at once more. Events may have been lost.
+    /// because something else serves in its place, or a rollout is decided about, that is looked at once more. Events may have been lost.
     async fn plan_by_what_is_seen(&self, key: &ObjectKey) -> Result<Plan, EngineError> {
         self.reflector.clear_doubts(key).await?;
         let plan = self.plan(key);
-        if !plan.is_replacing() {
+        if !plan.is_replacing() && !self.decides_rollout(key, &plan) {
             return Ok(plan);
         }
         self.reflector.look_again(key).await?;
@@ -261,6 +273,7 @@ impl Reconciler {
             world.set_hold(key, None);
         }
         let plan = planner::plan(&world, key, now_ms);
+        world.set_tried(key, &plan.rollout.tried, now_ms);
         let is_news = world.set_leaving(key, &plan.leaving, now_ms);
         drop(world);
         if is_news {
@@ -387,20 +400,25 @@ impl Reconciler {
             let world = self.core.world();
             (roll_up(&world, key, plan, failure.as_ref()), world.hold(key))
         };
+        let is_serving = rolled.is_serving;
         let status = new_status(&record.status, rolled, plan, failure.as_ref(), hold, now_ms);
-        let is_ready = status.is_ready();
+        self.report_failed_rollout(key, &record.status, &status, plan);
         let is_first_look = record.status.observed_ms < self.core.started_ms;
         let is_changed = is_first_look || !is_same_but_for_time(&record.status, &status);
         if is_changed {
-            let record = ObjectRecord { status, ..(*record).clone() };
+            let told = ObjectRecord { status, ..(*record).clone() };
+            if !self.core.board.replace_object(&record, told.clone()) {
+                // Its manifest has just changed, and the key was woken for that.
+                return;
+            }
             let mut write = self.core.store.write();
-            write.put_object(&record);
+            write.put_object(&told);
             if let Err(error) = write.commit_lazily() {
                 tracing::debug!(error = %error, "a status is held until the store is back");
             }
-            self.core.board.put_object(record);
         }
-        let is_news = self.core.world().set_ready(key, is_ready);
+        // What others wait for is there when what was brought back serves.
+        let is_news = self.core.world().set_ready(key, is_serving);
         if is_news {
             let dependents: Vec<ObjectKey> = self.core.world().dependents_of(key).cloned().collect();
             for dependent in &dependents {
@@ -427,6 +445,7 @@ impl Reconciler {
         self.forget_failure(key);
         self.core.backoffs().reset(key);
         self.core.board.remove_object(key);
+        self.core.rollouts.forget(key);
         let mut write = self.core.store.write();
         write.forget_object(key);
         write.remove_tombstone(key);

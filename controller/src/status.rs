@@ -2,7 +2,7 @@
 
 use crds_schema::{Condition, ConditionStatus, ConditionType, Generation, ObjectKey, SourceLocation};
 use planner::plan::Plan;
-use planner::rollup::{Failure, RollUp};
+use planner::rollup::{DEADLINE_EXCEEDED, Failure, RollUp};
 use planner::world::Hold;
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +18,23 @@ pub struct ObjectRecord {
     pub source: SourceLocation,
     /// When the object was first seen, in milliseconds since the Unix epoch.
     pub created_ms: i64,
+    /// What was brought back in its place, where its rollout failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
     /// What is true of it.
     pub status: ObjectStatus,
+}
+
+/// What was brought back in place of a manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolledBack {
+    /// The manifest that is in force.
+    pub manifest: serde_json::Value,
+    /// Why, for people.
+    pub message: String,
+    /// When that was decided, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
 }
 
 /// What is true of an object.
@@ -72,6 +87,20 @@ pub struct PrimitiveStatus {
     /// More for people, such as `health: starting` or an address; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+}
+
+impl ObjectRecord {
+    /// The manifest that is in force: the user's, or what was brought back in its place.
+    pub fn manifest_in_force(&self) -> &serde_json::Value {
+        self.rolled_back.as_ref().map_or(&self.manifest, |rolled_back| &rolled_back.manifest)
+    }
+
+    /// Why the rollout of its spec has failed, where it has.
+    pub fn failed_rollout(&self) -> Option<&str> {
+        let progressing = self.status.condition(ConditionType::Progressing);
+        let told = progressing.filter(|told| told.reason == DEADLINE_EXCEEDED).map(|told| told.message.as_str());
+        self.rolled_back.as_ref().map(|rolled_back| rolled_back.message.as_str()).or(told)
+    }
 }
 
 impl ObjectStatus {

@@ -228,6 +228,7 @@ impl Sim {
                 self.start();
             }
             self.confirm_prune();
+            self.retry_rollouts();
             let is_told = self.status_lies(wanted).is_empty();
             if is_told && self.differences(wanted).is_empty() {
                 return Ok(begun.elapsed());

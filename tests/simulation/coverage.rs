@@ -4,7 +4,7 @@
 use super::trace::Counts;
 
 /// Reasons of events that tell that something was put right, held back or waited for, and the names that they are counted under.
-const RECOVERIES: [(&str, &str); 27] = [
+const RECOVERIES: [(&str, &str); 29] = [
     ("AddressConflict", "recovery: AddressConflict"),
     ("ContainerExited", "recovery: ContainerExited"),
     ("ContainerPaused", "recovery: ContainerPaused"),
@@ -24,9 +24,11 @@ const RECOVERIES: [(&str, &str); 27] = [
     ("OutcomeUnknown", "recovery: OutcomeUnknown"),
     ("PassInterrupted", "recovery: PassInterrupted"),
     ("PortConflict", "recovery: PortConflict"),
+    ("ProgressDeadlineExceeded", "recovery: ProgressDeadlineExceeded"),
     ("PruneHeld", "recovery: PruneHeld"),
     ("Pruning", "recovery: Pruning"),
     ("RegistryThrottled", "recovery: RegistryThrottled"),
+    ("RolledBack", "recovery: RolledBack"),
     ("SourceUnavailable", "recovery: SourceUnavailable"),
     ("StartFailed", "recovery: StartFailed"),
     ("Unpaused", "recovery: Unpaused"),

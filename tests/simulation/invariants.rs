@@ -201,9 +201,9 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
     ),
     invariant(
         "L4",
-        "every rollout ends or is told to be stalled within its deadline",
-        Check::NotYet("progress deadline and rollback"),
-        &[],
+        "every rollout is complete, rolled back or told to have failed within its deadline",
+        Check::Test("simulation::rollback::every_rollout_ends_or_is_told_to_have_failed_in_time"),
+        &[Mutant::ForgetsDeadlines],
     ),
     invariant(
         "L5",

@@ -47,6 +47,13 @@ impl Known {
         self.specs_during(key, sent_ms).into_iter().map(|spec| spec.and_then(Spec::app).cloned()).collect()
     }
 
+    /// Every version of a deployment that was read before a call was sent, the first one first.
+    pub(crate) fn before(&self, key: &ObjectKey, sent_ms: u64) -> Vec<&App> {
+        let versions = self.versions.get(key).into_iter().flatten();
+        let read = versions.filter(|version| version.since_ms <= sent_ms);
+        read.filter_map(|version| version.spec.as_ref().and_then(Spec::app)).collect()
+    }
+
     fn specs_during(&self, key: &ObjectKey, sent_ms: u64) -> Vec<Option<&Spec>> {
         let Some(versions) = self.versions.get(key) else { return Vec::new() };
         let ends = versions.iter().skip(1).map(|next| next.since_ms).chain([u64::MAX]);

@@ -11,6 +11,7 @@ use super::invariants::row;
 use super::liveness;
 use super::meddler::stranger_config;
 use super::random_run::{Report, run_simulation};
+use super::rollback;
 use super::sim::{RESYNC, Sim};
 use super::wanted::{App, Wanted};
 
@@ -48,6 +49,8 @@ pub(crate) enum Mutant {
     BelievesWhatItAsked,
     /// It does not read `dependsOn`.
     ForgetsDependencies,
+    /// It does not read `strategy`.
+    ForgetsDeadlines,
     /// It does not give restart policies back.
     LeavesDisarmed,
     /// It applies half of what was read and half of what was read before.
@@ -250,6 +253,11 @@ fn a_controller_that_believes_what_it_asked_is_caught_by_s14() {
 #[test]
 fn a_controller_that_forgets_dependencies_is_caught_by_s16() {
     check("S16", Mutant::ForgetsDependencies, async |sim: &mut Sim| liveness::begin(sim, &liveness::dependent()).await);
+}
+
+#[test]
+fn a_controller_that_forgets_deadlines_is_caught_by_l4() {
+    check("L4", Mutant::ForgetsDeadlines, rollback::end_or_be_told);
 }
 
 #[test]

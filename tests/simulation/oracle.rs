@@ -79,6 +79,8 @@ struct Record {
     started: Option<(u32, u64)>,
     /// The limit that it was made with.
     memory: i64,
+    /// The image and the environment that it was made with.
+    made: (String, Vec<String>),
 }
 
 impl Oracle {
@@ -312,6 +314,26 @@ impl State {
         }
     }
 
+    /// The versions of a deployment that a call may follow which was sent then: what its manifest said, and, in front of that, what served
+    /// before and was brought back in place of what has not come to serve in its time.
+    fn specs_of(&self, owner: &ObjectKey, sent_ms: u64, now_ms: u64) -> Vec<Option<App>> {
+        let specs = self.known.during(owner, sent_ms);
+        let records = || self.records.values().filter(|record| record.owner == *owner);
+        let is_of = |record: &Record, app: &App| {
+            record.made.0 == app.image && record.made.1.contains(&format!("VERSION={}", app.version))
+        };
+        let has_failed = |app: &App| {
+            let deadline_ms = u64::try_from(app.deadline().as_millis()).unwrap_or(u64::MAX);
+            !app.is_paused && records().any(|record| is_of(record, app) && record.created_ms + deadline_ms <= now_ms)
+        };
+        if !specs.iter().flatten().any(has_failed) {
+            return specs;
+        }
+        let has_served = |app: &&App| records().any(|record| is_of(record, app) && record.has_served);
+        let earlier = self.known.before(owner, sent_ms).into_iter().filter(has_served).cloned().map(Some);
+        earlier.chain(specs).collect()
+    }
+
     /// S7: what is created is what some version of the manifests said that was good and read, as a whole.
     fn after_create(&mut self, call: &Call, view: &View<'_>) {
         let Some(container) = view.container(&call.subject) else { return };
@@ -320,7 +342,7 @@ impl State {
         let made: Vec<String> = container.volume_names().filter(is_ours).map(str::to_owned).collect();
         self.ours.extend(made);
         let Some((owner, ordinal)) = slot_of(&container) else { return };
-        let specs = self.known.during(&owner, call.sent_ms);
+        let specs = self.specs_of(&owner, call.sent_ms, view.now_ms());
         let version = |app: &App| format!("VERSION={}", app.version);
         let is_meant = |app: &App| {
             app.image == container.config().image
@@ -349,6 +371,7 @@ impl State {
             was_started_by_us: false,
             started: None,
             memory: container.limits().memory,
+            made: (container.config().image.clone(), container.config().env.clone()),
         };
         self.records.insert(Arc::clone(container.id()), record);
     }

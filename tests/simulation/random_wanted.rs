@@ -103,6 +103,7 @@ fn change_app(app: &mut App, key: &ObjectKey, random: &mut fastrand::Rng) {
             app.exact_name = (random.u8(0..3) == 0).then(|| exact_name_of(key));
         }
     }
+    set_strategy(app);
     single_where_it_must(app);
 }
 
@@ -124,8 +125,19 @@ fn add_app(wanted: &mut Wanted, index: usize, random: &mut fastrand::Rng) {
     if index > first && random.u8(0..3) == 0 {
         app.depends_on.push(APPS[random.usize(first..index)]);
     }
+    set_strategy(&mut app);
     single_where_it_must(&mut app);
     wanted.objects.insert(key, Spec::App(Box::new(app)));
+}
+
+/// How updates go on follows from the version, so that it takes no draw of its own.
+fn set_strategy(app: &mut App) {
+    app.deadline_secs = match app.version % 3 {
+        0 => None,
+        1 => Some(15),
+        _ => Some(40),
+    };
+    app.is_paused = app.version.is_multiple_of(7);
 }
 
 /// One name and one port are for one container.

@@ -14,8 +14,10 @@ use controller::holder::Holder;
 use controller::intake::PruneSettings;
 use controller::metrics::Metrics;
 use controller::once::Outcome;
+use controller::status::ObjectRecord;
 use controller::store::Store;
 use controller::store::memory::MemoryKv;
+use controller::user_word::UserWord;
 use planner::ownership::Identity;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
@@ -75,8 +77,8 @@ pub(crate) struct Process {
     pub(crate) metrics: Metrics,
     pub(crate) disk: MemoryKv,
     pub(crate) task: JoinHandle<Result<Outcome, ControllerError>>,
-    confirmations: Option<oneshot::Receiver<mpsc::Sender<String>>>,
-    confirm: Option<mpsc::Sender<String>>,
+    words: Option<oneshot::Receiver<mpsc::Sender<UserWord>>>,
+    say: Option<mpsc::Sender<UserWord>>,
     stop: Option<oneshot::Sender<()>>,
     pub(crate) pid: u32,
 }
@@ -210,7 +212,7 @@ impl Sim {
             },
         };
         let (told, mut stopped) = oneshot::channel::<()>();
-        let (tell_confirm, confirmations) = oneshot::channel();
+        let (tell_words, words) = oneshot::channel();
         let task = tokio::spawn(async move {
             // Until it runs, a signal ends it as it ends any program.
             let controller = tokio::select! {
@@ -218,21 +220,11 @@ impl Sim {
                 _ = &mut stopped => return Ok(Outcome::Converged),
                 opened = Controller::open(parts) => opened?,
             };
-            // Nobody may want to confirm anything.
-            drop(tell_confirm.send(controller.confirmations()));
+            // Nobody may want to say anything.
+            drop(tell_words.send(controller.words()));
             controller.run(async { stopped.await.unwrap_or(()) }).await
         });
-        Process {
-            life,
-            board,
-            metrics,
-            disk: start.disk,
-            task,
-            confirmations: Some(confirmations),
-            confirm: None,
-            stop: Some(told),
-            pid,
-        }
+        Process { life, board, metrics, disk: start.disk, task, words: Some(words), say: None, stop: Some(told), pid }
     }
 
     /// Kills the controller. What of its store was not durable may be lost.
@@ -300,7 +292,16 @@ impl Sim {
         }
         self.oracle.confirm();
         self.trace.count("user: confirm prune");
-        process.confirm(held.token);
+        process.say(UserWord::ConfirmPrune(held.token));
+    }
+
+    /// Does what a user does who is told that a spec was taken back that would serve by now.
+    pub(crate) fn retry_rollouts(&mut self) {
+        let Some(process) = &mut self.running else { return };
+        let is_rolled_back = |record: &Arc<ObjectRecord>| record.rolled_back.is_some();
+        let Some(record) = process.board.objects().into_iter().find(is_rolled_back) else { return };
+        self.trace.count("user: retry rollout");
+        process.say(UserWord::RetryRollout(record.key.clone()));
     }
 
     /// Lets time pass.
@@ -322,16 +323,16 @@ impl Process {
         tokio::task::yield_now().await;
     }
 
-    /// Sends a user's confirmation.
-    pub(crate) fn confirm(&mut self, token: String) {
-        if self.confirm.is_none()
-            && let Some(mut confirmations) = self.confirmations.take()
+    /// Says something to it, as a user does.
+    pub(crate) fn say(&mut self, word: UserWord) {
+        if self.say.is_none()
+            && let Some(mut words) = self.words.take()
         {
-            self.confirm = confirmations.try_recv().ok();
+            self.say = words.try_recv().ok();
         }
-        if let Some(confirm) = &self.confirm {
-            // One that waits already says as much, and a process that has ended wants none.
-            drop(confirm.try_send(token));
+        if let Some(say) = &self.say {
+            // Whoever is not heard says it again, and a process that has ended hears nothing.
+            drop(say.try_send(word));
         }
     }
 }

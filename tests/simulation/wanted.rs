@@ -1,6 +1,7 @@
 //! What the simulated users want: a model of manifests of its own, so that the oracle does not believe the code that it checks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crds_schema::{Kind, ObjectKey};
 use serde_json::{Value, json};
@@ -44,6 +45,10 @@ pub(crate) struct App {
     pub(crate) is_stopped: bool,
     pub(crate) restart: &'static str,
     pub(crate) depends_on: Vec<&'static str>,
+    /// How long an update may take to serve.
+    pub(crate) deadline_secs: Option<u64>,
+    /// An update that does not is told of, and not rolled back.
+    pub(crate) is_paused: bool,
 }
 
 impl Default for App {
@@ -60,6 +65,8 @@ impl Default for App {
             is_stopped: false,
             restart: "Always",
             depends_on: Vec::new(),
+            deadline_secs: None,
+            is_paused: false,
         }
     }
 }
@@ -75,6 +82,11 @@ impl App {
         self.replicas
     }
 
+    /// How long an update may take to serve.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline_secs.map_or(Duration::from_mins(5), Duration::from_secs)
+    }
+
     fn spec(&self) -> Value {
         let mut spec = json!({
             "image": self.image,
@@ -88,6 +100,11 @@ impl App {
         }
         if !self.networks.is_empty() {
             spec["networks"] = json!(self.networks);
+        }
+        if self.deadline_secs.is_some() || self.is_paused {
+            let deadline = format!("{}s", self.deadline().as_secs());
+            let on_failure = if self.is_paused { "Pause" } else { "Rollback" };
+            spec["strategy"] = json!({"progressDeadline": deadline, "onFailure": on_failure});
         }
         if let Some(volume) = self.volume {
             spec["mounts"] = json!([{"volume": volume, "path": "/data"}]);

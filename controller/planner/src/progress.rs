@@ -117,6 +117,7 @@ fn judge_set(
     let slots = slots::sort(world, key, desired, set, &crate::materialise::limits_of(set));
     let plan = SetPlan::new(world, key, (desired, set), now_ms, &slots, &mut unused);
     let is_template_new = !world.is_template_completed(key, &desired.hash);
+    let remedy = remedy_of(world, key, set);
     let mut failed = None;
     let mut serves_in_ms = (!slots.slots.is_empty()).then_some(0);
     for slot in &slots.slots {
@@ -127,32 +128,33 @@ fn judge_set(
             continue;
         }
         rollout.tried.insert(current.id.to_string());
-        if current.may_serve() {
-            // It is given the time that it needs; when it breaks, that is heard.
-            continue;
-        }
         let remaining_ms = world.tried_for_another_ms(&current.id, set.progress_deadline_ms, now_ms);
-        if remaining_ms > 0 {
-            builder.wake_in(remaining_ms);
-        } else {
+        // What serves now is given the time that it needs before anything is done; when it breaks, that is heard.
+        let is_spared = current.may_serve() && remedy == Remedy::Rollback;
+        if remaining_ms == 0 && !is_spared {
             failed.get_or_insert(current);
+        } else if remaining_ms > 0 && !current.may_serve() {
+            builder.wake_in(remaining_ms);
         }
     }
     rollout.stage = match (failed, serves_in_ms) {
-        (Some(current), _) => RolloutStage::Failed(failure(world, key, set, current)),
+        (Some(current), _) => RolloutStage::Failed(failure(set, current, remedy)),
         (None, Some(in_ms)) => RolloutStage::Serving { in_ms },
         (None, None) if rollout.tried.is_empty() => RolloutStage::Open,
         (None, None) => RolloutStage::Tried,
     };
 }
 
-fn failure(world: &World, key: &ObjectKey, set: &ContainerSet, current: &ObservedContainer) -> RolloutFailure {
-    let remedy = match (set.on_failure, world.has_way_back(key)) {
+fn remedy_of(world: &World, key: &ObjectKey, set: &ContainerSet) -> Remedy {
+    match (set.on_failure, world.has_way_back(key)) {
         (OnFailure::Pause, _) => Remedy::Pause,
         (OnFailure::Rollback, true) => Remedy::Rollback,
         (OnFailure::Rollback, false) if world.rolled_back(key).is_some() => Remedy::RolledBackAlready,
         (OnFailure::Rollback, false) => Remedy::NothingBefore,
-    };
+    }
+}
+
+fn failure(set: &ContainerSet, current: &ObservedContainer, remedy: Remedy) -> RolloutFailure {
     let within = format_ms(set.progress_deadline_ms);
     let message = format!("container/{} does not serve within {within}: {}", current.name, problem_of(current));
     RolloutFailure { container_id: current.id.to_string(), message, remedy }
@@ -160,6 +162,9 @@ fn failure(world: &World, key: &ObjectKey, set: &ContainerSet, current: &Observe
 
 /// What is wrong with a container that does not serve.
 fn problem_of(container: &ObservedContainer) -> String {
+    if container.is_serving() {
+        return "it serves, and has not for long enough yet".to_owned();
+    }
     let memory = if container.oom_killed { ", out of memory" } else { "" };
     match container.state {
         ContainerState::Restarting | ContainerState::Exited => {

@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::global::GlobalArgs;
 use super::{
     audit, completion, config_show, demo, demo_mcp, describe, diagnostics, doctor, events, explain, get, logs, mcp,
-    mcp_gateway, plan, prune, run, schema, validate,
+    mcp_gateway, plan, prune, rollout, run, schema, validate,
 };
 
 /// Keeps a Docker host as its manifests say.
@@ -50,6 +50,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show what prune holds back, or let it go on
     Prune(prune::PruneArgs),
+    /// Show how the rollout of an object goes, or try one again that has failed
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Use an MCP gateway: what its servers offer, calls, and a bridge for clients
     #[command(subcommand)]
     Mcp(mcp::McpCommand),
@@ -126,6 +129,7 @@ fn run_command(cli: &Cli, console: &mut Console) -> Result<ExitStatus, CliError>
         Command::Schema(args) => schema::run(args, console),
         Command::Doctor(args) => block_on(doctor::run(args, global, console)),
         Command::Prune(args) => block_on(prune::run(args, global, console)),
+        Command::Rollout(command) => block_on(rollout::run(command, global, console)),
         Command::Mcp(mcp::McpCommand::Bridge(args)) => mcp::run_bridge(args, global),
         Command::Mcp(command) => block_on(mcp::run(command, global, console)),
         Command::Gateway(args) => mcp_gateway::run(args, global, console),

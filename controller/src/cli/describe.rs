@@ -61,6 +61,10 @@ fn render(object: &ObjectRecord, events: &[EventRecord], now_ms: i64) -> Result<
     page.push_str(&indent(&if events.is_empty() { "none\n".to_owned() } else { render_events(events, now_ms) }));
     page.push_str("\nSpec:\n");
     page.push_str(&indent(&to_yaml_text(object.manifest.get("spec").unwrap_or(&Value::Null))?));
+    if let Some(rolled_back) = &object.rolled_back {
+        page.push_str("\nSpec in force:\n");
+        page.push_str(&indent(&to_yaml_text(rolled_back.manifest.get("spec").unwrap_or(&Value::Null))?));
+    }
     Ok(page)
 }
 
@@ -85,6 +89,9 @@ fn render_head(object: &ObjectRecord, now_ms: i64) -> String {
     add("Status", status_word(object));
     for waiting in &status.waiting {
         add("Waiting for", waiting.clone());
+    }
+    if let Some(rolled_back) = &object.rolled_back {
+        add("Rolled back", format!("{} ago", format_age(now_ms.saturating_sub(rolled_back.since_ms))));
     }
     add("Last error", status.last_error.clone().unwrap_or_default());
     let retry = |due_ms: i64| match due_ms.saturating_sub(now_ms) {

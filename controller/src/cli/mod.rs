@@ -27,6 +27,7 @@ pub mod output;
 mod plan;
 pub mod progress;
 mod prune;
+mod rollout;
 mod run;
 mod sanitise;
 mod schema;

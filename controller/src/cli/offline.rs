@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crds_schema::yaml::Loader;
-use crds_schema::{Diagnostic, Kind, ObjectKey, Severity};
+use crds_schema::{AnyObject, Diagnostic, Kind, ObjectKey, Severity};
 use planner::inventory::ProbeOutcome;
 use planner::world::Removal;
 use planner::{Plan, World};
@@ -20,7 +20,7 @@ use crate::app::{App, AppError, StartOptions, connect};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::Core;
-use crate::desired::{DesiredState, Merged};
+use crate::desired::{DesiredState, Merged, object_from_json};
 use crate::identity;
 use crate::metrics::Metrics;
 use crate::once::Outcome;
@@ -28,6 +28,7 @@ use crate::reflector::Reflector;
 use crate::source::Reading;
 use crate::source::Source as _;
 use crate::source::directory::Directory;
+use crate::status::ObjectRecord;
 use crate::store::Store;
 
 /// The code of a reference to an object that no manifest defines.
@@ -49,6 +50,8 @@ pub struct Checked {
 pub struct PlanReport {
     /// Whether the engine is the simulated one.
     pub is_simulated: bool,
+    /// What a controller does not try again, and why; what is in force is planned in its place.
+    pub rolled_back: Vec<(ObjectKey, String)>,
     /// The plan of every object, the settled ones too, in the order of the keys.
     pub plans: Vec<(ObjectKey, Plan)>,
     /// What is wrong with the manifests.
@@ -78,6 +81,11 @@ pub async fn run_controller(config: Config, take_over: bool, console: &mut Conso
     drop(shown.await);
     for fault in &board.controller().diagnostics {
         console.raw_complaint(&diagnostics::render(fault, console.use_color()));
+    }
+    for object in board.objects() {
+        if let Some(why) = object.failed_rollout() {
+            console.complain(&format!("{}: {why}", object.key));
+        }
     }
     console.data(&final_table(&board, Clock::of_the_host().now_ms()))?;
     Ok(exit_status(outcome))
@@ -146,11 +154,16 @@ fn undefined_is_an_error(mut diagnostic: Diagnostic) -> Diagnostic {
     diagnostic
 }
 
-/// Plans every object of a directory against the engine, and changes nothing: neither there nor in the data directory.
+/// Plans every object of a directory against the engine, and changes nothing: neither there nor in the data directory. `rolled_back` are
+/// those of a controller that runs of which it has something else in force.
 ///
 /// # Errors
 /// When the directory cannot be read or the engine does not answer.
-pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanReport, CliError> {
+pub async fn plan_directory(
+    config: &Config,
+    directory: &Path,
+    rolled_back: &[ObjectRecord],
+) -> Result<PlanReport, CliError> {
     let reading = Directory::new(directory.to_owned()).read().await;
     if let Some(problem) = reading.problem {
         return Err(CliError::usage(problem, "name a directory that can be read"));
@@ -165,8 +178,14 @@ pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanRep
     let board = Arc::new(crate::board::Board::default());
     let clock = Clock::of_the_host();
     let core = Core::new(World::new(identity), engine, store, board, Metrics::default(), clock, 0);
+    let mut report = PlanReport { is_simulated: info.is_simulated, ..PlanReport::default() };
     for object in merged.wanted.values() {
-        core.world().set_desired(object);
+        let Some((in_force, why)) = in_force(object, rolled_back) else {
+            core.world().set_desired(object);
+            continue;
+        };
+        core.world().set_desired(&in_force);
+        report.rolled_back.push((object.key(), why));
     }
     let core = Arc::new(core);
     Reflector::new(Arc::clone(&core), config.resync).relist().await.map_err(failed)?;
@@ -191,7 +210,22 @@ pub async fn plan_directory(config: &Config, directory: &Path) -> Result<PlanRep
         let plan = planner::plan(&world, &key, clock.now_ms());
         (key, plan)
     });
-    Ok(PlanReport { is_simulated: info.is_simulated, plans: plans.collect(), diagnostics: merged.diagnostics })
+    report.plans = plans.collect();
+    report.diagnostics = merged.diagnostics;
+    Ok(report)
+}
+
+/// What is in force of an object in place of its manifest, where that was rolled back, and why.
+fn in_force(object: &AnyObject, rolled_back: &[ObjectRecord]) -> Option<(AnyObject, String)> {
+    let key = object.key();
+    let record = rolled_back.iter().find(|record| record.key == key)?;
+    let rolled_back = record.rolled_back.as_ref()?;
+    if record.manifest.get("spec") != object.to_json().get("spec") {
+        // Another spec is tried.
+        return None;
+    }
+    let in_force = object_from_json(&rolled_back.manifest, &object.source.file)?;
+    Some((AnyObject { spec: in_force.spec, ..object.clone() }, rolled_back.message.clone()))
 }
 
 fn cannot_plan(error: AppError) -> CliError {

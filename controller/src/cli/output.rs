@@ -237,6 +237,7 @@ pub(super) mod tests {
             key,
             source: SourceLocation { file: "web.yaml".into(), line: 4 },
             created_ms: 0,
+            rolled_back: None,
             status: ObjectStatus {
                 generation: 1,
                 conditions: vec![ready],

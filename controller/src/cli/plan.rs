@@ -8,6 +8,7 @@ use planner::Plan;
 use planner::plan::{FieldChange, Outcome};
 use serde_json::{Value, json};
 
+use super::client::Client;
 use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
@@ -15,7 +16,9 @@ use super::offline::{PlanReport, plan_directory};
 use super::output::to_json_text;
 use super::validate::FaultFormat;
 use super::{diagnostics, sanitise};
-use crate::config::Setting;
+use crate::config::{Config, Setting};
+use crate::http::api::List;
+use crate::status::ObjectRecord;
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
@@ -30,13 +33,17 @@ pub(super) struct PlanArgs {
 pub(super) async fn run(args: &PlanArgs, global: &GlobalArgs, console: &mut Console) -> Result<ExitStatus, CliError> {
     let directory = args.directory.display().to_string();
     let config = global.load_config(&[(Setting::Manifests, Some(&directory))])?;
-    let report = plan_directory(&config, &args.directory).await?;
+    let rolled_back = ask_rolled_back(&config).await;
+    let report = plan_directory(&config, &args.directory, &rolled_back).await?;
     if report.is_simulated {
         console.talk("simulated engine");
     }
     for fault in &report.diagnostics {
         let text = diagnostics::render(fault, console.use_color());
         console.raw_complaint(&text);
+    }
+    for (key, why) in &report.rolled_back {
+        console.talk(&format!("{key}: {why}"));
     }
     match args.output {
         FaultFormat::Text => console.data(&to_text(&report))?,
@@ -48,11 +55,19 @@ pub(super) async fn run(args: &PlanArgs, global: &GlobalArgs, console: &mut Cons
     Ok(exit_status(&report))
 }
 
+/// The objects of which a controller has something else in force than their manifests say; none where nobody answers, since a plan needs
+/// no controller.
+async fn ask_rolled_back(config: &Config) -> Vec<ObjectRecord> {
+    let objects = Client::new(config.server.clone()).get("/api/v1/objects").await;
+    let objects: Vec<ObjectRecord> = objects.map(|list: List<ObjectRecord>| list.items).unwrap_or_default();
+    objects.into_iter().filter(|record| record.rolled_back.is_some()).collect()
+}
+
 fn exit_status(report: &PlanReport) -> ExitStatus {
     if report.diagnostics.iter().any(|fault| fault.severity == Severity::Error) {
         return ExitStatus::Failure;
     }
-    let has_changes = report.plans.iter().any(|(_, plan)| !plan.steps.is_empty());
+    let has_changes = !report.rolled_back.is_empty() || report.plans.iter().any(|(_, plan)| !plan.steps.is_empty());
     if has_changes { ExitStatus::Differences } else { ExitStatus::Success }
 }
 
@@ -64,7 +79,10 @@ fn to_text(report: &PlanReport) -> String {
 
 fn to_json(report: &PlanReport) -> Value {
     let plans: Vec<Value> = report.plans.iter().map(|(key, plan)| plan_to_json(key, plan)).collect();
-    json!({ "plans": plans, "diagnostics": report.diagnostics, "simulated": report.is_simulated })
+    let rolled_back: Vec<Value> =
+        report.rolled_back.iter().map(|(key, why)| json!({ "object": key.to_string(), "message": why })).collect();
+    let (diagnostics, is_simulated) = (&report.diagnostics, report.is_simulated);
+    json!({ "plans": plans, "rolledBack": rolled_back, "diagnostics": diagnostics, "simulated": is_simulated })
 }
 
 fn plan_to_json(key: &ObjectKey, plan: &Plan) -> Value {

@@ -23,10 +23,7 @@ pub(super) async fn run(args: &PruneArgs, global: &GlobalArgs, console: &mut Con
     let Some(confirmation) = &args.confirm else {
         return show(&client, console).await;
     };
-    let token = match std::env::var("EVENKEEL_TOKEN") {
-        Ok(text) if !text.trim().is_empty() => Token::new(text.trim()),
-        Ok(_) | Err(_) => read_token(&config.data_dir)?,
-    };
+    let token = find_token(&config.data_dir)?;
     let body = serde_json::to_string(&PruneConfirmation { token: confirmation.clone() }).unwrap_or_default();
     let answer: Value = client.post("/api/v1/prune-confirmations", &token, body).await?;
     console.data(&list_lines(answer.get("keys").and_then(Value::as_array).map_or(&[], Vec::as_slice)))?;
@@ -49,6 +46,14 @@ async fn show(client: &Client, console: &mut Console) -> Result<ExitStatus, CliE
     console.talk(&format!("held: {}", held.reason));
     console.talk(&format!("to remove these: evenkeel prune --confirm {}", held.token));
     Ok(ExitStatus::Differences)
+}
+
+/// The token that a change needs: `EVENKEEL_TOKEN`, or that of the controller's directory.
+pub(super) fn find_token(data_dir: &std::path::Path) -> Result<Token, CliError> {
+    match std::env::var("EVENKEEL_TOKEN") {
+        Ok(text) if !text.trim().is_empty() => Ok(Token::new(text.trim())),
+        Ok(_) | Err(_) => read_token(data_dir),
+    }
 }
 
 fn read_token(data_dir: &std::path::Path) -> Result<Token, CliError> {

@@ -4,4 +4,5 @@ mod blind_start;
 mod lease;
 mod mcp;
 mod prune;
+mod rollout;
 mod stage;

@@ -120,6 +120,14 @@ pub struct PruneConfirmation {
     pub token: String,
 }
 
+/// The body of `POST /api/v1/rollout-retries`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutRetry {
+    /// Which object, as `KIND/NAME` or `KIND/NAMESPACE/NAME`.
+    pub object: ObjectKey,
+}
+
 /// An error body (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProblemBody {

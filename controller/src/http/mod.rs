@@ -1,8 +1,9 @@
 //! The HTTP API: what the CLI, Prometheus and scripts ask of a running controller.
 //!
-//! It reads the board and passes confirmations on; it never calls the Engine and never opens the store.
+//! It reads the board and passes users' words on; it never calls the Engine and never opens the store.
 
 pub mod api;
+mod change;
 mod controller;
 pub mod error;
 mod events;
@@ -11,6 +12,7 @@ mod health;
 mod metrics;
 mod objects;
 mod prune;
+mod rollout;
 pub mod server;
 mod strict;
 pub mod token;

@@ -31,9 +31,10 @@ use super::error::Problem;
 use super::guard::{Peer, guard};
 use super::strict::{StrictStream, WireReport};
 use super::token::Token;
-use super::{controller, events, health, metrics, objects, prune};
+use super::{controller, events, health, metrics, objects, prune, rollout};
 use crate::board::Board;
 use crate::config::ListenAddress;
+use crate::user_word::UserWord;
 
 /// A head of a request that is not whole by then ends the connection; so does a pause between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,7 +60,7 @@ pub struct Api {
     pub(super) board: Arc<Board>,
     pub(super) registry: Arc<Registry>,
     pub(super) token: Token,
-    pub(super) confirmations: mpsc::Sender<String>,
+    pub(super) words: mpsc::Sender<UserWord>,
     pub(super) shutdown: watch::Receiver<bool>,
     pub(super) watches: Arc<Semaphore>,
 }
@@ -71,16 +72,16 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    /// What handlers need: the board that is read, the metrics, the token of changes, where confirmations of prune go, and a flag
+    /// What handlers need: the board that is read, the metrics, the token of changes, where users' words go, and a flag
     /// that turns true when the server is to end.
     pub fn new(
         board: Arc<Board>,
         registry: Arc<Registry>,
         token: Token,
-        confirmations: mpsc::Sender<String>,
+        words: mpsc::Sender<UserWord>,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
-        Self { board, registry, token, confirmations, shutdown, watches: Arc::new(Semaphore::new(MAX_WATCHES)) }
+        Self { board, registry, token, words, shutdown, watches: Arc::new(Semaphore::new(MAX_WATCHES)) }
     }
 
     pub(super) fn engine_name(&self) -> EngineName {
@@ -103,6 +104,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/api/v1/objects/{kind}/{namespace}/{name}", get(objects::get_object))
         .route("/api/v1/events", get(events::get_events))
         .route("/api/v1/prune-confirmations", post(prune::post_prune_confirmation))
+        .route("/api/v1/rollout-retries", post(rollout::post_rollout_retry))
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|method: Method| async move { Problem::method_not_allowed(&method) })
         .layer(from_fn_with_state(api.clone(), guard))

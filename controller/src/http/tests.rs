@@ -19,13 +19,14 @@ use crate::board::{Board, PruneHeld};
 use crate::config::ListenAddress;
 use crate::event::NewEvent;
 use crate::metrics::Metrics;
-use crate::status::{ObjectRecord, ObjectStatus};
+use crate::status::{ObjectRecord, ObjectStatus, RolledBack};
+use crate::user_word::UserWord;
 
 /// A served API.
 struct Served {
     port: u16,
     board: Arc<Board>,
-    confirmations: mpsc::Receiver<String>,
+    words: mpsc::Receiver<UserWord>,
     shutdown: watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
 }
@@ -45,6 +46,7 @@ fn record(key: &str) -> ObjectRecord {
         key,
         source: SourceLocation::default(),
         created_ms: 0,
+        rolled_back: None,
         status: ObjectStatus { conditions: vec![ready], ..ObjectStatus::default() },
     }
 }
@@ -56,13 +58,13 @@ async fn start() -> Served {
     board.record_event(NewEvent::normal(&"Deployment/web".parse().unwrap(), "Created", "created web"), 1);
     let mut registry = Registry::default();
     Metrics::register(&mut registry);
-    let (confirmation_tx, confirmations) = mpsc::channel(1);
+    let (say, words) = mpsc::channel(1);
     let (shutdown, shutdown_rx) = watch::channel(false);
-    let api = Api::new(board.clone(), Arc::new(registry), Token::new("secret"), confirmation_tx, shutdown_rx);
+    let api = Api::new(board.clone(), Arc::new(registry), Token::new("secret"), say, shutdown_rx);
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let ListenAddress::Tcp(address) = *listener.address() else { panic!("not TCP") };
     let server = tokio::spawn(serve(listener, api));
-    Served { port: address.port(), board, confirmations, shutdown, server }
+    Served { port: address.port(), board, words, shutdown, server }
 }
 
 impl Served {
@@ -286,7 +288,30 @@ async fn a_confirmation_needs_the_token_in_the_header_and_what_is_held() {
     assert_eq!(status(&served.post(&headers, r#"{"token":"t0"}"#).await), "409");
     let answer = served.post(&headers, body).await;
     assert!(status(&answer) == "202" && answer.contains("Network/staging/back"), "{answer}");
-    assert_eq!(served.confirmations.recv().await.unwrap(), "t1");
+    assert_eq!(served.words.recv().await.unwrap(), UserWord::ConfirmPrune("t1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_rollout_that_failed_is_tried_again_by_whoever_has_the_token() {
+    let mut served = start().await;
+    let post = |body: &str, headers: &str| {
+        let length = body.len();
+        format!(
+            "POST /api/v1/rollout-retries HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        )
+    };
+    let (body, json) = (r#"{"object":"Deployment/web"}"#, "Content-Type: application/json\r\n");
+    let authorized = format!("{json}Authorization: Bearer secret\r\n");
+    assert_eq!(status(&served.raw(&post(body, json)).await), "401");
+    assert_eq!(status(&served.raw(&post(r#"{"object":"Deployment"}"#, &authorized)).await), "400");
+    assert_eq!(status(&served.raw(&post(r#"{"object":"Deployment/api"}"#, &authorized)).await), "404");
+    assert_eq!(status(&served.raw(&post(body, &authorized)).await), "409");
+    let key = "Deployment/web".parse().unwrap();
+    let rolled_back = RolledBack { manifest: serde_json::json!({}), message: String::new(), since_ms: 0 };
+    let rolled_back = |record: &ObjectRecord| ObjectRecord { rolled_back: Some(rolled_back), ..record.clone() };
+    served.board.change_object(&key, rolled_back);
+    assert_eq!(status(&served.raw(&post(body, &authorized)).await), "202");
+    assert_eq!(served.words.recv().await.unwrap(), UserWord::RetryRollout(key));
 }
 
 #[tokio::test]
@@ -317,9 +342,9 @@ async fn connections_above_the_cap_are_closed_and_the_others_go_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_never_sent_is_answered_after_thirty_seconds() {
-    let (confirmations, _receiver) = mpsc::channel(1);
+    let (words, _receiver) = mpsc::channel(1);
     let (_shutdown, shutdown) = watch::channel(false);
-    let api = Api::new(Arc::default(), Arc::default(), Token::new("secret"), confirmations, shutdown);
+    let api = Api::new(Arc::default(), Arc::default(), Token::new("secret"), words, shutdown);
     let peer = Peer { local: Some("127.0.0.1:7070".parse().unwrap()), report: Arc::default() };
     let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let request = Request::post("/api/v1/prune-confirmations")

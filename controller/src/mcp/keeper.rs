@@ -301,7 +301,7 @@ impl Keeper {
         let outcome = |id: &str, health: &InstanceHealth| {
             let is_held = *health == InstanceHealth::Ready && taking_over.iter().any(|ids| ids.contains(id));
             let why = if waiting.contains(id) { UNAPPROVED } else { TAKING_OVER };
-            if is_held { Some(ProbeOutcome::Failed(why.to_owned())) } else { outcome_of(health) }
+            if is_held { Some(ProbeOutcome::Held(why.to_owned())) } else { outcome_of(health) }
         };
         let reports = gateways.iter().filter_map(|wanted| {
             let key = &wanted.settings.key;

@@ -43,8 +43,9 @@ impl McpObjects {
 }
 
 fn parse(record: &ObjectRecord) -> Option<(KindSpec, Metadata)> {
-    let metadata = serde_json::from_value(record.manifest.get("metadata")?.clone()).ok()?;
+    let manifest = record.manifest_in_force();
+    let metadata = serde_json::from_value(manifest.get("metadata")?.clone()).ok()?;
     // A spec of which nothing is said may be left out.
-    let spec = record.manifest.get("spec").cloned().unwrap_or_else(|| serde_json::json!({}));
+    let spec = manifest.get("spec").cloned().unwrap_or_else(|| serde_json::json!({}));
     Some((record.key.kind.spec_from_json(spec).ok()?, metadata))
 }

@@ -25,7 +25,7 @@ use super::server::WantedServer;
 use super::settings::gateway_config;
 use crate::engine::Engine as _;
 use crate::engine::simulated::{ImageConfig, Program, SimulatedEngine};
-use crate::status::{ObjectRecord, ObjectStatus};
+use crate::status::{ObjectRecord, ObjectStatus, RolledBack};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -83,6 +83,7 @@ fn record(object: &AnyObject) -> ObjectRecord {
         manifest: object.to_json(),
         source: object.source.clone(),
         created_ms: NOW_MS,
+        rolled_back: None,
         status: ObjectStatus::default(),
     }
 }
@@ -373,4 +374,13 @@ fn a_gateway_that_is_a_process_tells_that_it_is_awaited() {
     let told = |offer| report_server(&server, offer, &HealthMap::new()).map(|report| report.message);
     assert!(told(Offer::Away).unwrap().contains("is not connected"));
     assert!(Offer::Offered > Offer::Awaited && Offer::Awaited > Offer::Away, "of several gateways the best counts");
+}
+
+#[test]
+fn of_a_server_whose_update_was_rolled_back_hubs_are_told_what_is_in_force() {
+    let (before, after) =
+        (time(json!({ "image": "time:1" })), json!({ "image": "time:2", "transport": "http", "port": 9 }));
+    let rolled_back = RolledBack { manifest: before.to_json(), message: String::new(), since_ms: 0 };
+    let record = ObjectRecord { rolled_back: Some(rolled_back), ..record(&time(after)) };
+    assert_eq!(McpObjects::read([&record]), McpObjects::read([&self::record(&before)]));
 }

@@ -41,8 +41,8 @@ use self::marker::Marker;
 use self::memory::MemoryKv;
 use self::record::{
     ARCHIVE, ArchivedManifest, COMMITS, CONTAINER, ENGINE_ID, EVENT, FILE, FinishedPass, GENERATION, GenerationRecord,
-    GoodFile, INTENT, INVENTORY, Intent, IntentId, InventoryEntry, META, OBJECT, PASS, TOMBSTONE, number_of, numbered,
-    split_inventory_key,
+    GoodFile, INTENT, INVENTORY, Intent, IntentId, InventoryEntry, META, OBJECT, PASS, ROLLOUT, RolloutRecord,
+    TOMBSTONE, number_of, numbered, split_inventory_key,
 };
 
 use self::write::Write;
@@ -202,6 +202,16 @@ impl Store {
         let tombstones = self.list_with_keys(TOMBSTONE)?;
         let read = |(key, since_ms): (String, i64)| Some((key.strip_prefix(TOMBSTONE)?.parse().ok()?, since_ms));
         Ok(tombstones.into_iter().filter_map(read).collect())
+    }
+
+    /// What is remembered of the rollouts of each object.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn rollouts(&self) -> Result<BTreeMap<ObjectKey, RolloutRecord>, StoreError> {
+        let rollouts = self.list_with_keys(ROLLOUT)?;
+        let read = |(key, record): (String, RolloutRecord)| Some((key.strip_prefix(ROLLOUT)?.parse().ok()?, record));
+        Ok(rollouts.into_iter().filter_map(read).collect())
     }
 
     /// The containers that are known to be ours, by full id, and whose they are.

@@ -72,6 +72,30 @@ pub struct ArchivedManifest {
     pub removed_ms: i64,
 }
 
+/// What is remembered of an object's rollouts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutRecord {
+    /// The manifest of the last rollout that was completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed: Option<Json>,
+    /// The manifest that is not tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<Rejection>,
+}
+
+/// A manifest whose rollout failed: it is not tried again until its spec changes, or somebody asks for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejection {
+    /// The manifest, whole: another release may write the same spec with another hash.
+    pub manifest: Json,
+    /// What was wrong, for people.
+    pub message: String,
+    /// When that was decided, in milliseconds since the Unix epoch.
+    pub rejected_ms: i64,
+}
+
 /// Which version of a spec is the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -86,6 +110,8 @@ pub(super) const OBJECT: &str = "object/";
 pub(super) const EVENT: &str = "event/";
 /// Begins the keys of generations.
 pub(super) const GENERATION: &str = "generation/";
+/// Begins the keys of what is remembered of rollouts.
+pub(super) const ROLLOUT: &str = "rollout/";
 /// Begins the keys of inventory entries.
 pub(super) const INVENTORY: &str = "inventory/";
 /// Begins the keys of files' last good content.

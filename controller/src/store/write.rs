@@ -9,7 +9,8 @@ use super::codec;
 use super::kv::{Batch, CommitMode};
 use super::record::{
     ARCHIVE, ArchivedManifest, CONTAINER, ENGINE_ID, FILE, FinishedPass, GENERATION, GenerationRecord, GoodFile,
-    INTENT, Intent, IntentId, InventoryEntry, META, OBJECT, PASS, TOMBSTONE, inventory_key, numbered,
+    INTENT, Intent, IntentId, InventoryEntry, META, OBJECT, PASS, ROLLOUT, RolloutRecord, TOMBSTONE, inventory_key,
+    numbered,
 };
 use super::{ARCHIVED_MANIFESTS, COMMIT_DEADLINE, FINISHED_PASSES, Store, StoreError};
 use crate::event::EventRecord;
@@ -77,9 +78,9 @@ impl Write {
         self.put(format!("{OBJECT}{}", record.key), record);
     }
 
-    /// Removes the record of an object, its generation and its tombstone; its events stay.
+    /// Removes the record of an object, its generation, its tombstone and what is remembered of its rollouts; its events stay.
     pub fn forget_object(&mut self, key: &ObjectKey) {
-        for prefix in [OBJECT, GENERATION, TOMBSTONE] {
+        for prefix in [OBJECT, GENERATION, TOMBSTONE, ROLLOUT] {
             self.remove(format!("{prefix}{key}"));
         }
     }
@@ -110,6 +111,11 @@ impl Write {
         let Some(told) = told else { return 1 };
         let is_same = hash_spec(&told.manifest) == spec_hash;
         told.status.generation.saturating_add(u64::from(!is_same)).max(1)
+    }
+
+    /// Puts what is remembered of an object's rollouts.
+    pub fn put_rollout(&mut self, key: &ObjectKey, record: &RolloutRecord) {
+        self.put(format!("{ROLLOUT}{key}"), record);
     }
 
     /// Puts an object into a source's inventory.

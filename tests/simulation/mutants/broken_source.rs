@@ -34,6 +34,11 @@ impl Distortion {
                     spec.remove("dependsOn");
                 }
             }),
+            Some(Mutant::ForgetsDeadlines) => change(&text, |manifest| {
+                if let Some(spec) = manifest["spec"].as_object_mut() {
+                    spec.remove("strategy");
+                }
+            }),
             Some(Mutant::MixesVersions) => {
                 let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
                 let first = first.entry(name.to_owned()).or_insert_with(|| text.clone());

@@ -30,7 +30,7 @@ impl State {
         if !container.is_serving() || !was_serving || !was_ours_to_run {
             return;
         }
-        let specs = self.known.during(slot.0, call.sent_ms);
+        let specs = self.specs_of(slot.0, call.sent_ms, view.now_ms());
         let is_told_to = specs.iter().any(|spec| match spec {
             None => true,
             Some(app) => app.is_stopped || app.replicas <= slot.1 || self.is_network_changed(slot.0, app, view),
@@ -86,7 +86,7 @@ impl State {
         container: &ContainerView<'_>,
         slot: (&ObjectKey, u32),
     ) {
-        let specs = self.known.during(slot.0, call.sent_ms);
+        let specs = self.specs_of(slot.0, call.sent_ms, view.now_ms());
         let is_stop_first = !specs.is_empty() && specs.iter().all(|spec| spec.as_ref().is_some_and(App::is_stop_first));
         if is_stop_first && container.state() != ContainerState::Running {
             let is_rival = |other: &ContainerView<'_>| {

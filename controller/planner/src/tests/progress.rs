@@ -153,6 +153,20 @@ fn what_serves_now_is_given_the_time_to_have_served_for_long_enough() {
 }
 
 #[test]
+fn what_is_only_told_is_told_until_it_has_served_for_long_enough() {
+    let paused = json!({"image": "web:2", "strategy": {"progressDeadline": "1m", "onFailure": "Pause"}});
+    let mut scene = updated(json!({"image": "web:1"}), paused, ContainerState::Restarting);
+    judge_for(&mut scene, WEB, 1);
+    set_new(&mut scene, WEB, ContainerState::Running);
+    let told = "Pause: container/web-AAAAAAAA-0 does not serve within 1m: it serves, and has not for long enough yet";
+    assert_eq!(judge(&mut scene, WEB), told);
+    scene.now_ms += 5_000;
+    assert_eq!(judge(&mut scene, WEB), "open", "the old one is stopped now");
+    scene.run(WEB);
+    assert_eq!(judge(&mut scene, WEB), "serving in 0");
+}
+
+#[test]
 fn of_several_replicas_each_has_its_time() {
     let replicas = |image: &str| json!({"image": image, "replicas": 2});
     let mut scene = web(replicas("web:1"));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use crds_schema::primitive::{OnFailure, Primitive};
 use crds_schema::{AnyObject, ObjectKey};
 
 use super::{World, spec_hash, template_of};
@@ -47,11 +48,6 @@ impl World {
         self.tried.contains_key(container_id)
     }
 
-    /// Whether any container of an object was.
-    pub fn is_any_tried(&self, key: &ObjectKey) -> bool {
-        self.containers_of(key).any(|container| self.is_tried(&container.id))
-    }
-
     /// How much of its time such a container has left, in milliseconds.
     pub(crate) fn tried_for_another_ms(&self, container_id: &str, deadline_ms: i64, now_ms: TimestampMs) -> i64 {
         let since_ms = self.tried.get(container_id).copied().unwrap_or(now_ms);
@@ -74,10 +70,20 @@ impl World {
     }
 
     /// Whether another spec than the one that is wanted is known to have served, and may be brought back.
-    pub fn has_way_back(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn has_way_back(&self, key: &ObjectKey) -> bool {
         let wanted = self.desired(key).map(|desired| &desired.spec_hash);
         let completed = self.completed.get(key).map(|completed| &completed.spec_hash);
         completed.is_some() && completed != wanted && self.rolled_back(key).is_none()
+    }
+
+    /// Whether what served last is to be brought back, unless what was started in its place comes to serve.
+    pub fn may_be_rolled_back(&self, key: &ObjectKey) -> bool {
+        let is_asked_for = self.desired(key).is_some_and(|desired| match &desired.lowered.primitive {
+            Primitive::Containers(set) => set.on_failure == OnFailure::Rollback,
+            Primitive::Network(_) | Primitive::Volume(_) | Primitive::Nothing => false,
+        });
+        let mut containers = self.containers_of(key);
+        is_asked_for && self.has_way_back(key) && containers.any(|container| self.is_tried(&container.id))
     }
 
     /// Says that what is wanted of an object was brought back in place of what its user wants, and why; `None`: it is what its user wants.

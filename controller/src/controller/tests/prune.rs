@@ -74,6 +74,7 @@ async fn a_record_that_nothing_else_knows_of_goes() {
         manifest: serde_json::Value::Null,
         source: crds_schema::SourceLocation::default(),
         created_ms: BEGINNING_MS,
+        rolled_back: None,
         status: ObjectStatus { generation: 1, ..ObjectStatus::default() },
     });
     write.commit().await.unwrap();

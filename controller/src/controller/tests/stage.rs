@@ -9,6 +9,7 @@ use crds_schema::{ConditionType, ObjectKey};
 use planner::Identity;
 use planner::inventory::ProbeOutcome;
 use planner::world::{Report, ReportStatus};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -22,6 +23,7 @@ use crate::intake::PruneSettings;
 use crate::metrics::Metrics;
 use crate::source::{FileReading, Reading, Source, Watch};
 use crate::store::Store;
+use crate::user_word::UserWord;
 
 /// What the clock says when each life begins.
 pub(super) const BEGINNING_MS: i64 = 1_700_000_000_000;
@@ -86,6 +88,7 @@ pub(super) struct Life {
     pub(super) board: Arc<Board>,
     /// What its tasks share, once it is open.
     core: Arc<OnceLock<Arc<Core>>>,
+    words: Arc<OnceLock<mpsc::Sender<UserWord>>>,
     _running: JoinSet<()>,
 }
 
@@ -126,14 +129,14 @@ impl Birth<'_> {
             },
         };
         let mut running = JoinSet::new();
-        let core = Arc::new(OnceLock::new());
-        let opened = Arc::clone(&core);
+        let (core, words) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let (opened, heard) = (Arc::clone(&core), Arc::clone(&words));
         running.spawn(async move {
             let controller = Controller::open(parts).await.unwrap();
-            assert!(opened.set(Arc::clone(&controller.core)).is_ok());
+            assert!(opened.set(Arc::clone(&controller.core)).is_ok() && heard.set(controller.words()).is_ok());
             controller.run(std::future::pending()).await.unwrap();
         });
-        Life { board, core, _running: running }
+        Life { board, core, words, _running: running }
     }
 }
 
@@ -165,6 +168,11 @@ impl Life {
         if core.world().set_report(&key(object), Some(report)) {
             core.wake_with_dependents(&key(object));
         }
+    }
+
+    /// Says something to it, as a user does.
+    pub(super) async fn say(&self, word: UserWord) {
+        self.words.get().unwrap().send(word).await.unwrap();
     }
 
     /// Lets virtual time go by until something holds, at most ten minutes of it.

@@ -61,6 +61,7 @@ impl Stage {
                 manifest: object.to_json(),
                 source: SourceLocation::default(),
                 created_ms: 0,
+                rolled_back: None,
                 status: ObjectStatus { generation: status.generation + 1, ..status },
                 key: key.clone(),
             });

@@ -20,6 +20,7 @@ fn object(name: &str) -> ObjectRecord {
         manifest: json!({ "spec": { "image": "nginx:1.29", "text": "\",\"record\":" } }),
         source: SourceLocation { file: "a.yaml".into(), line: 1 },
         created_ms: 1,
+        rolled_back: None,
         status: ObjectStatus::default(),
     }
 }
