@@ -60,7 +60,7 @@ pub struct Config {
     pub durability: Durability,
     /// Whether to converge and exit.
     pub once: bool,
-    /// How long [`Config::once`] tries.
+    /// How long [`Config::once`] tries: longer than an update may take to serve, so that one that does not is rolled back.
     pub once_timeout: Duration,
     /// How progress is shown.
     pub progress: ProgressMode,
@@ -166,7 +166,7 @@ fn resolve(raw: &RawSettings, surroundings: &Surroundings, errors: Vec<ConfigErr
         start_concurrency: reader.start_concurrency(),
         durability: reader.parse(Setting::Durability, "power", Durability::Power),
         once: reader.boolean(Setting::Once),
-        once_timeout: reader.duration(Setting::OnceTimeout, "5m", Duration::from_secs(1)),
+        once_timeout: reader.duration(Setting::OnceTimeout, "10m", Duration::from_secs(1)),
         progress: reader.parse(Setting::Progress, "auto", ProgressMode::Auto),
         origins: BTreeMap::new(),
     };
