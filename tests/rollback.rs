@@ -98,6 +98,20 @@ fn a_run_that_is_to_end_rolls_back_before_it_fails() {
 }
 
 #[test]
+fn what_a_run_has_converged_to_is_what_the_next_run_goes_back_to() {
+    let Some(bed) = scene("rollback-runs") else { return };
+    bed.write("web.yaml", &writer("first", "exec sleep 3600", SOON));
+    let once = bed.run_once();
+    assert_eq!(once.status.code(), Some(0), "{}", text_of(&once));
+    let old = bed.ids(Which::Running, "web");
+    bed.write("web.yaml", &writer("second", "exit 3", SOON));
+    let once = bed.run_once();
+    assert_eq!(once.status.code(), Some(1), "{}", text_of(&once));
+    assert!(text_of(&once).contains("the update was rolled back: "), "{}", text_of(&once));
+    assert_eq!(bed.ids(Which::Running, "web"), old);
+}
+
+#[test]
 fn where_the_user_wants_it_so_nothing_is_brought_back() {
     let Some((bed, old)) = served("rollback-pause") else { return };
     bed.write("web.yaml", &writer("second", "exit 3", &format!("{SOON}, onFailure: Pause")));

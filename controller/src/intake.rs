@@ -321,6 +321,8 @@ impl Intake {
                 self.core.record(NewEvent::warning(key, "PruneHeld", reason.clone()));
             }
         }
+        self.core.rollouts.unwant(key);
+        self.core.board.change_object(key, |record| ObjectRecord { rolled_back: None, ..record.clone() });
         self.core.world().set_removal(key, removal);
         self.core.wake_with_dependents(key);
     }

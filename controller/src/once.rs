@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds_schema::{ConditionStatus, ConditionType};
+use planner::progress::RolloutStage;
 use planner::rollup::DEADLINE_EXCEEDED;
 use tokio::time::Instant;
 
@@ -35,11 +36,24 @@ pub(crate) async fn converge(core: &Core, timeout: Duration, is_clean: bool) -> 
         let unsettled: Vec<_> = core.board.objects().into_iter().filter(|record| !record.status.is_ready()).collect();
         let is_first_pass_done = core.board.controller().is_ready;
         if is_first_pass_done && !is_busy && unsettled.is_empty() {
+            note_served(core).await;
             return if is_clean { Outcome::Converged } else { Outcome::BadInput };
         }
         let is_hopeless = is_first_pass_done && !is_busy && unsettled.iter().all(|record| is_hopeless(core, record));
         if is_hopeless || is_late {
             return if is_clean { Outcome::NotConverged } else { Outcome::BadInput };
+        }
+    }
+}
+
+/// Notes what everything has converged to: the next run may have to bring it back, and nobody is there meanwhile to see how long it serves.
+async fn note_served(core: &Core) {
+    for record in core.board.objects() {
+        let rollout = planner::plan(&core.world(), &record.key, core.clock.now_ms()).rollout;
+        if let RolloutStage::Serving { .. } = rollout.stage
+            && let Err(error) = core.rollouts.note_completed(core, &record.key, &rollout.spec_hash).await
+        {
+            tracing::warn!(object = %record.key, error = %error, "the store does not take what has been rolled out");
         }
     }
 }

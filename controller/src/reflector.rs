@@ -152,6 +152,9 @@ impl Reflector {
         });
         let _reader_ends_with_us = AbortOnDrop(reader.abort_handle());
         self.doubt_inspections();
+        if *attempts > 0 {
+            self.core.world().forget_trials();
+        }
         if let Err(error) = self.relist().await {
             return error;
         }

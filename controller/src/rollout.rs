@@ -3,9 +3,9 @@
 //! What is in force is what the world wants. Nothing below it knows whether that is the user's manifest or one that was brought back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crds_schema::{AnyObject, Name, ObjectKey};
+use crds_schema::{AnyObject, Name, ObjectKey, Severity, crosscheck};
 use planner::world::{Completed, spec_hash};
 
 use crate::core::Core;
@@ -14,6 +14,9 @@ use crate::status::{ObjectRecord, RolledBack};
 use crate::store::StoreError;
 use crate::store::record::{Rejection, RolloutRecord};
 use crate::store::write::Write;
+
+/// The code of a reference to what nobody defines.
+const UNDEFINED: &str = "E0217";
 
 /// What is remembered of the rollouts of every object.
 ///
@@ -80,6 +83,32 @@ impl RolloutBook {
             write
         };
         write.commit().await
+    }
+
+    /// Why what served last cannot be brought back in place of a spec, by its hash: something that was accepted since stands against it, or
+    /// what it needs is not wanted any more. Then it is no way back, until another spec is wanted.
+    pub(crate) fn find_obstacle(&self, core: &Core, key: &ObjectKey, hash: &str) -> Option<String> {
+        let entries = self.lock();
+        let entry = entries.get(key).filter(|entry| entry.may_roll_back(hash))?;
+        let (wanted, completed) = (entry.wanted.as_ref()?, entry.completed.as_ref()?);
+        let back = AnyObject { spec: completed.spec.clone(), ..wanted.clone() };
+        let others = entries.iter().filter(|(other, _)| *other != key);
+        let in_force: Vec<AnyObject> = others.filter_map(|(_, entry)| entry.in_force()).collect();
+        let objects: Vec<&AnyObject> = in_force.iter().chain([&back]).collect();
+        let name = format!("{}/{}/{}", key.kind, key.namespace, key.name);
+        let fault = crosscheck(&objects).into_iter().find(|fault| {
+            let is_obstacle = fault.severity == Severity::Error || fault.code == UNDEFINED;
+            is_obstacle && fault.object == name
+        })?;
+        core.world().set_completed(key, None);
+        Some(fault.message)
+    }
+
+    /// The user does not want an object any more, whatever becomes of what it has.
+    pub(crate) fn unwant(&self, key: &ObjectKey) {
+        if let Some(entry) = self.lock().get_mut(key) {
+            entry.wanted = None;
+        }
     }
 
     /// Brings back what served last in place of a spec whose rollout has failed. That the spec is not tried again is durable before
@@ -164,6 +193,11 @@ impl Entry {
             .then(|| (AnyObject { spec: completed.spec.clone(), ..wanted.clone() }, rejection))
     }
 
+    /// What is wanted of the object now.
+    fn in_force(&self) -> Option<AnyObject> {
+        self.brought_back().map(|(object, _)| object).or_else(|| self.wanted.clone())
+    }
+
     /// Whether what the user wants is in force, has this hash, and is not what was completed last.
     fn is_completed_now(&self, hash: &str) -> bool {
         let Some(wanted) = &self.wanted else { return false };
@@ -187,7 +221,11 @@ impl Entry {
             since_ms: rejection.rejected_ms,
         });
         let mut world = core.world();
+        let spec_before = world.desired(key).map(|desired| Arc::clone(&desired.spec_hash));
         world.set_desired(brought_back.as_ref().map_or(wanted, |(object, _)| object));
+        if world.desired(key).map(|desired| &desired.spec_hash) != spec_before.as_ref() {
+            world.begin_rollout(key, core.clock.now_ms());
+        }
         world.set_completed(key, self.completed.as_ref().map(Completed::of));
         world.set_rolled_back(key, rolled_back.as_ref().map(|rolled_back| rolled_back.message.clone()));
         rolled_back

@@ -10,10 +10,11 @@ use crds_schema::ObjectKey;
 use crds_schema::primitive::{ContainerSet, OnFailure, Primitive, Readiness, RunState};
 
 use crate::builder::PlanBuilder;
+use crate::compare::changed_limits;
 use crate::containers::SetPlan;
 use crate::inventory::{ObservedContainer, ProbeOutcome};
 use crate::observed::{ContainerState, TimestampMs};
-use crate::plan::format_ms;
+use crate::plan::{Cause, format_ms};
 use crate::rollout::lacks_to_serve;
 use crate::slots::{self, Slot};
 use crate::world::{DesiredObject, ReportStatus, World};
@@ -76,7 +77,9 @@ impl Remedy {
         match self {
             Self::Rollback => "what served last is brought back",
             Self::Pause => "nothing is changed, since `strategy.onFailure` is `Pause`",
-            Self::NothingBefore => "nothing is changed, since nothing else is known to have served",
+            Self::NothingBefore => {
+                "nothing is changed, since nothing else is known to have served, or could be brought back"
+            }
             Self::RolledBackAlready => "nothing is changed, since it is what was brought back",
         }
     }
@@ -119,7 +122,9 @@ fn judge_set(
     let is_template_new = !world.is_template_completed(key, &desired.hash);
     let remedy = remedy_of(world, key, set);
     let mut failed = None;
-    let mut serves_in_ms = (!slots.slots.is_empty()).then_some(0);
+    // What is surplus may be all that serves, unless nobody may use it any more.
+    let is_alone = !slots.slots.is_empty() && slots.surplus.iter().all(|(_, cause)| *cause == Cause::UsedUp);
+    let mut serves_in_ms = is_alone.then(|| world.in_force_for_another_ms(key, set.min_ready_ms, now_ms));
     for slot in &slots.slots {
         serves_in_ms = serves_in_ms.zip(plan.serves_in_ms(slot)).map(|(all, this)| i64::max(all, this));
         let Some(current) = slot.current else { continue };
@@ -183,8 +188,9 @@ impl SetPlan<'_> {
     /// In how many milliseconds a slot will hold nothing but what is wanted, which has served for long enough; `None` while it does not.
     fn serves_in_ms(&self, slot: &Slot<'_>) -> Option<i64> {
         let current = slot.current.filter(|_| slot.old.is_empty())?;
-        let has_failed = current.state == ContainerState::Exited && current.exit_code != 0;
-        self.settles_in_ms(current).filter(|_| !has_failed)
+        // What changes while it runs has not been changed yet.
+        let is_as_asked = changed_limits(&current.limits, &self.limits).fields.is_empty();
+        self.settles_in_ms(current).filter(|_| is_as_asked)
     }
 
     /// Whether a container was started and has not served for long enough, so that its time runs.

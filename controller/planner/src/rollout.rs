@@ -260,7 +260,7 @@ impl SetPlan<'_> {
             return Some(0);
         }
         if container.state == ContainerState::Exited && !self.is_to_be_started(container) {
-            return Some(0);
+            return (container.exit_code == 0).then_some(0);
         }
         let since_ms = container.serving_since_ms?;
         let remaining_ms = since_ms.saturating_add(self.set.min_ready_ms).saturating_sub(self.now_ms);

@@ -66,6 +66,8 @@ pub struct World {
     leaving: BTreeMap<Arc<str>, Leaving>,
     /// Containers that were started and have not served for long enough, by id, and since when that is known.
     tried: BTreeMap<Arc<str>, TimestampMs>,
+    /// Since when the spec of each object is in force.
+    in_force_since: BTreeMap<ObjectKey, TimestampMs>,
     /// The last spec of each object whose rollout was completed.
     completed: BTreeMap<ObjectKey, Completed>,
     /// Why what is wanted of objects is not what their users want.
@@ -172,6 +174,7 @@ impl World {
             notices: BTreeMap::new(),
             leaving: BTreeMap::new(),
             tried: BTreeMap::new(),
+            in_force_since: BTreeMap::new(),
             completed: BTreeMap::new(),
             rolled_back: BTreeMap::new(),
         }
@@ -229,6 +232,7 @@ impl World {
         self.reports.remove(key);
         self.demands.remove(key);
         self.notices.remove(key);
+        self.in_force_since.remove(key);
         self.completed.remove(key);
         self.rolled_back.remove(key);
         self.removals.insert(key.clone(), removal);

@@ -12,6 +12,9 @@ use crate::event::NewEvent;
 use crate::status::ObjectStatus;
 use crate::wording::with_causes;
 
+/// The reason of a rollout that has failed where what served last cannot be brought back.
+const ROLLBACK_BLOCKED: &str = "RollbackBlocked";
+
 impl Reconciler {
     /// Whether a plan says of its rollout what is acted on, so that it is to be made by what was seen a moment ago.
     pub(super) fn decides_rollout(&self, key: &ObjectKey, plan: &Plan) -> bool {
@@ -49,6 +52,12 @@ impl Reconciler {
     async fn roll_back(&self, key: &ObjectKey, spec_hash: &str, failure: &RolloutFailure) -> Result<bool, String> {
         if self.core.store.is_failed() {
             self.core.store.reopen().await.map_err(|error| with_causes(&error))?;
+        }
+        if let Some(obstacle) = self.core.rollouts.find_obstacle(&self.core, key, spec_hash) {
+            let message = format!("{}; what served last cannot be brought back: {obstacle}", failure.message);
+            tracing::warn!(object = %key, problem = %message, "a rollout has failed and cannot be rolled back");
+            self.core.record(NewEvent::warning(key, ROLLBACK_BLOCKED, message));
+            return Ok(true);
         }
         let message = self.with_last_words(failure).await;
         let outcome = self.core.rollouts.roll_back(&self.core, key, spec_hash, &message).await;

@@ -314,3 +314,47 @@ fn a_server_that_ends_again_and_again_is_judged_though_nobody_has_asked_its_last
     scene.change(&new, |detail| detail.status.state = ContainerState::Restarting);
     assert!(judge(&mut scene, TIME).starts_with("Rollback: "));
 }
+
+#[test]
+fn what_changes_while_it_runs_is_complete_once_it_has_been_changed_and_has_served_since() {
+    let limited = |memory: &str| json!({"image": "web:1", "resources": {"memory": memory}});
+    let mut scene = web(limited("512MiB"));
+    scene.want(WEB, limited("16MiB"));
+    scene.world.begin_rollout(&WEB.parse().unwrap(), scene.now_ms);
+    assert_eq!(judge(&mut scene, WEB), "open", "it is not changed yet");
+    scene.run(WEB);
+    assert_eq!(judge(&mut scene, WEB), "serving in 5000");
+    scene.now_ms += 5_000;
+    assert_eq!(judge(&mut scene, WEB), "serving in 0");
+}
+
+#[test]
+fn another_spec_has_all_of_its_time_also_where_the_container_stays() {
+    let limited = |memory: &str| json!({"image": "web:2", "resources": {"memory": memory}});
+    let mut scene = updated(json!({"image": "web:1"}), limited("64MiB"), ContainerState::Restarting);
+    assert_eq!(judge_for(&mut scene, WEB, 4), ["tried"]);
+    scene.want(WEB, limited("128MiB"));
+    scene.world.begin_rollout(&WEB.parse().unwrap(), scene.now_ms);
+    assert_eq!(judge_for(&mut scene, WEB, 4), ["tried"]);
+    assert!(judge(&mut scene, WEB).starts_with("Rollback: "));
+}
+
+#[test]
+fn after_the_engine_was_away_whatever_was_tried_has_all_of_its_time_again() {
+    let mut scene = updated(json!({"image": "web:1"}), json!({"image": "web:2"}), ContainerState::Restarting);
+    assert_eq!(judge_for(&mut scene, WEB, 4), ["tried"]);
+    scene.world.forget_trials();
+    assert_eq!(judge_for(&mut scene, WEB, 4), ["tried"]);
+    assert!(judge(&mut scene, WEB).starts_with("Rollback: "));
+}
+
+#[test]
+fn what_is_not_started_again_and_ended_with_an_error_has_not_served() {
+    let once = |image: &str| json!({"image": image, "restart": "Never"});
+    let mut scene = updated(once("web:1"), once("web:2"), ContainerState::Exited);
+    assert_eq!(scene.names(WEB).len(), 2, "what serves stays");
+    let failed = "Rollback: container/web-AAAAAAAA-0 does not serve within 5m: it exited with code 3 and was started again 7 times";
+    assert_eq!(judge_for(&mut scene, WEB, 5), ["tried", failed]);
+    scene.run(WEB);
+    assert_eq!(scene.names(WEB).len(), 2);
+}

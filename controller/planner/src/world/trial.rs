@@ -43,6 +43,24 @@ impl World {
         }
     }
 
+    /// Says that another spec of an object is in force from now on: whatever serves has not served for it yet, and what was tried has
+    /// all of its time again.
+    pub fn begin_rollout(&mut self, key: &ObjectKey, now_ms: TimestampMs) {
+        self.set_tried(key, &BTreeSet::new(), now_ms);
+        self.in_force_since.insert(key.clone(), now_ms);
+    }
+
+    /// How long the spec of an object must have been in force for another, in milliseconds, so that it has been for so long.
+    pub(crate) fn in_force_for_another_ms(&self, key: &ObjectKey, least_ms: i64, now_ms: TimestampMs) -> i64 {
+        let since_ms = self.in_force_since.get(key).copied().unwrap_or(TimestampMs::MIN);
+        since_ms.saturating_add(least_ms).saturating_sub(now_ms).clamp(0, least_ms.max(0))
+    }
+
+    /// Gives whatever was tried all of its time again: the Engine was away, and what it ran may just have been started anew.
+    pub fn forget_trials(&mut self) {
+        self.tried.clear();
+    }
+
     /// Whether a container was said to have been started and not to have served for long enough.
     pub(crate) fn is_tried(&self, container_id: &str) -> bool {
         self.tried.contains_key(container_id)

@@ -277,3 +277,47 @@ async fn an_update_beside_which_the_old_one_serves_is_rolled_back_without_a_brea
     life.until("what failed is gone", |_| engine.all_container_ids() == good).await;
     assert_eq!(engine.peek(&good[0]).unwrap().restart_count, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_against_something_that_was_accepted_since_is_not_brought_back() {
+    let (engine, manifests, store) = (engine(), Manifests::default(), Store::in_memory().unwrap());
+    let published = |image: &str, port: u16| {
+        writer(image, "").replace("  mounts:", &format!("  ports: [{{ port: 80, publish: \"{port}\" }}]\n  mounts:"))
+    };
+    manifests.want_manifest(&published("good:1", 8080));
+    let life = begin(&engine, &manifests, &store);
+    life.until("it serves", |life| life.converged() == [WEB]).await;
+    sleep(Duration::from_secs(10)).await;
+    let api = "---\napiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: api }\nspec: { image: \"api:1\", ports: [{ port: 80, publish: \"8080\" }] }\n";
+    manifests.want_manifest(&(published("bad:1", 9090) + api));
+    let is_told = |life: &Life| {
+        let events = life.board.events(Some(&key(WEB)), 0);
+        events.iter().any(|event| event.reason == "RollbackBlocked" && event.message.contains("8080"))
+    };
+    life.until("it is told", is_told).await;
+    sleep(Duration::from_hours(1)).await;
+    assert!(life.board.object(&key(WEB)).unwrap().rolled_back.is_none());
+    assert_eq!(serving(&engine), ["api:1"]);
+    assert_eq!(reason(&life, ConditionType::Progressing), "ProgressDeadlineExceeded");
+    manifests.want_manifest(&published("good:1", 8080));
+    life.until("the user brings it back", |life| life.converged() == [WEB]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_wanted_any_more_is_not_tried_again() {
+    let (engine, manifests, store) = (engine(), Manifests::default(), Store::in_memory().unwrap());
+    let life = rolled_back(&engine, &manifests, &store).await;
+    let protected = "{ name: web, annotations: { evenkeel.dev/protect: \"true\" } }";
+    manifests.want_manifest(&writer("bad:1", "").replace("{ name: web }", protected));
+    sleep(Duration::from_secs(10)).await;
+    let ui = "apiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: ui }\nspec: { image: \"ui:1\" }\n";
+    manifests.want_manifest(ui);
+    let is_held = |life: &Life| life.board.events(Some(&key(WEB)), 0).iter().any(|event| event.reason == "PruneHeld");
+    life.until("it is held", is_held).await;
+    life.say(UserWord::RetryRollout(key(WEB))).await;
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(images(&engine), ["good:1", "ui:1"]);
+    let events = life.board.events(Some(&key(WEB)), 0);
+    let told: Vec<_> = events.iter().filter(|event| event.reason == "RolledBack").collect();
+    assert!(told.len() == 1 && told[0].count == 1, "{told:?}");
+}
