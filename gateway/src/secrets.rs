@@ -100,10 +100,10 @@ impl Secrets {
         if self.all.is_empty() {
             return text;
         }
-        let text = self.all.replace(text, INSTEAD);
+        // First as it would be spelled by us: a short one within a long one that is spelled otherwise would leave the rest of that.
         match respelled(&text).filter(|text| self.all.is_in(text)) {
-            Some(respelled) => Cow::Owned(self.all.replace(Cow::Owned(respelled), INSTEAD).into_owned()),
-            None => text,
+            Some(respelled) => self.all.replace(Cow::Owned(respelled), INSTEAD),
+            None => self.all.replace(text, INSTEAD),
         }
     }
 }
@@ -213,6 +213,9 @@ mod tests {
             assert!(hidden.contains("[secret]") && !secrets.is_in(&hidden), "{hidden}");
         }
         assert_eq!(secrets.hide("short and sweet"), "short and sweet");
+        let nested =
+            Secrets::new(["hunter22", "https://bot:hunter22@host/x-9"].map(|value| (value, Evidence::Declared)));
+        assert_eq!(nested.hide(r#""https:\/\/bot:hunter22@host\/x-9, hunter22""#), r#""[secret], [secret]""#);
         let quoted = Secrets::new([("a \"word\"", Evidence::Declared)]);
         assert_eq!(quoted.hide(r#"{"text":"a \"word\""}"#), r#"{"text":"[secret]"}"#);
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use gateway::audit::{Piece, Place, read_piece};
 
-use self::chains::{Chains, Gap};
+use self::chains::Chains;
 use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use crate::wording::with_causes;
@@ -42,7 +42,8 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(command: &AuditCommand, console: &mut Console) -> Result<ExitStatus, CliError> {
     let AuditCommand::Verify(VerifyArgs { files, expect_first, expect_last }) = command;
-    let mut chains = Chains::new(expect_first.is_some() || expect_last.is_some());
+    let is_one = expect_first.is_some() || expect_last.is_some();
+    let mut chains = Chains::new(files.iter().map(PathBuf::as_path), is_one);
     let mut status = ExitStatus::Success;
     let mut first = None;
     let place_of = |file: &str| if files.len() > 1 { format!("{file}: ") } else { String::new() };
@@ -52,14 +53,6 @@ pub(super) fn run(command: &AuditCommand, console: &mut Console) -> Result<ExitS
     for log in logs {
         let place = place_of(&log.file.display().to_string());
         let joint = log.begins_at.as_ref().map(|begin| chains.join(log.file, begin));
-        if let Some(Gap { numbers, after }) = joint.as_ref().and_then(|joint| joint.gap.as_ref()) {
-            let missing = match (numbers.start(), numbers.end()) {
-                (first, last) if first == last => format!("record {first} is missing"),
-                (first, last) => format!("records {first} to {last} are missing"),
-            };
-            console.data(&format!("{place}{missing} between {after} and this file"))?;
-            status = ExitStatus::Differences;
-        }
         match read_piece(log.read()?, joint.as_ref().and_then(|joint| joint.after.clone())) {
             Ok(piece) => {
                 for line in lines_of(&piece) {
@@ -74,6 +67,12 @@ pub(super) fn run(command: &AuditCommand, console: &mut Console) -> Result<ExitS
                 console.data(&format!("{place}{}", with_causes(&fault)))?;
                 status = ExitStatus::Differences;
             }
+        }
+    }
+    for (file, gap, is_explained) in chains.gaps() {
+        console.data(&format!("{}{gap}", place_of(file)))?;
+        if !is_explained {
+            status = ExitStatus::Differences;
         }
     }
     for (oldest, beginning) in chains.late_beginnings() {

@@ -24,8 +24,8 @@ pub(super) struct Backup {
 /// The last line of a file.
 pub(super) struct End {
     pub(super) link: Link,
-    /// When what it tells of came, in milliseconds since the Unix epoch.
-    time_ms: i64,
+    /// When what it tells of ended, which is when it was written, in milliseconds since the Unix epoch.
+    ended_ms: i64,
 }
 
 impl Backup {
@@ -81,12 +81,15 @@ pub(super) fn read_end(file: &mut File) -> io::Result<End> {
     #[serde(rename_all = "camelCase")]
     struct Stamp {
         time_ms: i64,
+        #[serde(default)]
+        micros: u64,
     }
     let last = read_tail(file)?.last.unwrap_or_default();
     let no_record = || io::Error::other("its last line is no audit record");
     let link = read_link(&last).ok_or_else(no_record)?;
     let Line { record } = serde_json::from_str(&last).map_err(|_| no_record())?;
-    Ok(End { link, time_ms: record.time_ms })
+    let took_ms = i64::try_from(record.micros / 1_000).unwrap_or(i64::MAX);
+    Ok(End { link, ended_ms: record.time_ms.saturating_add(took_ms) })
 }
 
 /// Which older files go, the oldest first, each with its last line where that can be read. What cannot be read is too old never, and too many at some time.
@@ -113,7 +116,7 @@ pub(super) fn outdated(backups: Vec<Backup>, rotation: &Rotation, now_ms: i64) -
 }
 
 fn is_older(end: &End, max_age: Option<Duration>, now_ms: i64) -> bool {
-    let age = now_ms.saturating_sub(end.time_ms);
+    let age = now_ms.saturating_sub(end.ended_ms);
     max_age.is_some_and(|most| u128::try_from(age).is_ok_and(|age| age > most.as_millis()))
 }
 

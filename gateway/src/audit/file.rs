@@ -77,14 +77,15 @@ impl CurrentFile {
         self.file.sync_data()
     }
 
-    /// Gives it the name of an older file and begins a new one, which is empty, in its place. It must have a line.
+    /// Gives it the name of an older file and begins a new one in its place, which has its first line from the beginning: where older files are
+    /// put away meanwhile, it says where the chain goes on. It must have a line itself.
     ///
     /// Its lock is held until the new one, which is locked before it can be found, is there: so nobody who finds no file, or an empty one, can
     /// take it for his while this goes on.
     ///
     /// # Errors
     /// When that cannot be done: then all is as it was.
-    pub(super) fn rotate(&mut self) -> io::Result<()> {
+    pub(super) fn rotate(&mut self, first_line: &str) -> io::Result<()> {
         self.file.sync_all()?;
         let next = self.path.with_added_extension("next");
         // It may be left of a rotation that was not ended.
@@ -92,13 +93,14 @@ impl CurrentFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let file = writable().create_new(true).open(&next)?;
-        let swapped = file.try_lock().map_err(io::Error::from).and_then(|()| self.make_way_for(&next));
+        let mut file = writable().create_new(true).open(&next)?;
+        let begun = file.try_lock().map_err(io::Error::from).and_then(|()| file.write_all(first_line.as_bytes()));
+        let swapped = begun.and_then(|()| file.sync_all()).and_then(|()| self.make_way_for(&next));
         if let Err(error) = swapped {
             drop(fs::remove_file(&next));
             return Err(error);
         }
-        (self.file, self.length) = (file, 0);
+        (self.file, self.length) = (file, u64::try_from(first_line.len()).unwrap_or(u64::MAX));
         if let Err(error) = File::open(directory_of(&self.path)).and_then(|directory| directory.sync_all()) {
             tracing::error!(error = %error, "the names of the audit's files cannot be made durable");
         }

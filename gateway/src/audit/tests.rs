@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::backup::Backup;
-use super::chain::{PRUNED, read_piece};
+use super::backup::{Backup, outdated};
+use super::chain::{PRUNED, link, read_piece};
 use super::file::CurrentFile;
 use super::log::Item;
 use super::writer::Writer;
@@ -391,4 +391,43 @@ fn what_cannot_be_read_is_kept_for_its_age_and_not_for_ever() {
     scene.write(&mut writer, 20);
     assert!(!backups[1].path.exists());
     assert_eq!(scene.backups().len(), 1);
+}
+
+#[test]
+fn a_file_is_as_young_as_the_end_of_what_its_last_line_tells_of() {
+    let hours = |count: u64| count * 3_600;
+    let rotation = Rotation { max_age: Some(Duration::from_secs(hours(1))), ..rotation() };
+    for (took_secs, is_old) in [(0, true), (hours(2), false)] {
+        let mut scene = Scene::begin(rotation);
+        let mut writer = scene.open();
+        scene.write(&mut writer, 2);
+        let time_ms = now_ms() - i64::try_from(hours(2) * 1_000).unwrap();
+        let listened = AuditRecord { time_ms, micros: took_secs * 1_000_000, ..record(3) };
+        assert!(writer.write(&mut vec![Item::Record(listened.into())]).is_empty());
+        fs::rename(scene.path(), Backup::path_of(&scene.path(), 1).unwrap()).unwrap();
+        assert_eq!(outdated(scene.backups(), &rotation, now_ms()).len(), usize::from(is_old));
+    }
+}
+
+#[test]
+fn where_older_files_are_put_away_at_once_the_chain_goes_on_all_the_same() {
+    let mut scene = Scene::begin(rotation());
+    let mut writer = scene.open();
+    scene.write(&mut writer, 3);
+    drop(writer);
+    let (mut file, place) = CurrentFile::open(&scene.path(), Duration::ZERO).unwrap();
+    scene.count += 1;
+    let (line, _) = link(&place, &serde_json::to_string(&record(scene.count)).unwrap());
+    file.rotate(&line).unwrap();
+    // Killed before anything else is written.
+    drop(file);
+    let away = scene.directory.path().join("away");
+    for backup in scene.backups() {
+        fs::rename(backup.path, &away).unwrap();
+    }
+    let mut writer = scene.open();
+    scene.write(&mut writer, 1);
+    let before = read_piece(BufReader::new(File::open(&away).unwrap()), None).unwrap();
+    let after = read_piece(BufReader::new(File::open(scene.path()).unwrap()), before.last).unwrap();
+    assert_eq!(before.count + after.count, scene.count);
 }

@@ -87,7 +87,9 @@ impl Writer {
                         std::thread::sleep(GATHER_TIME);
                     }
                 }
-                None => self.sync(),
+                None => {
+                    self.sync();
+                }
             }
         }
         self.sync();
@@ -107,8 +109,11 @@ impl Writer {
             };
             let mut line = link(&pending.end, &record);
             if self.is_full_with(pending.text.len() + line.0.len()) {
-                drop(self.append(pending));
-                self.rotate();
+                let is_whole = self.append(pending).is_ok();
+                if is_whole && self.rotate(&line) {
+                    pending = self.pending();
+                    continue;
+                }
                 pending = self.pending();
                 line = link(&pending.end, &record);
             }
@@ -140,17 +145,20 @@ impl Writer {
         written
     }
 
-    /// Begins another file, and removes what is too old or too much then. Where that fails the old file is gone on with, and it is told once.
-    fn rotate(&mut self) {
+    /// Begins another file with a line, and removes what is too old or too much then. Returns whether the line is written: where that fails
+    /// the old file is gone on with, and it is told once.
+    fn rotate(&mut self, (line, next): &(String, Place)) -> bool {
         if self.file.length() == 0 {
-            return;
+            return false;
         }
         let has_failed = self.full_bytes > self.rotation.file_bytes;
-        match self.file.rotate() {
+        match self.file.rotate(line) {
             Ok(()) => {
                 self.full_bytes = self.rotation.file_bytes;
-                tracing::info!(file = %self.path.display(), next = self.place.sequence, "another file of the audit is begun");
+                tracing::info!(file = %self.path.display(), first = self.place.sequence, "another file of the audit is begun");
+                self.place = next.clone();
                 self.prune();
+                true
             }
             Err(error) => {
                 let more = (self.rotation.file_bytes / RETRY_PART).max(1);
@@ -158,6 +166,7 @@ impl Writer {
                 if !has_failed {
                     tracing::error!(file = %self.path.display(), error = %error, "no other file of the audit can be begun, and this one grows");
                 }
+                false
             }
         }
     }
@@ -180,10 +189,9 @@ impl Writer {
             let line = link(&pending.end, &to_text(&pruned(backup, end.as_ref())));
             pending.push(line);
         }
-        if outdated.is_empty() || self.append(pending).is_err() {
+        if outdated.is_empty() || self.append(pending).is_err() || !self.sync() {
             return;
         }
-        self.sync();
         for (Backup { path, first, .. }, end) in outdated {
             let last = end.map(|end| end.link.sequence);
             if let Err(error) = fs::remove_file(&path) {
@@ -194,11 +202,14 @@ impl Writer {
         }
     }
 
-    fn sync(&mut self) {
-        if let Err(error) = self.file.sync() {
+    /// Makes everything durable. Returns whether it is; it is told where it is not.
+    fn sync(&mut self) -> bool {
+        self.unsynced = None;
+        let synced = self.file.sync();
+        if let Err(error) = &synced {
             tracing::error!(error = %error, "the audit log cannot be made durable");
         }
-        self.unsynced = None;
+        synced.is_ok()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
@@ -9,8 +10,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 #[derive(Default)]
 pub(super) struct Finder {
     needles: Vec<String>,
-    /// Absent where there is nothing to find, and where there is more than it can hold.
-    automaton: Option<AhoCorasick>,
+    /// What says whether there is any, and what finds all. Absent where there is nothing to find, and where there is more than they can hold.
+    automata: Option<(AhoCorasick, AhoCorasick)>,
 }
 
 impl Finder {
@@ -18,11 +19,15 @@ impl Finder {
     pub(super) fn new<'needles>(needles: impl IntoIterator<Item = &'needles str>) -> Self {
         let mut needles: Vec<String> = needles.into_iter().map(str::to_owned).collect();
         needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        let mut builder = AhoCorasick::builder();
         // The fastest kind takes a megabyte for a hundred needles.
-        builder.match_kind(MatchKind::LeftmostLongest).kind(Some(AhoCorasickKind::ContiguousNFA));
-        let automaton = if needles.is_empty() { None } else { builder.build(&needles).ok() };
-        Self { needles, automaton }
+        let build = |kind| {
+            let mut builder = AhoCorasick::builder();
+            builder.match_kind(kind).kind(Some(AhoCorasickKind::ContiguousNFA)).build(&needles).ok()
+        };
+        let is_any = !needles.is_empty();
+        // Of the kind that is quick to say no, and of the one that knows which overlap.
+        let automata = is_any.then(|| build(MatchKind::LeftmostFirst).zip(build(MatchKind::Standard))).flatten();
+        Self { needles, automata }
     }
 
     /// Whether there is nothing to find.
@@ -32,29 +37,44 @@ impl Finder {
 
     /// Whether one of them is in a text.
     pub(super) fn is_in(&self, text: &str) -> bool {
-        match &self.automaton {
-            Some(automaton) => automaton.is_match(text),
+        match &self.automata {
+            Some((scout, _)) => scout.is_match(text),
             None => self.needles.iter().any(|needle| text.contains(needle)),
         }
     }
 
-    /// A text with something else in the place of each: of two that overlap the one that begins first, or else the longer one, is replaced whole.
+    /// A text with something else in the place of each; those that overlap are replaced as one.
     pub(super) fn replace<'t>(&self, text: Cow<'t, str>, instead: &str) -> Cow<'t, str> {
         if !self.is_in(&text) {
             return text;
         }
-        Cow::Owned(match &self.automaton {
-            Some(automaton) => {
+        Cow::Owned(match &self.automata {
+            Some((_, all)) => {
                 let mut replaced = String::with_capacity(text.len());
-                automaton.replace_all_with(&text, &mut replaced, |_, _, replaced| {
+                let mut end = 0;
+                for found in joined(all.find_overlapping_iter(&*text).map(|found| found.range())) {
+                    replaced.push_str(text.get(end..found.start).unwrap_or_default());
                     replaced.push_str(instead);
-                    true
-                });
+                    end = found.end;
+                }
+                replaced.push_str(text.get(end..).unwrap_or_default());
                 replaced
             }
             None => self.needles.iter().fold(text.into_owned(), |text, needle| text.replace(needle, instead)),
         })
     }
+}
+
+/// Ranges that come in the order of their ends, those that overlap as one.
+fn joined(ranges: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for mut range in ranges {
+        while let Some(before) = joined.pop_if(|before| before.end > range.start) {
+            range.start = range.start.min(before.start);
+        }
+        joined.push(range);
+    }
+    joined
 }
 
 impl fmt::Debug for Finder {
@@ -71,7 +91,7 @@ mod tests {
     #[test]
     fn what_holds_another_one_is_replaced_whole_in_either_way() {
         let quick = Finder::new(["the first", "the first and second", "and third"]);
-        let slow = Finder { needles: quick.needles.clone(), automaton: None };
+        let slow = Finder { needles: quick.needles.clone(), automata: None };
         for finder in [quick, slow] {
             for (text, expected) in [
                 ("the first, and second", "-, and second"),
@@ -84,6 +104,12 @@ mod tests {
             }
         }
         assert!(!Finder::new([]).is_in("") && Finder::default().is_empty());
+    }
+
+    #[test]
+    fn of_those_that_overlap_nothing_is_left() {
+        let finder = Finder::new(["abcdefghij", "hijKLMNOPQRS", "efg", "QRST"]);
+        assert_eq!(finder.replace("abcdefghijKLMNOPQRST, efgefg".into(), "-"), "-, --");
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The chains that the files of audits make, which are taken in by the number of their first line. Pure.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gateway::audit::{Piece, Place, parse_backup_name};
+
+/// What the file is called that a gateway in a process of its own writes to.
+const OF_PROCESS: &str = "audit.jsonl";
 
 /// The chains so far.
 #[derive(Debug)]
@@ -11,6 +15,9 @@ pub(super) struct Chains {
     chains: Vec<Chain>,
     /// All files are to be one.
     is_one: bool,
+    /// Files that gateways in processes of their own write to.
+    currents: BTreeSet<PathBuf>,
+    gaps: Vec<Gap>,
 }
 
 /// Files of which each goes on from the one before it.
@@ -32,42 +39,48 @@ pub(super) struct Joint {
     chain: usize,
     /// The line that it must go on from; none where there is none, or where it is missing.
     pub(super) after: Option<(u64, String)>,
-    /// What is missing before it.
-    pub(super) gap: Option<Gap>,
 }
 
 /// Records that are missing between two files.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Gap {
-    /// Their numbers.
-    pub(super) numbers: RangeInclusive<u64>,
+#[derive(Debug)]
+struct Gap {
+    chain: usize,
+    numbers: RangeInclusive<u64>,
     /// The file before them.
-    pub(super) after: String,
+    after: String,
+    /// The file after them, and the place of its first line.
+    before: String,
+    place: Place,
 }
 
 impl Chains {
-    /// None yet.
-    pub(super) const fn new(is_one: bool) -> Self {
-        Self { chains: Vec::new(), is_one }
+    /// None yet. `files`: all that will be taken in. `is_one`: they are to be one chain.
+    pub(super) fn new<'files>(files: impl IntoIterator<Item = &'files Path>, is_one: bool) -> Self {
+        let currents = files.into_iter().filter(|file| file.file_name().is_some_and(|name| name == OF_PROCESS));
+        Self { chains: Vec::new(), is_one, currents: currents.map(Path::to_owned).collect(), gaps: Vec::new() }
     }
 
     /// Takes in a file whose first line has this place.
     pub(super) fn join(&mut self, file: &Path, place: &Place) -> Joint {
-        let (name, gateway) = (file.display().to_string(), gateway_of(file));
+        let (name, gateway) = (file.display().to_string(), self.gateway_of(file));
         let Some(index) = self.chain_of(gateway.as_deref(), place) else {
             let (oldest, newest) = (name.clone(), name);
             let chain = Chain { gateway, oldest, begins_at: place.clone(), newest, last: None, removed: Vec::new() };
             self.chains.push(chain);
-            return Joint { chain: self.chains.len() - 1, after: None, gap: None };
+            return Joint { chain: self.chains.len() - 1, after: None };
         };
         let chain = &mut self.chains[index];
         let last = chain.last.take();
-        let before = std::mem::replace(&mut chain.newest, name);
+        let before = std::mem::replace(&mut chain.newest, name.clone());
         chain.gateway = gateway;
         let missing = last.as_ref().map(|(number, _)| number.saturating_add(1)..=place.sequence.saturating_sub(1));
         match missing.filter(|missing| !missing.is_empty()) {
-            Some(numbers) => Joint { chain: index, after: None, gap: Some(Gap { numbers, after: before }) },
-            None => Joint { chain: index, after: last, gap: None },
+            Some(numbers) => {
+                let (after, before) = (before, name);
+                self.gaps.push(Gap { chain: index, numbers, after, before, place: place.clone() });
+                Joint { chain: index, after: None }
+            }
+            None => Joint { chain: index, after: last },
         }
     }
 
@@ -98,6 +111,23 @@ impl Chains {
         last.map(|(_, hash)| hash.as_str())
     }
 
+    /// What is missing between files: the file after it, what is to be said, and whether the gateway itself removed it.
+    pub(super) fn gaps(&self) -> Vec<(&str, String, bool)> {
+        let say = |gap: &Gap| {
+            let is_explained = self.chains[gap.chain].removed.iter().any(|last| gap.place.follows(last));
+            let (first, last) = (gap.numbers.start(), gap.numbers.end());
+            let (records, are) = if first == last {
+                (format!("record {first}"), "is")
+            } else {
+                (format!("records {first} to {last}"), "are")
+            };
+            let why = if is_explained { ": the gateway removed its files, and wrote that down" } else { "" };
+            format!("{records} {are} missing between {} and this file{why}", gap.after)
+        };
+        let is_explained = |gap: &Gap| self.chains[gap.chain].removed.iter().any(|last| gap.place.follows(last));
+        self.gaps.iter().map(|gap| (gap.before.as_str(), say(gap), is_explained(gap))).collect()
+    }
+
     /// The chains that do not begin with the first record: their oldest files, and what is to be said.
     pub(super) fn late_beginnings(&self) -> Vec<(&str, String)> {
         let late = self.chains.iter().filter(|chain| !chain.begins_at.is_beginning());
@@ -113,14 +143,18 @@ impl Chains {
     }
 }
 
-/// Whose audit a file is, where its name says so: as a part of the controller a gateway has a name of its own, as a process a directory.
-fn gateway_of(file: &Path) -> Option<String> {
-    let name = file.file_name()?.to_str()?;
-    let current = parse_backup_name(name).map_or_else(|| name.to_owned(), |(current, _)| current);
-    if current == "audit.jsonl" {
-        return Some(file.with_file_name(current).display().to_string());
+impl Chains {
+    /// Whose audit a file is, where its name says so: as a part of the controller a gateway has a name of its own, as a process a directory, in
+    /// which is the file that it writes to. Where that is not, its older files may have been moved there.
+    fn gateway_of(&self, file: &Path) -> Option<String> {
+        let name = file.file_name()?.to_str()?;
+        let current = parse_backup_name(name).map_or_else(|| name.to_owned(), |(current, _)| current);
+        if current == OF_PROCESS {
+            let path = file.with_file_name(current);
+            return self.currents.contains(&path).then(|| path.display().to_string());
+        }
+        current.ends_with(".audit.jsonl").then_some(current)
     }
-    current.ends_with(".audit.jsonl").then_some(current)
 }
 
 #[cfg(test)]
@@ -133,12 +167,13 @@ mod tests {
 
     /// Takes in files of ten records each, as name, number of the first record, and whose chain it is of. Returns what is said of each.
     fn joined(is_one: bool, files: &[(&str, u64, &str)]) -> Vec<String> {
-        let mut chains = Chains::new(is_one);
+        let mut chains = Chains::new(files.iter().map(|(name, ..)| Path::new(*name)), is_one);
         let mut said = Vec::new();
         for (name, first, chain) in files {
             let previous = if *first == 1 { "0".repeat(64) } else { format!("{chain}{}", first - 1) };
             let joint = chains.join(Path::new(name), &Place { sequence: *first, previous });
-            let gap = joint.gap.as_ref().map(|gap| format!(" lacks {:?} after {}", gap.numbers, gap.after));
+            let gap = chains.gaps.iter().find(|gap| gap.place.sequence == *first);
+            let gap = gap.map(|gap| format!(" lacks {:?} after {}", gap.numbers, gap.after));
             let after = joint.after.as_ref().map(|(_, hash)| format!(" after {hash}"));
             said.push(format!("{}{}{}", joint.chain, after.unwrap_or_default(), gap.unwrap_or_default()));
             let last = first + 9;
@@ -181,6 +216,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_gateway_removed_between_files_and_wrote_down_is_no_fault() {
+        for removed in [vec![], vec![(20, "a20".to_owned())], vec![(19, "a19".to_owned())]] {
+            let is_explained = removed.iter().any(|(number, _)| *number == 20);
+            let (moved, kept) = (older("archive/hub", 1), "mcp/hub.audit.jsonl");
+            let mut chains = Chains::new([Path::new(&moved), Path::new(kept)], false);
+            let begin = chains.join(Path::new(&moved), &Place { sequence: 1, previous: "0".repeat(64) });
+            let piece =
+                |last: u64, removed| Piece { count: 10, first: None, last: Some((last, format!("a{last}"))), removed };
+            chains.take(&begin, piece(10, Vec::new()));
+            let rest = chains.join(Path::new(kept), &Place { sequence: 21, previous: "a20".to_owned() });
+            chains.take(&rest, piece(30, removed));
+            let gaps = chains.gaps();
+            assert!(gaps.len() == 1 && gaps[0].0 == kept && gaps[0].2 == is_explained, "{gaps:?}");
+            let said = format!("records 11 to 20 are missing between {moved} and this file");
+            assert!(gaps[0].1.starts_with(&said), "{gaps:?}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_between_files_is_said_by_its_numbers() {
         let (first, third) = (older("archive/default_hub", 1), older("mcp/default_hub", 21));
         let lacks = format!("0 lacks 11..=20 after {first}");
@@ -191,6 +245,10 @@ mod tests {
             let lacks = format!("0 lacks 11..=20 after {before}");
             assert_eq!(joined(false, &[(before, 1, "a"), (after, 21, "a")]), ["0", &lacks]);
         }
+        // Of a gateway that is a process the older files may be somewhere else.
+        let lacks = "0 lacks 11..=20 after archive/audit-00000000000000000001.jsonl";
+        let files = [("archive/audit-00000000000000000001.jsonl", 1, "a"), ("state/audit.jsonl", 21, "a")];
+        assert_eq!(joined(false, &files), ["0", lacks]);
         // Numbers that are there twice do not fit.
         assert_eq!(joined(false, &[("old", 1, "a"), ("new", 6, "a")]), ["0", "0 after a10"]);
     }
