@@ -12,7 +12,7 @@ const OF_PROCESS: &str = "audit.jsonl";
 /// The chains so far.
 #[derive(Debug)]
 pub(super) struct Chains {
-    chains: Vec<Chain>,
+    known: Vec<Chain>,
     /// All files are to be one.
     is_one: bool,
     /// Files that gateways in processes of their own write to.
@@ -57,7 +57,7 @@ impl Chains {
     /// None yet. `files`: all that will be taken in. `is_one`: they are to be one chain.
     pub(super) fn new<'files>(files: impl IntoIterator<Item = &'files Path>, is_one: bool) -> Self {
         let currents = files.into_iter().filter(|file| file.file_name().is_some_and(|name| name == OF_PROCESS));
-        Self { chains: Vec::new(), is_one, currents: currents.map(Path::to_owned).collect(), gaps: Vec::new() }
+        Self { known: Vec::new(), is_one, currents: currents.map(Path::to_owned).collect(), gaps: Vec::new() }
     }
 
     /// Takes in a file whose first line has this place.
@@ -66,10 +66,10 @@ impl Chains {
         let Some(index) = self.chain_of(gateway.as_deref(), place) else {
             let (oldest, newest) = (name.clone(), name);
             let chain = Chain { gateway, oldest, begins_at: place.clone(), newest, last: None, removed: Vec::new() };
-            self.chains.push(chain);
-            return Joint { chain: self.chains.len() - 1, after: None };
+            self.known.push(chain);
+            return Joint { chain: self.known.len() - 1, after: None };
         };
-        let chain = &mut self.chains[index];
+        let chain = &mut self.known[index];
         let last = chain.last.take();
         let before = std::mem::replace(&mut chain.newest, name.clone());
         chain.gateway = gateway;
@@ -85,7 +85,7 @@ impl Chains {
     }
 
     fn chain_of(&self, gateway: Option<&str>, place: &Place) -> Option<usize> {
-        let newest = |is_meant: &dyn Fn(&Chain) -> bool| self.chains.iter().rposition(is_meant);
+        let newest = |is_meant: &dyn Fn(&Chain) -> bool| self.known.iter().rposition(is_meant);
         if self.is_one {
             return newest(&|_| true);
         }
@@ -100,21 +100,21 @@ impl Chains {
 
     /// A file has been read, and is whole.
     pub(super) fn take(&mut self, joint: &Joint, piece: Piece) {
-        let chain = &mut self.chains[joint.chain];
+        let chain = &mut self.known[joint.chain];
         chain.last = piece.last;
         chain.removed.extend(piece.removed);
     }
 
     /// The hash of the last line, where all files are one chain.
     pub(super) fn last_hash(&self) -> Option<&str> {
-        let last = self.chains.last()?.last.as_ref();
+        let last = self.known.last()?.last.as_ref();
         last.map(|(_, hash)| hash.as_str())
     }
 
     /// What is missing between files: the file after it, what is to be said, and whether the gateway itself removed it.
     pub(super) fn gaps(&self) -> Vec<(&str, String, bool)> {
         let say = |gap: &Gap| {
-            let is_explained = self.chains[gap.chain].removed.iter().any(|last| gap.place.follows(last));
+            let is_explained = self.known[gap.chain].removed.iter().any(|last| gap.place.follows(last));
             let (first, last) = (gap.numbers.start(), gap.numbers.end());
             let (records, are) = if first == last {
                 (format!("record {first}"), "is")
@@ -124,13 +124,13 @@ impl Chains {
             let why = if is_explained { ": the gateway removed its files, and wrote that down" } else { "" };
             format!("{records} {are} missing between {} and this file{why}", gap.after)
         };
-        let is_explained = |gap: &Gap| self.chains[gap.chain].removed.iter().any(|last| gap.place.follows(last));
+        let is_explained = |gap: &Gap| self.known[gap.chain].removed.iter().any(|last| gap.place.follows(last));
         self.gaps.iter().map(|gap| (gap.before.as_str(), say(gap), is_explained(gap))).collect()
     }
 
     /// The chains that do not begin with the first record: their oldest files, and what is to be said.
     pub(super) fn late_beginnings(&self) -> Vec<(&str, String)> {
-        let late = self.chains.iter().filter(|chain| !chain.begins_at.is_beginning());
+        let late = self.known.iter().filter(|chain| !chain.begins_at.is_beginning());
         let say = |chain: &Chain| {
             let number = chain.begins_at.sequence;
             if chain.removed.iter().any(|last| chain.begins_at.follows(last)) {
