@@ -148,7 +148,7 @@ impl DesiredState {
         merged.diagnostics.extend(faults);
         for object in objects {
             let key = object.key();
-            if !rejected.contains(&full_name(&key)) && !rejected.contains(&key.to_string()) {
+            if !rejected.contains(&key.full_name()) && !rejected.contains(&key.to_string()) {
                 merged.wanted.insert(key, object);
             } else if let Some(last_good) = self.accepted.get(&key) {
                 merged.wanted.insert(key, last_good.clone());
@@ -158,11 +158,6 @@ impl DesiredState {
         }
         self.accepted.clone_from(&merged.wanted);
     }
-}
-
-/// `Kind/namespace/name`, as diagnostics name objects.
-fn full_name(key: &ObjectKey) -> String {
-    format!("{}/{}/{}", key.kind, key.namespace, key.name)
 }
 
 /// An object from the manifest that the store kept; `None` where this release cannot read it.

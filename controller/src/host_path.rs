@@ -70,8 +70,7 @@ fn check_path(set: &ContainerSet, path: &str, create: bool) -> Result<(), Box<Di
 }
 
 fn locate(mut fault: Diagnostic, object: &AnyObject, field: &str) -> Diagnostic {
-    let key = object.key();
-    fault.object = format!("{}/{}/{}", key.kind, key.namespace, key.name);
+    fault = fault.of(&object.key());
     field.clone_into(&mut fault.field);
     fault.span(Span {
         file: object.source.file.clone(),

@@ -11,6 +11,8 @@ use crate::object::{AnyObject, ObjectKey};
 use crate::primitive::{HostPort, Protocol};
 use crate::suggestion::nearest;
 
+/// The code of a reference to an object that no manifest defines.
+pub const UNDEFINED_REFERENCE: &str = "E0217";
 /// How many names of what is defined a hint lists.
 const MAX_LISTED: usize = 10;
 /// For how many undefined references a suggestion is looked for: that compares with every name there is.
@@ -145,7 +147,8 @@ fn check_references(objects: &[&AnyObject], claims: &[(&AnyObject, Vec<Claim>)],
         }
         undefined_count += 1;
         if undefined_count > MAX_SUGGESTIONS {
-            let fault = Diagnostic::warning("E0217", format!("{key} is not defined")).at(claim.field.clone());
+            let fault =
+                Diagnostic::warning(UNDEFINED_REFERENCE, format!("{key} is not defined")).at(claim.field.clone());
             faults.push(fault.of(&object.key()).span(span_of(object, "")));
             continue;
         }
@@ -156,7 +159,8 @@ fn check_references(objects: &[&AnyObject], claims: &[(&AnyObject, Vec<Claim>)],
             .map(|known| known.name.as_str())
             .collect();
         let elsewhere = same_kind.iter().find(|known| known.name == key.name);
-        let mut fault = Diagnostic::warning("E0217", format!("{key} is not defined")).at(claim.field.clone());
+        let mut fault =
+            Diagnostic::warning(UNDEFINED_REFERENCE, format!("{key} is not defined")).at(claim.field.clone());
         if let Some(name) = nearest(key.name.as_str(), neighbours.iter().copied()) {
             fault = fault.hint(format!("did you mean `{name}`?"));
         } else if let Some(known) = elsewhere {

@@ -107,8 +107,13 @@ impl Diagnostic {
     /// The same, about this object.
     #[must_use]
     pub fn of(mut self, key: &ObjectKey) -> Self {
-        self.object = format!("{}/{}/{}", key.kind, key.namespace, key.name);
+        self.object = key.full_name();
         self
+    }
+
+    /// Whether it is about this object.
+    pub fn is_of(&self, key: &ObjectKey) -> bool {
+        self.object == key.full_name()
     }
 
     /// The same as an error, whatever it was: for commands that see the whole set of files, where a warning about something

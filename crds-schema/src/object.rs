@@ -144,6 +144,11 @@ impl ObjectKey {
         }
     }
 
+    /// `Kind/namespace/name`, in whatever namespace: as diagnostics and the API name objects.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+
     /// What people write where the kind is known: `name` in the namespace `default`, else `namespace/name`.
     pub fn local_name(&self) -> String {
         if self.namespace.as_str() == "default" {

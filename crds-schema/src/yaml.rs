@@ -142,7 +142,7 @@ impl Loader {
         let has_error = diagnostics.iter().any(Diagnostic::is_error);
         for diagnostic in &mut diagnostics {
             if let (true, Some(key)) = (diagnostic.object.is_empty(), &header.key) {
-                diagnostic.object = format!("{}/{}/{}", key.kind, key.namespace, key.name);
+                diagnostic.object = key.full_name();
             }
         }
         loaded.diagnostics.append(&mut diagnostics);

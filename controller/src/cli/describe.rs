@@ -33,7 +33,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, CliError> {
     let key = args.object.key()?;
     let client = Client::new(global.load_config(&[])?.server);
-    let path = format!("{}/{}/{}", key.kind, key.namespace, key.name);
+    let path = key.full_name();
     let object: ObjectRecord = client.get(&format!("/api/v1/objects/{path}")).await?;
     let events: List<EventRecord> = client.get(&format!("/api/v1/events?for={path}&limit={EVENT_LIMIT}")).await?;
     say_simulated(events.metadata.engine, console);

@@ -58,8 +58,7 @@ pub(super) async fn show(
 ) -> Result<ExitStatus, CliError> {
     let config = global.load_config(&[])?;
     let client = Client::new(config.server);
-    let object: ObjectRecord =
-        client.get(&format!("/api/v1/objects/{}/{}/{}", key.kind, key.namespace, key.name)).await?;
+    let object: ObjectRecord = client.get(&format!("/api/v1/objects/{}", key.full_name())).await?;
     let view: ControllerView = client.get("/api/v1/controller").await?;
     if view.engine == EngineName::Simulated {
         // Nothing runs, so that nothing is written.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crds_schema::crosscheck::UNDEFINED_REFERENCE;
 use crds_schema::yaml::Loader;
 use crds_schema::{AnyObject, Diagnostic, Kind, ObjectKey, Severity};
 use planner::inventory::ProbeOutcome;
@@ -30,9 +31,6 @@ use crate::source::Source as _;
 use crate::source::directory::Directory;
 use crate::status::ObjectRecord;
 use crate::store::Store;
-
-/// The code of a reference to an object that no manifest defines.
-const UNDEFINED_REFERENCE: &str = "E0217";
 
 /// What a check of manifests found.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -64,7 +64,7 @@ async fn retry(args: &RetryArgs, global: &GlobalArgs, console: &mut Console) -> 
 async fn show_status(args: &StatusArgs, global: &GlobalArgs, console: &mut Console) -> Result<ExitStatus, CliError> {
     let key = args.object.key()?;
     let client = Client::new(global.load_config(&[])?.server);
-    let path = format!("{}/{}/{}", key.kind, key.namespace, key.name);
+    let path = key.full_name();
     let mut record: ObjectRecord = client.get(&format!("/api/v1/objects/{path}")).await?;
     // Whoever wants no more than to know how it is does not wait.
     let waiting = timeout(Duration::from_secs(args.timeout), follow(&client, &key, &mut record, console));

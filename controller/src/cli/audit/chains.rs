@@ -33,6 +33,13 @@ struct Chain {
     removed: Vec<(u64, String)>,
 }
 
+impl Chain {
+    /// Whether it says itself that the file was removed that ended before this place.
+    fn has_removed(&self, place: &Place) -> bool {
+        self.removed.iter().any(|last| place.follows(last))
+    }
+}
+
 /// How a file stands to those before it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Joint {
@@ -113,19 +120,20 @@ impl Chains {
 
     /// What is missing between files: the file after it, what is to be said, and whether the gateway itself removed it.
     pub(super) fn gaps(&self) -> Vec<(&str, String, bool)> {
-        let say = |gap: &Gap| {
-            let is_explained = self.known[gap.chain].removed.iter().any(|last| gap.place.follows(last));
-            let (first, last) = (gap.numbers.start(), gap.numbers.end());
-            let (records, are) = if first == last {
-                (format!("record {first}"), "is")
-            } else {
-                (format!("records {first} to {last}"), "are")
+        let tell = |gap: &Gap| {
+            let (records, are) = match (gap.numbers.start(), gap.numbers.end()) {
+                (first, last) if first == last => (format!("record {first}"), "is"),
+                (first, last) => (format!("records {first} to {last}"), "are"),
             };
-            let why = if is_explained { ": the gateway removed its files, and wrote that down" } else { "" };
-            format!("{records} {are} missing between {} and this file{why}", gap.after)
+            let missing = format!("{records} {are} missing between {} and this file", gap.after);
+            if self.known[gap.chain].has_removed(&gap.place) {
+                (format!("{missing}: the gateway removed its files, and wrote that down"), true)
+            } else {
+                (missing, false)
+            }
         };
-        let is_explained = |gap: &Gap| self.known[gap.chain].removed.iter().any(|last| gap.place.follows(last));
-        self.gaps.iter().map(|gap| (gap.before.as_str(), say(gap), is_explained(gap))).collect()
+        let told = self.gaps.iter().map(|gap| (gap, tell(gap)));
+        told.map(|(gap, (said, is_explained))| (gap.before.as_str(), said, is_explained)).collect()
     }
 
     /// The chains that do not begin with the first record: their oldest files, and what is to be said.
@@ -133,7 +141,7 @@ impl Chains {
         let late = self.known.iter().filter(|chain| !chain.begins_at.is_beginning());
         let say = |chain: &Chain| {
             let number = chain.begins_at.sequence;
-            if chain.removed.iter().any(|last| chain.begins_at.follows(last)) {
+            if chain.has_removed(&chain.begins_at) {
                 format!("begins with record {number}: the gateway removed those before it, and wrote that down")
             } else {
                 format!("begins with record {number}: those before it are not here")
