@@ -5,18 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crds_schema::{AnyObject, Name, ObjectKey, Severity, crosscheck};
+use crds_schema::crosscheck::UNDEFINED_REFERENCE;
+use crds_schema::{AnyObject, Diagnostic, Name, ObjectKey, Severity, crosscheck};
 use planner::world::{Completed, spec_hash};
 
 use crate::core::Core;
 use crate::desired::object_from_json;
-use crate::status::{ObjectRecord, RolledBack};
+use crate::status::{ObjectRecord, ObjectStatus, RolledBack};
 use crate::store::StoreError;
 use crate::store::record::{Rejection, RolloutRecord};
 use crate::store::write::Write;
-
-/// The code of a reference to what nobody defines.
-const UNDEFINED: &str = "E0217";
 
 /// What is remembered of the rollouts of every object.
 ///
@@ -86,8 +84,8 @@ impl RolloutBook {
     }
 
     /// Why what served last cannot be brought back in place of a spec, by its hash: something that was accepted since stands against it, or
-    /// what it needs is not wanted any more. Then it is no way back, until another spec is wanted.
-    pub(crate) fn find_obstacle(&self, core: &Core, key: &ObjectKey, hash: &str) -> Option<String> {
+    /// what it needs is not wanted any more.
+    pub(crate) fn find_obstacle(&self, key: &ObjectKey, hash: &str) -> Option<String> {
         let entries = self.lock();
         let entry = entries.get(key).filter(|entry| entry.may_roll_back(hash))?;
         let (wanted, completed) = (entry.wanted.as_ref()?, entry.completed.as_ref()?);
@@ -95,13 +93,9 @@ impl RolloutBook {
         let others = entries.iter().filter(|(other, _)| *other != key);
         let in_force: Vec<AnyObject> = others.filter_map(|(_, entry)| entry.in_force()).collect();
         let objects: Vec<&AnyObject> = in_force.iter().chain([&back]).collect();
-        let name = format!("{}/{}/{}", key.kind, key.namespace, key.name);
-        let fault = crosscheck(&objects).into_iter().find(|fault| {
-            let is_obstacle = fault.severity == Severity::Error || fault.code == UNDEFINED;
-            is_obstacle && fault.object == name
-        })?;
-        core.world().set_completed(key, None);
-        Some(fault.message)
+        let is_obstacle = |fault: &Diagnostic| fault.severity == Severity::Error || fault.code == UNDEFINED_REFERENCE;
+        let fault = crosscheck(&objects).into_iter().find(|fault| fault.is_of(key) && is_obstacle(fault));
+        fault.map(|fault| fault.message)
     }
 
     /// The user does not want an object any more, whatever becomes of what it has.
@@ -160,6 +154,11 @@ impl RolloutBook {
                 return Ok(());
             }
             entry.put_in_force_and_tell(core, key);
+            // What is told of it is of what was in its place.
+            core.board.change_object(key, |record| ObjectRecord {
+                status: ObjectStatus { observed_generation: 0, ..record.status.clone() },
+                ..record.clone()
+            });
             let mut write = core.store.write();
             write.put_rollout(key, &entry.record());
             write

@@ -14,7 +14,7 @@ use crate::observed::{ContainerState, Limits, TimestampMs};
 use crate::plan::{Action, Cause, Waiting, container_name};
 use crate::requirement::ImagePlan;
 use crate::retire::{existing, retire, stop};
-use crate::slots::{self, Slot, Slots};
+use crate::slots::{Slot, Slots};
 use crate::world::{DesiredObject, World};
 
 /// How long at most a container has to end that nobody may use any more, in seconds: whoever waits for its place waits as long.
@@ -23,13 +23,12 @@ const USED_UP_GRACE_SECS: u32 = 2;
 pub(crate) fn plan(
     world: &World,
     key: &ObjectKey,
-    desired: &DesiredObject,
-    set: &ContainerSet,
+    wanted: (&DesiredObject, &ContainerSet),
+    slots: &Slots<'_>,
     now_ms: TimestampMs,
     builder: &mut PlanBuilder,
 ) {
-    let slots = slots::sort(world, key, desired, set, &limits_of(set));
-    let mut plan = SetPlan::new(world, key, (desired, set), now_ms, &slots, builder);
+    let mut plan = SetPlan::new(world, key, wanted, now_ms, slots, builder);
     plan.retire_surplus(&slots.surplus);
     if plan.leave_replaced_networks(&slots.slots) {
         return;

@@ -7,7 +7,7 @@ use crate::builder::PlanBuilder;
 use crate::observed::TimestampMs;
 use crate::plan::{Finding, Plan, Waiting};
 use crate::world::{DesiredObject, Hold, World};
-use crate::{containers, networks, progress, removal, volumes};
+use crate::{containers, networks, progress, removal, slots, volumes};
 
 /// Decides what is to be done for one object now.
 ///
@@ -33,7 +33,8 @@ use crate::{containers, networks, progress, removal, volumes};
 /// A plan is about one moment. It is never stored, nor resumed after a crash: observe, and plan again.
 pub fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs) -> Plan {
     let mut builder = PlanBuilder::default();
-    let rollout = progress::judge(world, key, now_ms, &mut builder);
+    let slots = slots::of(world, key);
+    let rollout = progress::judge(world, key, slots.as_ref(), now_ms, &mut builder);
     builder.set_rollout(rollout);
     if is_held(world, key, now_ms, &mut builder) {
         return builder.build();
@@ -50,7 +51,11 @@ pub fn plan(world: &World, key: &ObjectKey, now_ms: TimestampMs) -> Plan {
     match &desired.lowered.primitive {
         Primitive::Network(network) => networks::plan(world, key, desired, network, &mut builder),
         Primitive::Volume(volume) => volumes::plan(world, key, desired, volume, &mut builder),
-        Primitive::Containers(set) => containers::plan(world, key, desired, set, now_ms, &mut builder),
+        Primitive::Containers(set) => {
+            if let Some(slots) = &slots {
+                containers::plan(world, key, (desired, set), slots, now_ms, &mut builder);
+            }
+        }
         Primitive::Nothing => removal::plan_leftovers(world, key, now_ms, &mut builder),
     }
     builder.build()

@@ -16,8 +16,8 @@ use crate::inventory::{ObservedContainer, ProbeOutcome};
 use crate::observed::{ContainerState, TimestampMs};
 use crate::plan::{Cause, format_ms};
 use crate::rollout::lacks_to_serve;
-use crate::slots::{self, Slot};
-use crate::world::{DesiredObject, ReportStatus, World};
+use crate::slots::{Slot, Slots};
+use crate::world::{ReportStatus, World};
 
 /// How far the rollout of an object's spec is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub enum Remedy {
     Pause,
     /// Nothing: no other spec is known to have served.
     NothingBefore,
+    /// Nothing: something stands against what served last, which was told when that was found.
+    Blocked,
     /// Nothing: what fails was brought back itself.
     RolledBackAlready,
 }
@@ -77,77 +79,40 @@ impl Remedy {
         match self {
             Self::Rollback => "what served last is brought back",
             Self::Pause => "nothing is changed, since `strategy.onFailure` is `Pause`",
-            Self::NothingBefore => {
-                "nothing is changed, since nothing else is known to have served, or could be brought back"
-            }
+            Self::NothingBefore => "nothing is changed, since nothing else is known to have served",
+            Self::Blocked => "nothing is changed, since something stands against what served last",
             Self::RolledBackAlready => "nothing is changed, since it is what was brought back",
         }
     }
 }
 
 /// Judges the rollout of an object.
-pub(crate) fn judge(world: &World, key: &ObjectKey, now_ms: TimestampMs, builder: &mut PlanBuilder) -> Rollout {
+pub(crate) fn judge(
+    world: &World,
+    key: &ObjectKey,
+    slots: Option<&Slots<'_>>,
+    now_ms: TimestampMs,
+    builder: &mut PlanBuilder,
+) -> Rollout {
     let Some(desired) = world.desired(key).filter(|desired| !desired.lowered.suspend) else {
         return Rollout::default();
     };
     let mut rollout = Rollout { spec_hash: Arc::clone(&desired.spec_hash), ..Rollout::default() };
-    match &desired.lowered.primitive {
-        Primitive::Containers(set) if set.run == RunState::Running => {
-            judge_set(world, key, (desired, set), now_ms, &mut rollout, builder);
+    match (&desired.lowered.primitive, slots) {
+        (Primitive::Containers(set), Some(slots)) if set.run == RunState::Running => {
+            SetPlan::new(world, key, (desired, set), now_ms, slots, builder).judge(slots, &mut rollout);
         }
-        Primitive::Nothing => {
+        (Primitive::Nothing, _) => {
             let is_ready = world.report(key).is_some_and(|report| report.status == ReportStatus::Ready);
             if is_ready && world.containers_of(key).next().is_none() {
                 rollout.stage = RolloutStage::Serving { in_ms: 0 };
             }
         }
-        Primitive::Containers(_) | Primitive::Network(_) | Primitive::Volume(_) => {
+        (Primitive::Containers(_) | Primitive::Network(_) | Primitive::Volume(_), _) => {
             // Nothing of it is to serve.
         }
     }
     rollout
-}
-
-fn judge_set(
-    world: &World,
-    key: &ObjectKey,
-    (desired, set): (&DesiredObject, &ContainerSet),
-    now_ms: TimestampMs,
-    rollout: &mut Rollout,
-    builder: &mut PlanBuilder,
-) {
-    let mut unused = PlanBuilder::default();
-    let slots = slots::sort(world, key, desired, set, &crate::materialise::limits_of(set));
-    let plan = SetPlan::new(world, key, (desired, set), now_ms, &slots, &mut unused);
-    let is_template_new = !world.is_template_completed(key, &desired.hash);
-    let remedy = remedy_of(world, key, set);
-    let mut failed = None;
-    // What is surplus may be all that serves, unless nobody may use it any more.
-    let is_alone = !slots.slots.is_empty() && slots.surplus.iter().all(|(_, cause)| *cause == Cause::UsedUp);
-    let mut serves_in_ms = is_alone.then(|| world.in_force_for_another_ms(key, set.min_ready_ms, now_ms));
-    for slot in &slots.slots {
-        serves_in_ms = serves_in_ms.zip(plan.serves_in_ms(slot)).map(|(all, this)| i64::max(all, this));
-        let Some(current) = slot.current else { continue };
-        let is_rolled_out = is_template_new || !slot.old.is_empty();
-        if !is_rolled_out || !plan.is_tried(current) {
-            continue;
-        }
-        rollout.tried.insert(current.id.to_string());
-        let remaining_ms = world.tried_for_another_ms(&current.id, set.progress_deadline_ms, now_ms);
-        // What serves now is given the time that it needs before anything is done; when it breaks, that is heard.
-        let is_spared = current.may_serve() && remedy == Remedy::Rollback;
-        if remaining_ms == 0 && !is_spared {
-            failed.get_or_insert(current);
-        } else if remaining_ms > 0 && !current.may_serve() {
-            builder.wake_in(remaining_ms);
-        }
-    }
-    rollout.stage = match (failed, serves_in_ms) {
-        (Some(current), _) => RolloutStage::Failed(failure(set, current, remedy)),
-        (None, Some(in_ms)) => RolloutStage::Serving { in_ms },
-        (None, None) if rollout.tried.is_empty() => RolloutStage::Open,
-        (None, None) => RolloutStage::Tried,
-    };
 }
 
 fn remedy_of(world: &World, key: &ObjectKey, set: &ContainerSet) -> Remedy {
@@ -155,6 +120,7 @@ fn remedy_of(world: &World, key: &ObjectKey, set: &ContainerSet) -> Remedy {
         (OnFailure::Pause, _) => Remedy::Pause,
         (OnFailure::Rollback, true) => Remedy::Rollback,
         (OnFailure::Rollback, false) if world.rolled_back(key).is_some() => Remedy::RolledBackAlready,
+        (OnFailure::Rollback, false) if world.is_way_back_blocked(key) => Remedy::Blocked,
         (OnFailure::Rollback, false) => Remedy::NothingBefore,
     }
 }
@@ -185,6 +151,39 @@ fn problem_of(container: &ObservedContainer) -> String {
 }
 
 impl SetPlan<'_> {
+    fn judge(&mut self, slots: &Slots<'_>, rollout: &mut Rollout) {
+        let (world, set) = (self.world, self.set);
+        let is_template_new = !world.is_template_completed(self.key, &self.desired.hash);
+        let remedy = remedy_of(world, self.key, set);
+        let mut failed = None;
+        // What is surplus may be all that serves, unless nobody may use it any more.
+        let is_alone = !slots.slots.is_empty() && slots.surplus.iter().all(|(_, cause)| *cause == Cause::UsedUp);
+        let mut serves_in_ms = is_alone.then(|| world.in_force_for_another_ms(self.key, set.min_ready_ms, self.now_ms));
+        for slot in &slots.slots {
+            serves_in_ms = serves_in_ms.zip(self.serves_in_ms(slot)).map(|(all, this)| i64::max(all, this));
+            let Some(current) = slot.current else { continue };
+            let is_rolled_out = is_template_new || !slot.old.is_empty();
+            if !is_rolled_out || !self.is_tried(current) {
+                continue;
+            }
+            rollout.tried.insert(current.id.to_string());
+            let remaining_ms = world.tried_for_another_ms(&current.id, set.progress_deadline_ms, self.now_ms);
+            // What serves now is given the time that it needs before anything is done; when it breaks, that is heard.
+            let is_spared = current.may_serve() && remedy == Remedy::Rollback;
+            if remaining_ms == 0 && !is_spared {
+                failed.get_or_insert(current);
+            } else if remaining_ms > 0 && !current.may_serve() {
+                self.builder.wake_in(remaining_ms);
+            }
+        }
+        rollout.stage = match (failed, serves_in_ms) {
+            (Some(current), _) => RolloutStage::Failed(failure(set, current, remedy)),
+            (None, Some(in_ms)) => RolloutStage::Serving { in_ms },
+            (None, None) if rollout.tried.is_empty() => RolloutStage::Open,
+            (None, None) => RolloutStage::Tried,
+        };
+    }
+
     /// In how many milliseconds a slot will hold nothing but what is wanted, which has served for long enough; `None` while it does not.
     fn serves_in_ms(&self, slot: &Slot<'_>) -> Option<i64> {
         let current = slot.current.filter(|_| slot.old.is_empty())?;

@@ -288,9 +288,8 @@ fn stalled_by(facts: &Facts<'_>) -> Option<(&'static str, String)> {
 }
 
 fn count(world: &World, key: &ObjectKey, set: &ContainerSet) -> Counts {
-    let Some(desired) = world.desired(key) else { return Counts::default() };
     let mut counts = Counts::default();
-    let slots = slots::sort(world, key, desired, set, &crate::materialise::limits_of(set));
+    let Some(slots) = slots::of(world, key) else { return counts };
     for slot in &slots.slots {
         counts.wanted += 1;
         let is_served_by_old = slot.old.iter().any(|old| old.container.is_serving());

@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 
 use crds_schema::ObjectKey;
-use crds_schema::primitive::{ContainerSet, ContainerSpec};
+use crds_schema::primitive::{ContainerSet, ContainerSpec, Primitive};
 
 use crate::compare::{changed_fields, changed_limits};
 use crate::inventory::ObservedContainer;
+use crate::materialise::limits_of;
 use crate::networks::{self, NetworkUse};
 use crate::observed::{ContainerState, Limits};
 use crate::plan::{Cause, FieldChange};
@@ -71,8 +72,14 @@ pub(crate) fn fields_of(cause: &Cause) -> Vec<FieldChange> {
     if let Cause::SpecChanged(fields) | Cause::Drifted(fields) = cause { fields.clone() } else { Vec::new() }
 }
 
-/// Sorts the containers of an object.
-pub(crate) fn sort<'world>(
+/// Sorts the containers of an object; `None` where it is not wanted, or is to have none.
+pub(crate) fn of<'world>(world: &'world World, key: &ObjectKey) -> Option<Slots<'world>> {
+    let desired = world.desired(key)?;
+    let Primitive::Containers(set) = &desired.lowered.primitive else { return None };
+    Some(sort(world, key, desired, set, &limits_of(set)))
+}
+
+fn sort<'world>(
     world: &'world World,
     key: &ObjectKey,
     desired: &DesiredObject,

@@ -53,7 +53,8 @@ impl Reconciler {
         if self.core.store.is_failed() {
             self.core.store.reopen().await.map_err(|error| with_causes(&error))?;
         }
-        if let Some(obstacle) = self.core.rollouts.find_obstacle(&self.core, key, spec_hash) {
+        if let Some(obstacle) = self.core.rollouts.find_obstacle(key, spec_hash) {
+            self.core.world().block_way_back(key);
             let message = format!("{}; what served last cannot be brought back: {obstacle}", failure.message);
             tracing::warn!(object = %key, problem = %message, "a rollout has failed and cannot be rolled back");
             self.core.record(NewEvent::warning(key, ROLLBACK_BLOCKED, message));

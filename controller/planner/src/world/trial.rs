@@ -18,13 +18,15 @@ pub struct Completed {
     pub template_hash: Arc<str>,
     /// The hash of the spec.
     pub spec_hash: Arc<str>,
+    /// Something stands against it now, so that it cannot be brought back.
+    pub is_blocked: bool,
 }
 
 impl Completed {
     /// The rollout of an object as it was.
     pub fn of(object: &AnyObject) -> Self {
         let template = template_of(object, &object.spec.lower(&object.metadata).primitive);
-        Self { template_hash: Arc::from(hash_template(&template)), spec_hash: spec_hash(object) }
+        Self { template_hash: Arc::from(hash_template(&template)), spec_hash: spec_hash(object), is_blocked: false }
     }
 }
 
@@ -82,6 +84,18 @@ impl World {
         };
     }
 
+    /// Says that what served last cannot be brought back, until [`World::set_completed`] is called anew.
+    pub fn block_way_back(&mut self, key: &ObjectKey) {
+        if let Some(completed) = self.completed.get_mut(key) {
+            completed.is_blocked = true;
+        }
+    }
+
+    /// Whether something stands against what served last.
+    pub(crate) fn is_way_back_blocked(&self, key: &ObjectKey) -> bool {
+        self.completed.get(key).is_some_and(|completed| completed.is_blocked)
+    }
+
     /// Whether a template was the last whose rollout was completed.
     pub(crate) fn is_template_completed(&self, key: &ObjectKey, template_hash: &str) -> bool {
         self.completed.get(key).is_some_and(|completed| *completed.template_hash == *template_hash)
@@ -90,8 +104,9 @@ impl World {
     /// Whether another spec than the one that is wanted is known to have served, and may be brought back.
     pub(crate) fn has_way_back(&self, key: &ObjectKey) -> bool {
         let wanted = self.desired(key).map(|desired| &desired.spec_hash);
-        let completed = self.completed.get(key).map(|completed| &completed.spec_hash);
-        completed.is_some() && completed != wanted && self.rolled_back(key).is_none()
+        let completed = self.completed.get(key).filter(|completed| !completed.is_blocked);
+        let spec_hash = completed.map(|completed| &completed.spec_hash);
+        spec_hash.is_some() && spec_hash != wanted && self.rolled_back(key).is_none()
     }
 
     /// Whether what served last is to be brought back, unless what was started in its place comes to serve.

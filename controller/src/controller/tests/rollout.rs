@@ -60,12 +60,18 @@ fn is_rolled_back(life: &Life, engine: &SimulatedEngine) -> bool {
         && reason(life, ConditionType::Ready) == "RolledBack"
 }
 
-/// An update that was taken back, and the life in which it was.
-async fn rolled_back(engine: &SimulatedEngine, manifests: &Manifests, store: &Store) -> Life {
-    manifests.want_manifest(&writer("good:1", ""));
+/// A life in which the first version has served for long enough.
+async fn served(engine: &SimulatedEngine, manifests: &Manifests, store: &Store, manifest: &str) -> Life {
+    manifests.want_manifest(manifest);
     let life = begin(engine, manifests, store);
     life.until("it serves", |life| life.converged() == [WEB]).await;
     sleep(Duration::from_secs(10)).await;
+    life
+}
+
+/// An update that was taken back, and the life in which it was.
+async fn rolled_back(engine: &SimulatedEngine, manifests: &Manifests, store: &Store) -> Life {
+    let life = served(engine, manifests, store, &writer("good:1", "")).await;
     manifests.want_manifest(&writer("bad:1", ""));
     life.until("it is rolled back", |life| is_rolled_back(life, engine)).await;
     life
@@ -133,8 +139,13 @@ async fn a_word_of_the_user_tries_it_again() {
     let (engine, manifests, store) = (engine(), Manifests::default(), Store::in_memory().unwrap());
     let life = rolled_back(&engine, &manifests, &store).await;
     life.say(UserWord::RetryRollout(key(WEB))).await;
+    let is_heard = |life: &Life| life.board.object(&key(WEB)).unwrap().rolled_back.is_none();
+    while !is_heard(&life) {
+        tokio::task::yield_now().await;
+    }
+    let record = life.board.object(&key(WEB)).unwrap();
+    assert!(record.failed_rollout().is_none() || record.status.observed_generation == 0, "nothing is told of it yet");
     life.until("it is tried again", |_| images(&engine).contains(&"bad:1".to_owned())).await;
-    assert!(life.board.object(&key(WEB)).unwrap().rolled_back.is_none());
     life.until("it is rolled back again", |life| is_rolled_back(life, &engine)).await;
     engine.store_image("bad:1", ImageConfig::plain(), Program::forever());
     life.say(UserWord::RetryRollout(key(WEB))).await;
@@ -176,10 +187,7 @@ async fn where_the_user_wants_it_so_or_nothing_served_before_it_is_told_and_noth
 #[tokio::test(start_paused = true)]
 async fn what_was_brought_back_and_does_not_serve_either_is_not_taken_back_again() {
     let (engine, manifests, store) = (engine(), Manifests::default(), Store::in_memory().unwrap());
-    manifests.want_manifest(&writer("good:1", ""));
-    let life = begin(&engine, &manifests, &store);
-    life.until("it serves", |life| life.converged() == [WEB]).await;
-    sleep(Duration::from_secs(10)).await;
+    let life = served(&engine, &manifests, &store, &writer("good:1", "")).await;
     manifests.want_manifest(&writer("bad:1", ""));
     life.until("it is tried", |_| images(&engine).contains(&"bad:1".to_owned())).await;
     // The data are not what they were.
@@ -201,10 +209,7 @@ async fn what_was_brought_back_and_does_not_serve_either_is_not_taken_back_again
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_starts_again_begins_the_time_anew_and_one_that_lost_its_store_tears_nothing_down() {
     let (engine, manifests, store) = (engine(), Manifests::default(), Store::in_memory().unwrap());
-    manifests.want_manifest(&writer("good:1", ""));
-    let life = begin(&engine, &manifests, &store);
-    life.until("it serves", |life| life.converged() == [WEB]).await;
-    sleep(Duration::from_secs(10)).await;
+    let life = served(&engine, &manifests, &store, &writer("good:1", "")).await;
     manifests.want_manifest(&writer("bad:1", ""));
     sleep(Duration::from_secs(50)).await;
     drop(life);
@@ -234,10 +239,7 @@ async fn nothing_is_brought_back_before_the_disk_has_that_it_is() {
     let (engine, manifests) = (engine(), Manifests::default());
     let kv = MemoryKv::default();
     let store = Store::over_memory(kv.clone()).unwrap();
-    manifests.want_manifest(&writer("good:1", ""));
-    let life = begin(&engine, &manifests, &store);
-    life.until("it serves", |life| life.converged() == [WEB]).await;
-    sleep(Duration::from_secs(10)).await;
+    let life = served(&engine, &manifests, &store, &writer("good:1", "")).await;
     manifests.want_manifest(&writer("bad:1", ""));
     life.until("it is tried", |_| images(&engine).contains(&"bad:1".to_owned())).await;
     kv.inject(Fault::NoSpace);
@@ -263,10 +265,7 @@ async fn what_depends_on_it_is_started_when_what_was_brought_back_serves() {
 async fn an_update_beside_which_the_old_one_serves_is_rolled_back_without_a_break() {
     let (engine, manifests, store) = (engine(), Manifests::default(), Store::in_memory().unwrap());
     let plain = |image: &str| writer(image, "").replace("  mounts: [{ host: /srv, path: /data }]\n", "");
-    manifests.want_manifest(&plain("good:1"));
-    let life = begin(&engine, &manifests, &store);
-    life.until("it serves", |life| life.converged() == [WEB]).await;
-    sleep(Duration::from_secs(10)).await;
+    let life = served(&engine, &manifests, &store, &plain("good:1")).await;
     let good = engine.all_container_ids();
     manifests.want_manifest(&plain("bad:1"));
     life.until("it is rolled back", |life| {
@@ -284,10 +283,7 @@ async fn what_stands_against_something_that_was_accepted_since_is_not_brought_ba
     let published = |image: &str, port: u16| {
         writer(image, "").replace("  mounts:", &format!("  ports: [{{ port: 80, publish: \"{port}\" }}]\n  mounts:"))
     };
-    manifests.want_manifest(&published("good:1", 8080));
-    let life = begin(&engine, &manifests, &store);
-    life.until("it serves", |life| life.converged() == [WEB]).await;
-    sleep(Duration::from_secs(10)).await;
+    let life = served(&engine, &manifests, &store, &published("good:1", 8080)).await;
     let api = "---\napiVersion: evenkeel.dev/v1\nkind: Deployment\nmetadata: { name: api }\nspec: { image: \"api:1\", ports: [{ port: 80, publish: \"8080\" }] }\n";
     manifests.want_manifest(&(published("bad:1", 9090) + api));
     let is_told = |life: &Life| {
@@ -298,6 +294,7 @@ async fn what_stands_against_something_that_was_accepted_since_is_not_brought_ba
     sleep(Duration::from_hours(1)).await;
     assert!(life.board.object(&key(WEB)).unwrap().rolled_back.is_none());
     assert_eq!(serving(&engine), ["api:1"]);
+    assert!(condition(&life, ConditionType::Progressing).2.contains("something stands against what served last"));
     assert_eq!(reason(&life, ConditionType::Progressing), "ProgressDeadlineExceeded");
     manifests.want_manifest(&published("good:1", 8080));
     life.until("the user brings it back", |life| life.converged() == [WEB]).await;
