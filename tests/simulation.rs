@@ -38,6 +38,7 @@ mod controllers;
 mod enumeration;
 mod golden;
 mod meddler;
+mod parallel;
 mod random_run;
 mod random_wanted;
 mod regressions;

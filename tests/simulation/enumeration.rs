@@ -1,11 +1,10 @@
 //! Enumerations: each golden scenario again and again, and each time one thing goes wrong at one more place, until there is none left.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::faults::{Single, Way};
 use super::golden::{Scenario, scenarios};
+use super::parallel::try_all;
 use super::random_run::{Report, run_simulation};
 use super::sim::{RESYNC, Sim};
 
@@ -67,26 +66,12 @@ fn enumerate(what: &str, places_of: impl Fn(Places) -> Vec<Place>) {
         assert!(report.failures.is_empty(), "{}: {:?}\n{}", scenario.name, report.failures, report.trace);
         all.extend(places_of(places).into_iter().map(|place| (index, place)));
     }
-    let next = AtomicUsize::new(0);
-    let failed: Mutex<Vec<String>> = Mutex::default();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((index, place)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let scenario = &scenarios[*index];
-                    let (report, _) = run(scenario, *place);
-                    if !report.failures.is_empty() {
-                        let failure = format!("{}, {place:?}: {:?}", scenario.name, report.failures);
-                        println!("{failure}");
-                        failed.lock().unwrap().push(failure);
-                    }
-                }
-            });
-        }
+    let failed = try_all(&all, |(index, place)| {
+        let scenario = &scenarios[*index];
+        let (report, _) = run(scenario, *place);
+        (!report.failures.is_empty()).then(|| format!("{}, {place:?}: {:?}", scenario.name, report.failures))
     });
     println!("ENUMERATED {what}: {} in {} scenarios", all.len(), scenarios.len());
-    let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{} of {} {what} fail, the first: {}", failed.len(), all.len(), failed[0]);
 }
 

@@ -1,7 +1,5 @@
 //! Updates that do not come to serve: what served is brought back, wherever the controller dies, and is not taken for what is wanted.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use controller::engine::simulated::{ImageConfig, Program};
@@ -13,6 +11,7 @@ use super::convergence::RESYNCS;
 use super::faults::{Single, Way};
 use super::liveness::begin;
 use super::mutants::failures_of;
+use super::parallel::try_all;
 use super::random_run::{Report, run_simulation};
 use super::sim::{RESYNC, Sim};
 use super::wanted::{App, Wanted};
@@ -175,20 +174,9 @@ fn an_update_is_rolled_back_wherever_the_controller_dies_and_whichever_call_fail
         let ways = [Way::Error, Way::TimedOutNotDone, Way::TimedOutDone];
         all.extend((0..calls).flat_map(|at| ways.map(|way| (volume, Place::Call(at, way)))));
     }
-    let next = AtomicUsize::new(0);
-    let failed: Mutex<Vec<String>> = Mutex::default();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((volume, place)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (failures, _, _) = play(*volume, *place);
-                    if !failures.is_empty() {
-                        failed.lock().unwrap().push(format!("{volume:?}, {place:?}: {failures:?}"));
-                    }
-                }
-            });
-        }
+    let failed = try_all(&all, |(volume, place)| {
+        let (failures, _, _) = play(*volume, *place);
+        (!failures.is_empty()).then(|| format!("{volume:?}, {place:?}: {failures:?}"))
     });
-    assert_eq!(failed.into_inner().unwrap(), [""; 0], "of {}", all.len());
+    assert_eq!(failed, [""; 0], "of {}", all.len());
 }
