@@ -103,7 +103,7 @@ pub struct Hub {
 pub struct HubStatus {
     /// How many servers there are.
     pub servers: usize,
-    /// How many of them answer.
+    /// How many of them answer, and have what they list served.
     pub ready: usize,
     /// How many tools they list.
     pub tools: usize,
@@ -281,8 +281,9 @@ impl Hub {
 
     /// How the hub is.
     pub fn status(&self) -> HubStatus {
+        let told = Arc::clone(&self.health.borrow());
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let ready = servers.values().filter(|server| server.is_ready()).count();
+        let ready = servers.values().filter(|server| server.is_ready(&told)).count();
         let catalogue = self.catalogue();
         let tools = catalogue.servers.values().map(|contribution| contribution.listing.tools.len()).sum();
         let hidden = catalogue.servers.values().map(Contribution::hidden_tools).sum();

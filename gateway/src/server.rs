@@ -271,8 +271,10 @@ impl Server {
         }
     }
 
-    /// Whether any instance is ready.
-    pub fn is_ready(&self) -> bool {
-        self.health().iter().any(|(_, health)| *health == InstanceHealth::Ready)
+    /// Whether any instance is ready, and was when the hub `told` how all are: what it lists is served.
+    pub fn is_ready(&self, told: &BTreeMap<String, InstanceHealth>) -> bool {
+        let is_ready =
+            |id: &str, health| health == InstanceHealth::Ready && told.get(id) == Some(&InstanceHealth::Ready);
+        self.health().into_iter().any(|(id, health)| is_ready(&id, health))
     }
 }

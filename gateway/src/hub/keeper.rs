@@ -81,7 +81,7 @@ impl Hub {
         }
     }
 
-    /// Puts together what the servers list now, and tells who listens what has changed.
+    /// Puts together how the servers are and what they list now, and tells of it.
     pub(super) fn rebuild(&self) {
         // Held to the end, so that of two at once the later one is what is seen.
         let mut pins = self.lock_pins();
@@ -125,7 +125,13 @@ impl Hub {
         tell_news(&self.demands, demands);
         tell_news(&self.leaving, Arc::new(leaving));
         tell_news(&self.taking_over, Arc::new(taking_over));
+        self.take_lists(contributions);
+        // Last: of what is said to be ready, everything else is known.
         tell_news(&self.health, Arc::new(health));
+    }
+
+    /// Serves from what the servers list now, and tells who listens what has changed.
+    fn take_lists(&self, contributions: BTreeMap<Arc<str>, Contribution>) {
         let before = self.catalogue();
         let changed = changed_lists(&before.servers, &contributions);
         if changed.is_empty() {

@@ -198,8 +198,9 @@ fn look_for_leftovers(hub: &Hub, kinds: &[Arc<Kind>], engine: &Engine, ledger: &
         };
         let permits = server.permits().available_permits();
         ledger.check(permits == CONCURRENCY, || format!("{permits} calls of {name} may be under way"));
-        let ready = server.health();
-        ledger.check(ready.len() == running && server.is_ready() == (running > 0), || format!("{name}: {ready:?}"));
+        let health = server.health();
+        let is_ready = server.is_ready(&hub.health().borrow());
+        ledger.check(health.len() == running && is_ready == (running > 0), || format!("{name}: {health:?}"));
         let listening = usize::from(kind.is_modern);
         if let Some(picked) = server.pick()
             && let Link::Stdio(link) = &picked.connection.link

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::stage::{Stage, nothing_more, server};
 use crate::audit::verify;
@@ -113,7 +114,7 @@ async fn a_gateway_that_has_ended_has_written_down_what_it_answered_and_what_it_
     }
     let hanging = stage.modern_exchange("tools/call", json!({"name": "a__hang", "arguments": {}}));
     let ending = async {
-        hung.notified().await;
+        timeout(Duration::from_secs(30), hung.notified()).await.unwrap();
         for _ in 0..20 {
             stage.modern("tools/call", json!({"name": "a__echo", "arguments": {}})).await.unwrap();
         }

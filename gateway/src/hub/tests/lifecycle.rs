@@ -247,6 +247,20 @@ async fn a_call_is_under_way_on_an_instance_that_is_reached_another_way_since() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_said_to_be_ready_can_be_called() {
+    for _ in 0..50 {
+        let stage = Stage::begin(None).await;
+        stage.servers.run("a-1", server(true, &["echo"], nothing_more));
+        stage.want(&[("a", &["a-1"], &[])]);
+        while stage.hub.status().ready == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stage.hub.status().tools, 1);
+        stage.modern("tools/call", json!({"name": "a__echo", "arguments": {}})).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn nothing_listens_any_more_to_an_instance_that_is_reached_another_way() {
     let stage = Stage::begin(None).await;
