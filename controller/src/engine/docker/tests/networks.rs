@@ -6,12 +6,11 @@ use planner::plan::{EndpointCreate, NetworkCreate, VolumeCreate};
 use super::stage::{Stage, on_engine};
 use crate::engine::{Engine, ErrorKind};
 
-fn network(stage: &Stage, name: &str, subnet: &str) -> NetworkCreate {
+fn network(stage: &Stage, name: &str) -> NetworkCreate {
     NetworkCreate {
         name: stage.name(name),
         driver: "bridge".into(),
         internal: true,
-        subnets: vec![(subnet.into(), String::new(), String::new())],
         labels: stage.labels(),
         options: [("com.docker.network.bridge.enable_icc".to_owned(), "true".to_owned())].into(),
         ..Default::default()
@@ -22,16 +21,18 @@ fn network(stage: &Stage, name: &str, subnet: &str) -> NetworkCreate {
 async fn a_network_from_create_to_remove() {
     on_engine(async |stage| {
         let engine = &stage.engine;
-        let asked = network(stage, "net", "10.213.8.0/24");
-        let id = engine.create_network(&asked).await.unwrap();
+        let mut asked = network(stage, "net");
+        let (id, third) = stage.create_network(&mut asked, 24).await;
         let again = engine.create_network(&asked).await.unwrap_err();
         assert!(matches!(again.kind, ErrorKind::NameConflict | ErrorKind::AddressConflict), "{again}");
-        let overlap = engine.create_network(&network(stage, "overlap", "10.213.8.128/25")).await.unwrap_err();
+        let half = vec![(format!("10.213.{third}.128/25"), String::new(), String::new())];
+        let overlap = NetworkCreate { subnets: half, ..network(stage, "overlap") };
+        let overlap = engine.create_network(&overlap).await.unwrap_err();
         assert_eq!(overlap.kind, ErrorKind::AddressConflict, "{overlap}");
         let listed = engine.list_networks().await.unwrap();
         let found = listed.into_iter().find(|network| network.id == id).unwrap();
         assert_eq!((found.name, found.internal, found.options), (asked.name.clone(), true, asked.options));
-        assert_eq!(found.subnets[0].0, "10.213.8.0/24");
+        assert_eq!(found.subnets[0].0, asked.subnets[0].0);
         assert!(found.created_ms > 1_600_000_000_000);
         let container = stage.create(&stage.shell("member", "sleep 60")).await;
         engine.start_container(&container).await.unwrap();
@@ -42,14 +43,14 @@ async fn a_network_from_create_to_remove() {
             network_id: id.clone(),
             network_name: asked.name.clone(),
             aliases: vec!["web".into()],
-            ipv4: Some([10, 213, 8, 9].into()),
+            ipv4: Some([10, 213, third, 9].into()),
         };
         engine.connect_network(&container, &endpoint).await.unwrap();
         let twice = engine.connect_network(&container, &endpoint).await.unwrap_err();
         assert_eq!(twice.kind, ErrorKind::NameConflict, "{twice}");
         let detail = stage.inspect(&container).await;
         let joined = &detail.endpoints[&asked.name];
-        assert_eq!((joined.network_id.as_str(), joined.fixed_ipv4), (id.as_str(), Some([10, 213, 8, 9].into())));
+        assert_eq!((joined.network_id.as_str(), joined.fixed_ipv4), (id.as_str(), Some([10, 213, third, 9].into())));
         assert_eq!(joined.aliases, ["web"]);
         let member = (container.clone(), stage.name("member"));
         assert_eq!(engine.network_members(&id).await.unwrap(), [member]);
@@ -70,13 +71,13 @@ async fn a_network_from_create_to_remove() {
 #[tokio::test]
 async fn addresses_that_are_taken_or_used_up_are_a_conflict() {
     on_engine(async |stage| {
-        let asked = network(stage, "tiny", "10.213.9.0/29");
-        let id = stage.engine.create_network(&asked).await.unwrap();
+        let mut asked = network(stage, "tiny");
+        let (id, third) = stage.create_network(&mut asked, 29).await;
         let mut last = Ok(());
         for number in 0..7 {
             let mut container = stage.shell(&format!("c{number}"), "sleep 60");
             container.config.network_mode = id.clone();
-            let ipv4 = (number < 2).then(|| [10, 213, 9, 3].into());
+            let ipv4 = (number < 2).then(|| [10, 213, third, 3].into());
             container.primary_endpoint = Some(EndpointCreate {
                 network_id: id.clone(),
                 network_name: asked.name.clone(),

@@ -14,10 +14,10 @@ use bollard::query_parameters::{
 use futures_util::FutureExt;
 use planner::observed::{ContainerConfig, ContainerDetail, Limits, MountConfig, MountKind};
 use planner::ownership::LABEL_INSTANCE;
-use planner::plan::ContainerCreate;
+use planner::plan::{ContainerCreate, NetworkCreate};
 
-use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
+use crate::engine::{Engine, ErrorKind};
 
 /// What one test works with.
 pub(super) struct Stage {
@@ -101,6 +101,19 @@ impl Stage {
             volume_labels: BTreeMap::new(),
             primary_endpoint: None,
         }
+    }
+
+    /// Makes a network in the first range of `length` bits below 10.213 that is free: what another run has, or has left, is passed over.
+    /// Returns its id and the third number of its addresses.
+    pub(super) async fn create_network(&self, asked: &mut NetworkCreate, length: u8) -> (String, u8) {
+        for third in 0..=u8::MAX {
+            asked.subnets = vec![(format!("10.213.{third}.0/{length}"), String::new(), String::new())];
+            match self.engine.create_network(asked).await {
+                Ok(id) => return (id, third),
+                Err(error) => assert_eq!(error.kind, ErrorKind::AddressConflict, "{error}"),
+            }
+        }
+        panic!("no range is free");
     }
 
     pub(super) async fn create(&self, container: &ContainerCreate) -> String {
