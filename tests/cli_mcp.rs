@@ -117,7 +117,7 @@ fn an_audit_that_cannot_be_read_is_no_broken_one() {
 async fn write_audit(path: &Path, rotation: Rotation) -> Vec<String> {
     let log = AuditLog::open(path, rotation).expect("an audit");
     for _ in 0..60 {
-        log.write(AuditRecord { method: "tools/call".to_owned(), ..AuditRecord::default() }).await;
+        log.write(&AuditRecord { method: "tools/call".to_owned(), ..AuditRecord::default() }).await;
     }
     log.settled().await;
     let stem = path.file_stem().expect("a name").to_str().expect("a text name");

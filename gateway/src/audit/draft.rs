@@ -52,7 +52,7 @@ impl Draft {
     /// It has ended.
     pub async fn end(mut self, outcome: &'static str, code: Option<i64>, bytes: usize) {
         if let Some(record) = self.finish(outcome, code, bytes) {
-            self.audit.write(record).await;
+            self.audit.write(&record).await;
         }
     }
 
@@ -69,7 +69,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some(record) = self.finish("cancelled", None, 0) {
-            self.audit.write_now(record);
+            self.audit.write_now(&record);
         }
     }
 }

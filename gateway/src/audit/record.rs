@@ -51,6 +51,19 @@ pub struct AuditRecord {
     pub answer_bytes: u64,
 }
 
+/// How long most records are at most, in bytes.
+const USUAL_BYTES: usize = 512;
+
+impl AuditRecord {
+    /// As it is written: JSON on one line.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = Vec::with_capacity(USUAL_BYTES);
+        // Nothing in it is none in JSON, and a vector takes all.
+        drop(serde_json::to_writer(&mut text, self));
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
 /// The first characters of a text: a line must not grow with what somebody sends.
 pub(crate) fn beginning_of(text: &str, count: usize) -> String {
     let end = if text.len() <= count { None } else { text.char_indices().nth(count).map(|(end, _)| end) };

@@ -54,7 +54,7 @@ impl Scene {
         for _ in 0..count {
             self.count += 1;
             let record = AuditRecord { time_ms, ..record(self.count) };
-            assert!(writer.write(&mut vec![Item::Record(record.into())]).is_empty());
+            assert!(writer.write(&mut vec![Item::Record(record.to_text())]).is_empty());
         }
     }
 
@@ -114,7 +114,7 @@ async fn of_records_from_many_each_is_in_one_file_once_and_the_chain_goes_throug
         let log = log.clone();
         tokio::spawn(async move {
             for number in 0..150 {
-                log.write(record(writer * 1_000 + number)).await;
+                log.write(&record(writer * 1_000 + number)).await;
             }
         })
     });
@@ -159,7 +159,7 @@ fn a_line_that_is_larger_than_a_file_may_be_has_one_to_itself() {
     let mut scene = Scene::begin(rotation());
     let mut writer = scene.open();
     let large = AuditRecord { name: Some("x".repeat(10_000)), ..record(2) };
-    let items = [record(1), large, record(3)].map(|record| Item::Record(record.into()));
+    let items = [record(1), large, record(3)].map(|record| Item::Record(record.to_text()));
     scene.count = 3;
     assert!(writer.write(&mut Vec::from(items)).is_empty());
     scene.assert_whole();
@@ -403,7 +403,7 @@ fn a_file_is_as_young_as_the_end_of_what_its_last_line_tells_of() {
         scene.write(&mut writer, 2);
         let time_ms = now_ms() - i64::try_from(hours(2) * 1_000).unwrap();
         let listened = AuditRecord { time_ms, micros: took_secs * 1_000_000, ..record(3) };
-        assert!(writer.write(&mut vec![Item::Record(listened.into())]).is_empty());
+        assert!(writer.write(&mut vec![Item::Record(listened.to_text())]).is_empty());
         fs::rename(scene.path(), Backup::path_of(&scene.path(), 1).unwrap()).unwrap();
         assert_eq!(outdated(scene.backups(), &rotation, now_ms()).len(), usize::from(is_old));
     }

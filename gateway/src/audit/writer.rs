@@ -101,7 +101,7 @@ impl Writer {
         let mut pending = self.pending();
         for item in batch.drain(..) {
             let record = match item {
-                Item::Record(record) => to_text(&record),
+                Item::Record(record) => record,
                 Item::Settled(tell) => {
                     waiting.push(tell);
                     continue;
@@ -186,7 +186,7 @@ impl Writer {
         };
         let mut pending = self.pending();
         for (backup, end) in &outdated {
-            let line = link(&pending.end, &to_text(&pruned(backup, end.as_ref())));
+            let line = link(&pending.end, &pruned(backup, end.as_ref()).to_text());
             pending.push(line);
         }
         if outdated.is_empty() || self.append(pending).is_err() || !self.sync() {
@@ -218,10 +218,6 @@ impl Pending {
         self.text.push_str(&line);
         self.end = next;
     }
-}
-
-fn to_text(record: &AuditRecord) -> String {
-    serde_json::to_string(record).unwrap_or_default()
 }
 
 /// What is written down of an older file that goes: its name, the numbers of its first and last line, and the last line's hash.

@@ -38,7 +38,7 @@ impl Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         if let Some(hub) = self.hub.take() {
-            hub.audit.write_now(record_of(&hub, self.principal.as_ref(), "http POST", "cancelled", None));
+            hub.audit.write_now(&record_of(&hub, self.principal.as_ref(), "http POST", "cancelled", None));
         }
     }
 }

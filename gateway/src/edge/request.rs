@@ -140,7 +140,7 @@ pub(super) async fn record(
 async fn write(hub: &Hub, record: AuditRecord) {
     let counter = if record.outcome == "ok" { &hub.metrics.ok } else { &hub.metrics.denied };
     counter.fetch_add(1, Ordering::Relaxed);
-    hub.audit.write(record).await;
+    hub.audit.write(&record).await;
 }
 
 pub(super) fn record_of(

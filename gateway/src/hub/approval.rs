@@ -32,7 +32,7 @@ impl Hub {
                 outcome: if count == Some(asked) { "ok" } else { "error" }.into(),
                 ..AuditRecord::default()
             };
-            self.audit.write(record).await;
+            self.audit.write(&record).await;
         }
     }
 
