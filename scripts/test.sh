@@ -23,6 +23,9 @@ else
     # The simulation has all that it needs but cores, and the others mostly wait for containers: it runs beside them and gives way to them.
     cargo test --workspace --no-run
     code=$?
+    # What containers run need not be built once more for them.
+    EVENKEEL_FIXTURE=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/mcp-fixture
+    export EVENKEEL_FIXTURE
 fi
 if [ $# -eq 0 ] && [ "$code" -eq 0 ]; then
     # A process group of its own, to be ended as one; not a session, which the kernel would give as much of the cores as the others' whole.
