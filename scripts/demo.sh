@@ -36,5 +36,6 @@ else
     esac
 fi
 
-scripts/release.sh
+# Without the optimisation of the whole: that takes minutes, and changes nothing that the demo shows.
+CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 scripts/release.sh
 exec target/static/evenkeel ${options[@]+"${options[@]}"} demo "${action[@]}"
