@@ -36,6 +36,5 @@ else
     esac
 fi
 
-# Without the optimisation of the whole: that takes minutes, and changes nothing that the demo shows.
-CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 scripts/release.sh
-exec target/static/evenkeel ${options[@]+"${options[@]}"} demo "${action[@]}"
+scripts/release.sh demo
+exec target/static/evenkeel-demo ${options[@]+"${options[@]}"} demo "${action[@]}"

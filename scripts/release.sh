@@ -1,12 +1,25 @@
 #!/usr/bin/env bash
 # Builds the static release program, checks that it is static, and leaves it at target/static/evenkeel.
 #
+#   scripts/release.sh          what is released
+#   scripts/release.sh demo     the same without the optimisation of the whole, which takes minutes, at target/static/evenkeel-demo
+#
 # It has a target directory of its own: other RUSTFLAGS in the common one would have everything built again, each time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly TARGET_DIR=target/static
-readonly PROGRAM=$TARGET_DIR/evenkeel
+case "${1:-}" in
+    '') readonly PROGRAM=$TARGET_DIR/evenkeel ;;
+    demo)
+        readonly PROGRAM=$TARGET_DIR/evenkeel-demo
+        export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+        ;;
+    *)
+        sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2
+        exit 2
+        ;;
+esac
 
 # Named, so that the flags concern what is built for the user and not build scripts and macros.
 triple=$(rustc -vV | sed -n 's/^host: //p')

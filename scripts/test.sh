@@ -24,8 +24,10 @@ else
     cargo test --workspace --no-run
     code=$?
     # What containers run need not be built once more for them.
-    EVENKEEL_FIXTURE=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/mcp-fixture
-    export EVENKEEL_FIXTURE
+    directory=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+    if [ -z "${CARGO_BUILD_TARGET:-}" ] && [ -x "$directory/debug/mcp-fixture" ]; then
+        export EVENKEEL_FIXTURE=$directory/debug/mcp-fixture
+    fi
 fi
 if [ $# -eq 0 ] && [ "$code" -eq 0 ]; then
     # A process group of its own, to be ended as one; not a session, which the kernel would give as much of the cores as the others' whole.
