@@ -23,11 +23,6 @@ else
     # The simulation has all that it needs but cores, and the others mostly wait for containers: it runs beside them and gives way to them.
     cargo test --workspace --no-run
     code=$?
-    # What containers run need not be built once more for them.
-    directory=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-    if [ -z "${CARGO_BUILD_TARGET:-}" ] && [ -x "$directory/debug/mcp-fixture" ]; then
-        export EVENKEEL_FIXTURE=$directory/debug/mcp-fixture
-    fi
 fi
 if [ $# -eq 0 ] && [ "$code" -eq 0 ]; then
     # A process group of its own, to be ended as one; not a session, which the kernel would give as much of the cores as the others' whole.

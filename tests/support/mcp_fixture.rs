@@ -15,11 +15,8 @@ pub(crate) const MCP_FIXTURE: &str = "evenkeel.test/mcp-fixture:1";
 
 /// Makes the image [`MCP_FIXTURE`], once per process and Engine.
 ///
-/// The server is the program at `EVENKEEL_FIXTURE`, where one has been built already, with the libraries that it needs; else it is built without
-/// a dynamic linker.
-///
 /// # Panics
-/// When the server cannot be built, or the Engine refuses the image.
+/// When the server cannot be built without a dynamic linker, or the Engine refuses the image.
 pub(crate) fn import_mcp_fixture(engine: &EngineAddress) {
     static IMPORTED: Mutex<BTreeSet<EngineAddress>> = Mutex::new(BTreeSet::new());
     // Held while importing, so that no other test goes on with an image that is not there yet.
@@ -32,7 +29,7 @@ pub(crate) fn import_mcp_fixture(engine: &EngineAddress) {
 }
 
 fn import(engine: &EngineAddress) {
-    let program = std::env::var_os("EVENKEEL_FIXTURE").map_or_else(build, PathBuf::from);
+    let program = build();
     // An import of the same is another image, and leaves the last one behind without a name: so take it where it is.
     let metadata = fs::metadata(&program).unwrap();
     let made_from = format!("mcp-fixture; {}; {:?}", metadata.len(), metadata.modified().unwrap());
@@ -43,25 +40,12 @@ fn import(engine: &EngineAddress) {
     let root = TempDir::new().unwrap();
     fs::create_dir_all(root.path().join("root/tmp")).unwrap();
     fs::copy(&program, root.path().join("root/mcp-fixture")).unwrap();
-    for library in libraries_of(&program) {
-        let place = root.path().join("root").join(library.strip_prefix("/").unwrap());
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::copy(&library, place).unwrap();
-    }
     let archive = root.path().join("image.tar");
     run_to_end(Command::new("tar").arg("-C").arg(root.path().join("root")).arg("-cf").arg(&archive).arg("."));
     let archive = archive.display().to_string();
     let entrypoint = "ENTRYPOINT [\"/mcp-fixture\"]";
     let import = engine.docker(&["import", "--message", &made_from, "--change", entrypoint, &archive, MCP_FIXTURE]);
     assert!(import.status.success(), "cannot import `{MCP_FIXTURE}`: {}", text_of(&import));
-}
-
-/// What a program is loaded with, as `ldd` says; nothing for a static one, and where there is no `ldd`.
-fn libraries_of(program: &Path) -> Vec<PathBuf> {
-    let Ok(said) = Command::new("ldd").arg(program).output() else { return Vec::new() };
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let words = said.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
-    words.map(PathBuf::from).collect()
 }
 
 /// Builds the server as a static program. It has a target directory of its own: other flags in the common one would have everything
