@@ -64,9 +64,7 @@ async fn there_is_a_record_of_each_request_and_no_value_of_an_argument() {
     let stage = Stage::begin(Some(directory.path())).await;
     stage.servers.run("a-1", server(true, &["echo"], nothing_more));
     stage.want(&[("a", &["a-1"], &[])]);
-    while stage.hub.status().ready == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    stage.until_ready("a-1").await;
     let client = stage.legacy(json!({})).await;
     for _ in 0..50 {
         let secret = json!({"password": "hunter2"});
@@ -109,9 +107,7 @@ async fn a_gateway_that_has_ended_has_written_down_what_it_answered_and_what_it_
     let hangs = Arc::clone(&hung);
     stage.servers.run("a-1", server(true, &["echo", "hang"], move |_, _| hangs.notify_one()));
     stage.want(&[("a", &["a-1"], &[])]);
-    while stage.hub.status().ready == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    stage.until_ready("a-1").await;
     let hanging = stage.modern_exchange("tools/call", json!({"name": "a__hang", "arguments": {}}));
     let ending = async {
         timeout(Duration::from_secs(30), hung.notified()).await.unwrap();

@@ -253,9 +253,12 @@ async fn a_server_that_is_said_to_be_ready_can_be_called() {
         let stage = Stage::begin(None).await;
         stage.servers.run("a-1", server(true, &["echo"], nothing_more));
         stage.want(&[("a", &["a-1"], &[])]);
-        while stage.hub.status().ready == 0 {
-            tokio::task::yield_now().await;
-        }
+        let said = async {
+            while stage.hub.status().ready == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), said).await.unwrap();
         assert_eq!(stage.hub.status().tools, 1);
         stage.modern("tools/call", json!({"name": "a__echo", "arguments": {}})).await.unwrap();
     }
