@@ -16,7 +16,7 @@ pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
     for (index, era) in Era::ALL.into_iter().enumerate() {
         let all_tools = stage.backends[index].addresses[SERVERS];
         let mut places = vec![Place { name: "direct", era, way: Way::Direct(vec![all_tools]) }];
-        places.push(stage.hubs[index].place.clone());
+        places.extend([&stage.hubs, &stage.other_hubs].iter().filter_map(|hubs| Some(hubs.get(index)?.place.clone())));
         let one = compare(stage, &places, 1, |turn| turn.quantile(500));
         add(table, &places, "a list of 150 tools at 1 connection", one, Target::RatioAtMost(1.1));
         // The direct one lists from memory as well, with no other work.

@@ -20,6 +20,7 @@ mod stdio;
 mod tool;
 // What the measurements stand on.
 mod client;
+mod hop;
 mod message;
 mod place;
 mod program;
@@ -43,6 +44,7 @@ fn main() {
     match words.as_slice() {
         ["http-server", era, ports @ ..] => backend::serve(era, ports),
         ["stdio-server", era] => stdio::serve(era),
+        ["hop", port, servers @ ..] => hop::serve(port, servers),
         chosen => measure(chosen),
     }
 }

@@ -31,6 +31,10 @@ pub(crate) struct Stage {
     pub(crate) narrow_hubs: Vec<Hub>,
     /// A bare nginx before them, with a port for each era.
     pub(crate) nginx: Option<(Program, Vec<SocketAddr>)>,
+    /// A bare hop of the hub's own libraries, for each era.
+    pub(crate) hops: Vec<(Program, Place)>,
+    /// Another build of the hub, for each era, where one is to be compared.
+    pub(crate) other_hubs: Vec<Hub>,
     /// Other gateways, of 2025-11-25 alone.
     pub(crate) others: Vec<(Program, Place)>,
     /// Where everybody writes.
@@ -85,8 +89,19 @@ pub(crate) enum Behind<'a> {
 impl Hub {
     /// Starts a hub with an audit and a rule, on as many threads as there are cores. `more`: further arguments.
     pub(crate) fn start(name: &str, era: Era, behind: Behind<'_>, directory: &Path, more: &[String]) -> Self {
+        Self::start_program(&hub_path(), name, era, behind, directory, more)
+    }
+
+    fn start_program(
+        program: &Path,
+        name: &str,
+        era: Era,
+        behind: Behind<'_>,
+        directory: &Path,
+        more: &[String],
+    ) -> Self {
         let address = free_ports(1)[0];
-        let mut command = Command::new(hub_path());
+        let mut command = Command::new(program);
         command.arg(address.to_string()).arg(format!("audit={}", directory.join(format!("{name}.jsonl")).display()));
         command.arg("allow=s*").args(more);
         for server in 0..SERVERS {
@@ -107,20 +122,24 @@ impl Stage {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let directory = tempfile::tempdir_in(own_path().parent().unwrap()).unwrap();
         let backends: Vec<Backends> = Era::ALL.into_iter().map(Backends::start).collect();
-        let start_hubs = |name: &'static str, more: &[String]| -> Vec<Hub> {
+        let start_hubs = |name: &'static str, program: &Path, more: &[String]| -> Vec<Hub> {
             let start = |(era, backends): (Era, &Backends)| {
                 let behind = Behind::Http(&backends.addresses);
-                let mut hub = Hub::start(&format!("{name}-{}", era.name()), era, behind, directory.path(), more);
+                let file = format!("{name}-{}", era.name());
+                let mut hub = Hub::start_program(program, &file, era, behind, directory.path(), more);
                 hub.place.name = name;
                 hub
             };
             Era::ALL.into_iter().zip(&backends).map(start).collect()
         };
-        let hubs = start_hubs("hub", &[]);
-        let narrow_hubs = start_hubs("hub on one thread", &["runtime=one-thread".to_owned()]);
+        let hubs = start_hubs("hub", &hub_path(), &[]);
+        let narrow_hubs = start_hubs("hub on one thread", &hub_path(), &["runtime=one-thread".to_owned()]);
+        let other_hub = std::env::var_os("EVENKEEL_BENCH_OTHER_HUB");
+        let other_hubs = other_hub.map(|program| start_hubs("other hub", Path::new(&program), &[])).unwrap_or_default();
         let nginx = start_nginx(&backends, directory.path());
+        let hops = Era::ALL.into_iter().zip(&backends).map(|(era, backends)| start_hop(era, backends)).collect();
         let others = start_others(&backends[1], directory.path());
-        let stage = Self { runtime, backends, hubs, narrow_hubs, nginx, others, directory };
+        let stage = Self { runtime, backends, hubs, narrow_hubs, nginx, hops, other_hubs, others, directory };
         for (index, era) in Era::ALL.into_iter().enumerate() {
             let others = stage.others.iter().map(|(_, place)| place.clone()).filter(|place| place.era == era);
             for place in stage.places(index, era).into_iter().chain(others) {
@@ -138,8 +157,12 @@ impl Stage {
         if let Some((_, ports)) = &self.nginx {
             places.push(Place { name: "nginx", era, way: Way::Hop(ports[index], "") });
         }
-        places.push(self.hubs[index].place.clone());
-        places.push(self.narrow_hubs[index].place.clone());
+        places.push(self.hops[index].1.clone());
+        places.extend(
+            [&self.hubs, &self.narrow_hubs, &self.other_hubs]
+                .iter()
+                .filter_map(|hubs| Some(hubs.get(index)?.place.clone())),
+        );
         places
     }
 
@@ -227,6 +250,16 @@ fn start_nginx(backends: &[Backends], directory: &Path) -> Option<(Program, Vec<
         await_port(*port);
     }
     Some((nginx, ports))
+}
+
+fn start_hop(era: Era, backends: &Backends) -> (Program, Place) {
+    let address = free_ports(1)[0];
+    let mut command = Command::new(own_path());
+    command.args(["hop", &address.port().to_string()]);
+    for (index, server) in backends.addresses.iter().take(SERVERS).enumerate() {
+        command.arg(format!("{}={server}", server_name(index)));
+    }
+    (Program::start(&mut command, "KILL"), Place { name: "hyper hop", era, way: Way::Hop(address, "") })
 }
 
 /// Two other gateways of 2025-11-25, where there are any.
