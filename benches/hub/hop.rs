@@ -12,7 +12,7 @@ use std::thread::available_parallelism;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::HOST;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -96,9 +96,8 @@ async fn pass_on(
     let Ok(answer) = client.request(Request::from_parts(head, Full::new(body))).await else {
         return failed(StatusCode::BAD_GATEWAY);
     };
-    let (mut head, body) = answer.into_parts();
+    let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    head.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     Response::from_parts(head, Full::new(body))
 }
 
