@@ -61,10 +61,12 @@ fn an_update_that_ends_at_once_is_rolled_back_to_the_container_that_was_stopped_
 
     // Neither a restart nor another reading tries it again, and a plan knows.
     bed.kill();
+    let manifests = bed.manifests().display().to_string();
+    let plan = bed.evenkeel(&["plan", &manifests]);
+    assert!(text_of(&plan).contains("cannot reach the controller"), "{}", text_of(&plan));
     bed.start();
     bed.write("web.yaml", &format!("# read again\n{}", writer("second", "exit 3", SOON)));
     bed.await_reason("Deployment", "web", "RolledBack");
-    let manifests = bed.manifests().display().to_string();
     let plan = bed.evenkeel(&["plan", &manifests]);
     assert!(text_of(&plan).contains("rolled back") && !text_of(&plan).contains("spec changed"), "{}", text_of(&plan));
     always("it is not tried again", WATCHED, || bed.ids(Which::All, "web") == [old.clone()]);
@@ -72,6 +74,8 @@ fn an_update_that_ends_at_once_is_rolled_back_to_the_container_that_was_stopped_
     // A word of the user does.
     let (code, said) = run(&bed, &["rollout", "retry", "Deployment/web"]);
     assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(&bed, &["rollout", "status", "Deployment/web", "--timeout", "0"]);
+    assert!(code == Some(1) && said.contains("not complete"), "the failure before is told: {said}");
     eventually("it is tried again", PATIENCE, || (bed.ids(Which::All, "web").len() == 2).then_some(()));
     bed.await_reason("Deployment", "web", "RolledBack");
     assert_eq!(bed.await_running("web", 1), std::slice::from_ref(&old));

@@ -95,6 +95,11 @@ impl ObjectRecord {
         self.rolled_back.as_ref().map_or(&self.manifest, |rolled_back| &rolled_back.manifest)
     }
 
+    /// Whether what is told of it is of the newest try of its newest spec.
+    pub fn is_looked_at(&self) -> bool {
+        self.status.observed_generation >= self.status.generation
+    }
+
     /// Why the rollout of its spec has failed, where it has.
     pub fn failed_rollout(&self) -> Option<&str> {
         let progressing = self.status.condition(ConditionType::Progressing);

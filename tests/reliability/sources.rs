@@ -23,19 +23,21 @@ pub(super) fn root() -> PathBuf {
 /// The files that a module may stand in; a module `tests` may stand inside its parent.
 fn files_of(module: &str) -> Vec<PathBuf> {
     let parts: Vec<&str> = module.split("::").collect();
-    let (directory, parts) = match parts.split_first() {
-        Some((&"controller", rest)) => ("controller/src", rest),
-        Some((&"planner", rest)) => ("controller/planner/src", rest),
-        Some((&"crds_schema", rest)) => ("crds-schema/src", rest),
-        Some((&"manifests", rest)) => ("crds-schema/tests/manifests", rest),
-        _ => ("tests", parts.as_slice()),
+    let (directories, parts): (&[&str], _) = match parts.split_first() {
+        Some((&"controller", rest)) => (&["controller/src"], rest),
+        Some((&"planner", rest)) => (&["controller/planner/src"], rest),
+        Some((&"crds_schema", rest)) => (&["crds-schema/src"], rest),
+        Some((&"manifests", rest)) => (&["crds-schema/tests/manifests"], rest),
+        Some((&"gateway", rest)) => (&["gateway/src", "gateway/tests"], rest),
+        _ => (&["tests"], parts.as_slice()),
     };
-    let directory = root().join(directory);
     let files = |parts: &[&str]| {
-        let path = directory.join(parts.join("/"));
-        [path.with_extension("rs"), path.join("mod.rs")]
+        let paths = directories.iter().map(|directory| root().join(directory).join(parts.join("/")));
+        paths
+            .flat_map(|path| [path.with_extension("rs"), path.join("mod.rs"), path.join("main.rs")])
+            .collect::<Vec<_>>()
     };
-    let mut found = files(parts).to_vec();
+    let mut found = files(parts);
     if let Some((&"tests", parent)) = parts.split_last() {
         found.extend(files(parent));
     }

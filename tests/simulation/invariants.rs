@@ -29,6 +29,8 @@ pub(crate) enum Check {
     Convergence,
     /// By a test of its own.
     Test(&'static str),
+    /// By a test, of which others show, on what is broken on purpose, that it can fail.
+    Shown(&'static str, &'static [&'static str]),
     /// Nowhere: Evenkeel cannot do yet what it is about.
     NotYet(&'static str),
 }
@@ -174,7 +176,15 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
         Check::Test("simulation::mutants::a_controller_that_takes_all_for_running_is_caught_by_s24"),
         &[Mutant::TakesAllForRunning],
     ),
-    invariant("A1", "records of the audit form a chain that shows each change of it", Check::NotYet("audit file"), &[]),
+    invariant(
+        "A1",
+        "records of the audit form a chain that shows each change of it",
+        Check::Shown(
+            "gateway::audit::tests::of_records_from_many_each_is_in_one_file_once_and_the_chain_goes_through_all_files",
+            &["gateway::audit::chain::tests::an_edit_a_removal_and_an_insertion_are_found_where_they_are"],
+        ),
+        &[],
+    ),
     invariant(
         "A2",
         "each record of the audit names its cause and is plain text",
@@ -230,7 +240,15 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
         Check::Process,
         &[Mutant::HearsNoSignal],
     ),
-    invariant("L10", "every call that the gateway accepts ends within its deadline", Check::NotYet("MCP gateway"), &[]),
+    invariant(
+        "L10",
+        "every call that the gateway accepts ends within its deadline",
+        Check::Shown(
+            "gateway::seeds::no_reply_goes_astray_every_call_ends_and_nothing_is_left",
+            &["gateway::seeds::mutants::a_call_that_never_ends_is_noticed"],
+        ),
+        &[],
+    ),
 ];
 
 const fn invariant(id: &'static str, text: &'static str, check: Check, mutants: &'static [Mutant]) -> Invariant {
@@ -260,6 +278,11 @@ fn each_invariant_is_checked_by_what_catches_a_mutant_or_waits_for_something() {
             // The mutant of two controllers has a world of two controllers.
             Check::Test(test) if *id == "S6" => assert!(has_test(test), "{id} names {test}, which is not there"),
             Check::NotYet(capability) => assert!(!capability.is_empty() && mutants.is_empty(), "{id}"),
+            Check::Shown(test, shown_by) => {
+                assert!(mutants.is_empty() && !shown_by.is_empty(), "{id} has no mutant");
+                let missing: Vec<_> = shown_by.iter().chain([test]).filter(|test| !has_test(test)).collect();
+                assert!(missing.is_empty(), "{id} names {missing:?}, which are not there");
+            }
             Check::Oracle | Check::Process | Check::Convergence => assert!(!mutants.is_empty(), "{id} has no mutant"),
             Check::Test(test) => {
                 assert!(has_test(test), "{id} names {test}, which is not there");
@@ -284,7 +307,7 @@ fn table() -> String {
     let waiting = INVARIANTS.iter().filter(|invariant| matches!(invariant.check, Check::NotYet(_))).count();
     let mut text = format!(
         "Of {} invariants, {} are checked and {waiting} wait for a capability that Evenkeel does not have. Each check is shown to be \
-         able to fail by a controller that is broken on purpose. Generated from `tests/simulation/invariants.rs`.\n\n\
+         able to fail by something that is broken on purpose. Generated from `tests/simulation/invariants.rs`.\n\n\
          | | What must be true | Checked | What it catches |\n|---|---|---|---|\n",
         INVARIANTS.len(),
         INVARIANTS.len() - waiting
@@ -294,10 +317,13 @@ fn table() -> String {
             Check::Oracle => "at every step of every simulated run".to_owned(),
             Check::Process => "at every call, commit and signal of every simulated run".to_owned(),
             Check::Convergence => "at the end of every simulated run".to_owned(),
-            Check::Test(path) => format!("`{path}`"),
+            Check::Test(path) | Check::Shown(path, _) => format!("`{path}`"),
             Check::NotYet(capability) => format!("*not yet: {capability}*"),
         };
-        let caught: Vec<String> = mutants.iter().map(|mutant| format!("`{}`", mutant.test_name(id))).collect();
+        let mut caught: Vec<String> = mutants.iter().map(|mutant| format!("`{}`", mutant.test_name(id))).collect();
+        if let Check::Shown(_, shown_by) = check {
+            caught.extend(shown_by.iter().map(|test| format!("`{test}`")));
+        }
         writeln!(text, "| {id} | {what} | {place} | {} |", caught.join("<br>")).expect("a text takes everything");
     }
     text

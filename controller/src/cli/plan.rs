@@ -8,7 +8,7 @@ use planner::Plan;
 use planner::plan::{FieldChange, Outcome};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, ClientError};
 use super::console::{Console, ExitStatus};
 use super::error::CliError;
 use super::global::GlobalArgs;
@@ -34,13 +34,16 @@ pub(super) async fn run(args: &PlanArgs, global: &GlobalArgs, console: &mut Cons
     let directory = args.directory.display().to_string();
     let config = global.load_config(&[(Setting::Manifests, Some(&directory))])?;
     let rolled_back = ask_rolled_back(&config).await;
-    let report = plan_directory(&config, &args.directory, &rolled_back).await?;
+    let report = plan_directory(&config, &args.directory, rolled_back.as_deref().unwrap_or_default()).await?;
     if report.is_simulated {
         console.talk("simulated engine");
     }
     for fault in &report.diagnostics {
         let text = diagnostics::render(fault, console.use_color());
         console.raw_complaint(&text);
+    }
+    if let Err(error) = &rolled_back {
+        console.talk(&format!("{error}: a spec that it may have rolled back is planned as if it were new"));
     }
     for (key, why) in &report.rolled_back {
         console.talk(&format!("{key}: {why}"));
@@ -55,12 +58,11 @@ pub(super) async fn run(args: &PlanArgs, global: &GlobalArgs, console: &mut Cons
     Ok(exit_status(&report))
 }
 
-/// The objects of which a controller has something else in force than their manifests say; none where nobody answers, since a plan needs
-/// no controller.
-async fn ask_rolled_back(config: &Config) -> Vec<ObjectRecord> {
-    let objects = Client::new(config.server.clone()).get("/api/v1/objects").await;
-    let objects: Vec<ObjectRecord> = objects.map(|list: List<ObjectRecord>| list.items).unwrap_or_default();
-    objects.into_iter().filter(|record| record.rolled_back.is_some()).collect()
+/// The objects of which a controller has something else in force than their manifests say. Where nobody answers there is a plan all the
+/// same: it needs no controller.
+async fn ask_rolled_back(config: &Config) -> Result<Vec<ObjectRecord>, ClientError> {
+    let objects: List<ObjectRecord> = Client::new(config.server.clone()).get("/api/v1/objects").await?;
+    Ok(objects.items.into_iter().filter(|record| record.rolled_back.is_some()).collect())
 }
 
 fn exit_status(report: &PlanReport) -> ExitStatus {

@@ -116,17 +116,16 @@ enum Progress {
 }
 
 fn judge(record: &ObjectRecord) -> Progress {
-    let status = &record.status;
-    if status.observed_generation < status.generation {
+    if !record.is_looked_at() {
         return Progress::Open("it has not been looked at yet".to_owned());
     }
     if let Some(why) = record.failed_rollout() {
         return Progress::Failed(why.to_owned());
     }
-    if status.is_ready() {
+    if record.status.is_ready() {
         return Progress::Complete;
     }
-    let ready = status.condition(crds_schema::ConditionType::Ready);
+    let ready = record.status.condition(crds_schema::ConditionType::Ready);
     Progress::Open(ready.map(|ready| format!("{}: {}", ready.reason, ready.message)).unwrap_or_default())
 }
 

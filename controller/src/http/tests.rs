@@ -310,8 +310,17 @@ async fn a_rollout_that_failed_is_tried_again_by_whoever_has_the_token() {
     let rolled_back = RolledBack { manifest: serde_json::json!({}), message: String::new(), since_ms: 0 };
     let rolled_back = |record: &ObjectRecord| ObjectRecord { rolled_back: Some(rolled_back), ..record.clone() };
     served.board.change_object(&key, rolled_back);
-    assert_eq!(status(&served.raw(&post(body, &authorized)).await), "202");
-    assert_eq!(served.words.recv().await.unwrap(), UserWord::RetryRollout(key));
+    let mut words = std::mem::replace(&mut served.words, mpsc::channel(1).1);
+    let controller = async {
+        assert_eq!(words.recv().await.unwrap(), UserWord::RetryRollout(key.clone()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        served.board.change_object(&key, |record| ObjectRecord { rolled_back: None, ..record.clone() });
+    };
+    let client = async {
+        assert_eq!(status(&served.raw(&post(body, &authorized)).await), "202");
+        assert!(served.board.object(&key).unwrap().rolled_back.is_none(), "it was answered before it was heard");
+    };
+    tokio::join!(controller, client);
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn a_word_of_the_user_tries_it_again() {
         tokio::task::yield_now().await;
     }
     let record = life.board.object(&key(WEB)).unwrap();
-    assert!(record.failed_rollout().is_none() || record.status.observed_generation == 0, "nothing is told of it yet");
+    assert!(record.failed_rollout().is_none() || !record.is_looked_at(), "nothing is told of it yet");
     life.until("it is tried again", |_| images(&engine).contains(&"bad:1".to_owned())).await;
     life.until("it is rolled back again", |life| is_rolled_back(life, &engine)).await;
     engine.store_image("bad:1", ImageConfig::plain(), Program::forever());
@@ -181,6 +181,13 @@ async fn where_the_user_wants_it_so_or_nothing_served_before_it_is_told_and_noth
         let events = life.board.events(Some(&key(WEB)), 0);
         let told = events.iter().filter(|event| event.reason == "ProgressDeadlineExceeded").count();
         assert_eq!(told, 1, "{events:?}");
+        life.say(UserWord::RetryRollout(key(WEB))).await;
+        let is_begun = |life: &Life| {
+            let record = life.board.object(&key(WEB)).unwrap();
+            record.failed_rollout().is_none() || !record.is_looked_at()
+        };
+        life.until("nothing is told of the try before", is_begun).await;
+        life.until("it is told again", |life| is_told(life) && !is_begun(life)).await;
     }
 }
 
