@@ -1,7 +1,7 @@
 # Everything that is done with this repository, by name. `make` alone lists it. The work itself is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-engines soak replay soak-engine soak-hub check-mcp-local bench fmt lint schemas release ci
+.PHONY: help demo demo-clean test test-release test-engines soak replay soak-engine soak-hub check-mcp-local bench fmt lint schemas release profile ci
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -14,6 +14,10 @@ demo-clean: ## Remove every trace of the demo from the Engine
 
 test: ## All tests; those that need an Engine are skipped where there is none, and counted
 	@scripts/test.sh
+
+test-release: ## The black-box tests once more, with the program that is released
+	@scripts/release.sh
+	@EVENKEEL_RELEASED=$(CURDIR)/target/static/evenkeel scripts/test.sh --test it -- --skip simulation::
 
 test-engines: ## The Engine tests on Docker 20.10 and 28, with both image stores (root, Debian)
 	@scripts/test-engines.sh
@@ -53,6 +57,9 @@ schemas: ## Write the JSON Schemas and the generated documents anew
 
 release: ## The static program, at target/static/evenkeel
 	@scripts/release.sh
+
+profile: ## The profile by which a release is optimised, anew (benches/profile; needs llvm-profdata, some twenty minutes)
+	@scripts/profile.sh
 
 ci: ## What CI runs
 	@.ci/run

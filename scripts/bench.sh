@@ -71,7 +71,8 @@ bench_hub() {
     [ -z "$nginx" ] || export EVENKEEL_BENCH_NGINX=$nginx
     [ -z "$fastmcp" ] || export EVENKEEL_BENCH_FASTMCP=$fastmcp
     [ -z "$mcp_proxy" ] || export EVENKEEL_BENCH_MCP_PROXY=$mcp_proxy
-    cargo build --locked --release --package gateway --example hub
+    scripts/release.sh hub
+    export EVENKEEL_BENCH_HUB=$PWD/target/static/bare-hub
     cargo bench --locked --package gateway --bench hub
     # On one core no message wakes an idle one, which takes as long as a list, or not, from one round to the next.
     if command -v taskset >/dev/null; then
@@ -104,6 +105,8 @@ if [ "$with_plan" = true ]; then
     cargo bench --locked --package evenkeel --bench plan
 fi
 if [ "${#host[@]}" -gt 0 ]; then
+    scripts/release.sh
+    export EVENKEEL_RELEASED=$PWD/target/static/evenkeel
     cargo bench --locked --package evenkeel --bench host -- "${host[@]}"
 fi
 if [ "$with_hub" = true ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the client scenarios of the MCP conformance suite: against what the hub sends to its servers, and against the bridge.
 #
-# The suite starts a server for each scenario and looks at what a client sends to it. Here that is the example hub, with that server behind
+# The suite starts a server for each scenario and looks at what a client sends to it. Here that is the bare hub, with that server behind
 # it and a client of the TypeScript SDK before it, and the bridge, with that server for its gateway.
 #
 # Prints a line for each scenario that was run and each check that failed; the last line is "conformance-client: N runs, N checks failed".
@@ -20,8 +20,8 @@ main() {
         echo "conformance-client: SKIPPED: npm cannot be had, or cannot reach its registry" >&2
         exit 3
     }
-    [ -n "${EVENKEEL_HUB:-}" ] || cargo build --quiet --package gateway --example hub
-    export EVENKEEL_HUB=${EVENKEEL_HUB:-target/debug/examples/hub}
+    [ -n "${EVENKEEL_HUB:-}" ] || cargo build --quiet --package bare-hub
+    export EVENKEEL_HUB=${EVENKEEL_HUB:-target/debug/bare-hub}
     folder=$(mktemp --directory)
     trap 'rm -rf "$folder"' EXIT
     # Answers that the bridge keeps for later are of no use to the next scenario.

@@ -57,9 +57,9 @@ pids=()
 
 find_programs() {
     fixture=${EVENKEEL_FIXTURE:-target/debug/mcp-fixture}
-    hub_program=${EVENKEEL_HUB:-target/debug/examples/hub}
+    hub_program=${EVENKEEL_HUB:-target/debug/bare-hub}
     [ -n "${EVENKEEL_FIXTURE:-}" ] || cargo build --quiet --package mcp-fixture --bin mcp-fixture
-    [ -n "${EVENKEEL_HUB:-}" ] || cargo build --quiet --package gateway --example hub
+    [ -n "${EVENKEEL_HUB:-}" ] || cargo build --quiet --package bare-hub
 }
 
 stop() {

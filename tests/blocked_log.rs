@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::support::engine::{eventually, free_port};
+use super::support::engine::{eventually, free_port, program_path};
 use super::support::http;
 
 #[test]
@@ -14,7 +14,7 @@ fn a_controller_whose_log_nobody_reads_goes_on_and_ends_in_time() {
     let manifests = directory.path().join("manifests");
     fs::create_dir(&manifests).unwrap();
     let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+    let mut child = Command::new(program_path())
         .args(["run", "--engine", "simulated", "--log-level", "trace", "--manifests"])
         .arg(&manifests)
         .arg("--data-dir")

@@ -17,10 +17,12 @@ use expect_test::{Expect, expect};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 
+use crate::support::engine::program_path;
+
 /// Runs the program in an empty environment, in a directory of its own.
 fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+    Command::new(program_path())
         .args(arguments)
         .env_clear()
         .env("EVENKEEL_DATA_DIR", directory.path().join("data"))
@@ -273,7 +275,7 @@ fn doctor_names_what_fails_and_what_to_do() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+    let mut child = Command::new(program_path())
         .args(["completion", "bash"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

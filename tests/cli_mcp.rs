@@ -17,8 +17,10 @@ use gateway::upstream::stdio::Attached;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 
+use crate::support::engine::program_path;
+
 fn command(arguments: &[&str], variables: &[(&str, &str)], directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let mut command = Command::new(program_path());
     command
         .args(arguments)
         .env_clear()

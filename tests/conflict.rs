@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::engine::{
-    BUSYBOX, TestBed, Which, engine_or_skip, eventually, free_port, import_busybox_as, text_of,
+    BUSYBOX, TestBed, Which, engine_or_skip, eventually, free_port, import_busybox_as, program_path, text_of,
 };
 use crate::support::look::{
     PATIENCE, await_not_ready, await_ready, await_running, await_settled_passes, await_warning, container_of,
@@ -269,7 +269,7 @@ fn another_instance_with_the_same_objects_is_a_stranger() {
 
 /// Starts another controller of a bed's instance, which is expected to end.
 fn run_second(bed: &TestBed, data_dir: &Path, more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let mut command = Command::new(program_path());
     command.args(["--engine", bed.engine().as_str(), "--instance", bed.instance(), "--data-dir"]).arg(data_dir);
     command.args(["run", "--once", "--manifests"]).arg(bed.manifests()).args(more);
     command.env("EVENKEEL_CONFIG", "/dev/null").stdin(Stdio::null());

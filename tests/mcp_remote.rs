@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::support::engine::free_port;
+use crate::support::engine::{free_port, program_path};
 
 /// What the server wants to see.
 const TOKEN: &str = "a-secret-of-some-length";
@@ -89,7 +89,7 @@ impl Drop for Running {
 }
 
 fn evenkeel(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let mut command = Command::new(program_path());
     command.env_clear().env("EVENKEEL_DATA_DIR", directory.join("data")).current_dir(directory).stdin(Stdio::null());
     command
 }

@@ -240,3 +240,25 @@ fn every_link_between_the_documents_leads_somewhere() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+#[test]
+fn the_profile_of_the_release_is_of_this_version_and_of_what_is_built() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (cargo, made_with) = (read("Cargo.toml"), read("benches/profile/made-with.txt"));
+    let section = |name: &str| {
+        let lines = cargo.lines().skip_while(|line| *line != format!("[{name}]")).skip(1);
+        let lines = lines.take_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let package = section("workspace.package");
+    let version = package.iter().find(|line| line.starts_with("version = ")).unwrap().replace('"', "");
+    let rust = package.iter().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().replace('"', "");
+    let made_with: Vec<&str> = made_with.lines().collect();
+    let is_current = made_with.contains(&version.as_str())
+        && made_with.iter().any(|line| line.starts_with(&format!("rust = {rust}.")))
+        && section("profile.release").iter().all(|line| made_with.contains(&line.as_str()));
+    assert!(
+        is_current,
+        "names hold these, and by them nothing of the profile is found any more: `make profile` makes it anew"
+    );
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::report;
-use crate::support::engine::{EngineAddress, TestBed};
+use crate::support::engine::{EngineAddress, TestBed, program_path};
 use crate::support::mcp::{free_address, gateway, token};
 use crate::support::mcp_client::Door;
 
@@ -45,7 +45,7 @@ fn tell(how: &str, bridge: &[f64], version: &[f64]) {
 }
 
 fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let mut command = Command::new(program_path());
     command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }

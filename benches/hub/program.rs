@@ -1,7 +1,7 @@
 //! Processes that a run starts, and ends.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A process that ends with this.
@@ -51,10 +51,9 @@ pub(crate) fn own_path() -> PathBuf {
     std::env::current_exe().unwrap()
 }
 
-/// The hub: the example of that name, which was built with the same profile.
+/// The hub: `tests/bare-hub`, as `scripts/release.sh hub` builds it.
 pub(crate) fn hub_path() -> PathBuf {
-    let profile = own_path().parent().and_then(Path::parent).unwrap().to_owned();
-    let hub = profile.join("examples/hub");
-    assert!(hub.exists(), "there is no {}: scripts/bench.sh builds it", hub.display());
-    hub
+    let hub = std::env::var_os("EVENKEEL_BENCH_HUB");
+    assert!(hub.is_some(), "EVENKEEL_BENCH_HUB does not name the hub: scripts/bench.sh builds it");
+    PathBuf::from(hub.unwrap())
 }

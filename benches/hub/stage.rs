@@ -111,7 +111,7 @@ impl Hub {
                 Behind::Stdio => format!("{name}=stdio:{},stdio-server,{}", own_path().display(), era.name()),
             });
         }
-        let program = Program::start(&mut command, "KILL");
+        let program = Program::start(&mut command, "TERM");
         Self { program, place: Place { name: "hub", era, way: Way::Gateway(address, "__") } }
     }
 }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::engine::eventually;
+use crate::support::engine::{eventually, program_path};
 use crate::support::mcp::with_meta;
 use crate::support::mcp_client::{Door, Era};
 use crate::support::scene::PATIENCE;
@@ -101,7 +101,7 @@ impl Bridge {
         let directory = TempDir::with_prefix("evenkeel-bridge-").unwrap();
         let token = directory.path().join("token");
         std::fs::write(&token, &door.token).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        let mut command = Command::new(program_path());
         command.env_clear().env("XDG_CACHE_HOME", directory.path());
         command
             .args(["mcp", "bridge", "--gateway", &format!("http://{}/mcp", door.address), "--token-file"])

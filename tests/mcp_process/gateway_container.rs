@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::gateway_process::GatewayProcess;
-use crate::support::engine::{TestBed, run_to_end, text_of};
+use crate::support::engine::{TestBed, program_path, run_to_end, text_of};
 
 /// The container of the gateway `hub`, which is removed with its image when this is dropped.
 pub(super) struct GatewayContainer<'bed> {
@@ -68,10 +67,10 @@ fn import_program(bed: &TestBed, image: &str) {
     let directory = TempDir::new().unwrap();
     let root = directory.path().join("root");
     fs::create_dir(&root).unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let program = program_path();
     // Most of a program that is to be debugged is of no use here.
-    run_to_end(Command::new("strip").arg("-o").arg(root.join("evenkeel")).arg(program));
-    let linked = Command::new("ldd").arg(program).output().unwrap();
+    run_to_end(Command::new("strip").arg("-o").arg(root.join("evenkeel")).arg(&program));
+    let linked = Command::new("ldd").arg(&program).output().unwrap();
     let linked = String::from_utf8_lossy(&linked.stdout).into_owned();
     for library in linked.split_whitespace().filter(|word| word.starts_with('/')) {
         let place = root.join(library.trim_start_matches('/'));

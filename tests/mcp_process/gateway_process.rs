@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::support::engine::{TestBed, run_to_end};
+use crate::support::engine::{TestBed, program_path, run_to_end};
 
 /// The process of the gateway `hub`, which is killed when this is dropped.
 pub(super) struct GatewayProcess {
@@ -18,7 +18,7 @@ impl GatewayProcess {
     pub(super) fn start(bed: &TestBed) -> Self {
         let log = bed.data().join("gateway.log");
         let file = OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        let mut command = Command::new(program_path());
         // Whatever the machine's own settings are, this one finds no engine and no controller by them.
         command.env_clear().env("NO_COLOR", "1").env("HOME", bed.data());
         command.args(["--engine", "unix:///nowhere.sock", "gateway", "--socket"]).arg(Self::socket(bed));

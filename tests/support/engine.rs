@@ -5,6 +5,7 @@
 //! the test has failed, the controller's log and Docker's view are printed first.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -289,10 +290,10 @@ impl TestBed {
     }
 
     fn evenkeel_command(&self, arguments: &[&str]) -> Command {
-        let program = env!("CARGO_BIN_EXE_evenkeel");
-        let mut command = Command::new(self.launcher.first().map_or(program, String::as_str));
+        let program = program_path();
+        let mut command = Command::new(self.launcher.first().map_or(program.as_os_str(), OsStr::new));
         if let Some(arguments) = self.launcher.get(1..) {
-            command.args(arguments).arg(program);
+            command.args(arguments).arg(&program);
         }
         let engine = self.detour.as_ref().unwrap_or(&self.engine);
         command.args(["--engine", engine.as_str(), "--instance", &self.instance, "--data-dir"]);
@@ -438,6 +439,11 @@ pub(crate) fn always(description: &str, duration: Duration, mut check: impl FnMu
 /// A port of 127.0.0.1 that nobody listens on at this moment.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// The program: the one that Cargo built with this, or what `EVENKEEL_RELEASED` names: so the released one is tested and measured.
+pub(crate) fn program_path() -> PathBuf {
+    std::env::var_os("EVENKEEL_RELEASED").map_or_else(|| env!("CARGO_BIN_EXE_evenkeel").into(), PathBuf::from)
 }
 
 /// Both streams of a finished command, for a message.

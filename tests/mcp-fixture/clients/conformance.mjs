@@ -16,7 +16,7 @@ const from = createRequire(join(resolve(modules), "package.json"));
 const { Client, StreamableHTTPClientTransport } = from("@modelcontextprotocol/client");
 const { StdioClientTransport } = from("@modelcontextprotocol/client/stdio");
 
-// The suite names the host, and the example hub takes addresses.
+// The suite names the host, and the bare hub takes addresses.
 const server = new URL(url.replace("//localhost:", "//127.0.0.1:"));
 // The only server of the hub, under its own names.
 const NAME = "suite";

@@ -18,7 +18,7 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// The example hub. Cargo is asked for it each time: nothing else knows whether the one that is there is of this source.
+/// The bare hub. Cargo is asked for it each time: nothing else knows whether the one that is there is of this source.
 pub(crate) fn hub() -> &'static Path {
     static HUB: OnceLock<PathBuf> = OnceLock::new();
     HUB.get_or_init(|| {
@@ -28,9 +28,9 @@ pub(crate) fn hub() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         // Of the workspace, not of the one package: with other features than `cargo test` had, it would be built again.
         cargo.current_dir(workspace()).args(["build", "--workspace", "--locked", "--profile", profile]);
-        let built = cargo.args(["--example", "hub"]).output().unwrap();
-        assert!(built.status.success(), "cannot build the example hub: {}", text_of(&built));
-        folder.join("examples/hub")
+        let built = cargo.args(["--bin", "bare-hub"]).output().unwrap();
+        assert!(built.status.success(), "cannot build the bare hub: {}", text_of(&built));
+        folder.join("bare-hub")
     })
 }
 

@@ -1,13 +1,15 @@
-//! A hub without a controller, for tests and measurements: `hub ADDRESS NAME=http://ADDRESS/PATH NAME=stdio:PROGRAM,ARGUMENT… …`.
+//! A hub without a controller, for tests and measurements: `bare-hub ADDRESS NAME=http://ADDRESS/PATH NAME=stdio:PROGRAM,ARGUMENT… …`.
 //! Prints the address that it listens on. `audit=FILE` has it write an audit, `allow=GLOB` a rule by which the servers of that name may be
 //! used and no others, `state=DIRECTORY` keep lists over a restart, `isolation=session` give each session a process of each program to itself,
 //! and `runtime=one-thread` run on one thread and not on as many as there are cores.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use gateway::config::{
@@ -16,6 +18,8 @@ use gateway::config::{
 use gateway::hub::{Attach, Hub, HubParts};
 use gateway::lease::LeaseBook;
 use gateway::upstream::stdio::Attached;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::unix::pipe;
 
 /// As the program has it.
 #[global_allocator]
@@ -32,17 +36,42 @@ struct Programs;
 
 #[async_trait]
 impl Attach for Programs {
-    async fn attach(&self, instance: &str) -> std::io::Result<Attached> {
+    async fn attach(&self, instance: &str) -> io::Result<Attached> {
         let program = instance.rsplit_once(NUMBER_SIGN).map_or(instance, |(program, _)| program);
         let mut words = program.split(',');
-        let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn()?;
-        let missing = || std::io::Error::other("no pipe");
-        let input = child.stdin.take().ok_or_else(missing)?;
-        let output = child.stdout.take().ok_or_else(missing)?;
-        tokio::spawn(async move { child.wait().await });
+        let mut command = Command::new(words.next().unwrap_or_default());
+        let mut child = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let pipes = (child.stdin.take(), child.stdout.take());
+        // From here on it ends with its output.
+        let child = EndedChild(child);
+        let (Some(input), Some(output)) = pipes else { return Err(io::Error::other("no pipe")) };
+        let input = pipe::Sender::from_owned_fd(input.into())?;
+        let output = Output { pipe: pipe::Receiver::from_owned_fd(output.into())?, _child: child };
         Ok(Attached { input: Box::new(input), output: Box::new(output) })
+    }
+}
+
+/// A process that is ended with this. Not tokio's own, which the released program is built without.
+#[derive(Debug)]
+struct EndedChild(Child);
+
+impl Drop for EndedChild {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// What a process says.
+#[derive(Debug)]
+struct Output {
+    pipe: pipe::Receiver,
+    _child: EndedChild,
+}
+
+impl AsyncRead for Output {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_read(cx, buffer)
     }
 }
 
@@ -108,7 +137,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         hub.set_servers(servers);
     }
     let listener = tokio::net::TcpListener::bind(listen).await?;
-    writeln!(std::io::stdout(), "http://{}/mcp", listener.local_addr()?)?;
+    writeln!(io::stdout(), "http://{}/mcp", listener.local_addr()?)?;
     let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     hub.serve(listener, async move {
         stop.recv().await;
