@@ -10,7 +10,7 @@
 #
 # The first stage needs a registry; `make release` makes the same program without one.
 
-FROM rust:1.95-bookworm AS build
+FROM rust:1.95.0-bookworm AS build
 WORKDIR /source
 COPY . .
 RUN scripts/release.sh \

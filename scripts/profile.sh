@@ -2,11 +2,14 @@
 # Makes the profile by which a release is optimised, benches/profile/evenkeel.profdata, anew: builds the programs so that they count what
 # they do, has them do what they are there for, and gathers the counts. Ten to twenty minutes.
 #
-# To be done for every release, and whenever the version, the compiler or the profile of a release changes: names that hold one of these are
-# what the counts are found by. Nothing breaks with an old profile: what it does not know is optimised without one.
+#   scripts/profile.sh             make it
+#   scripts/profile.sh made-with   say what a profile that was made now would be of
+#
+# To be done for every release, and whenever that has changed: the counts are found by the names of functions, which hold hashes of it. Nothing
+# breaks with an old profile: what it does not know is optimised without one.
 #
 # It needs an `llvm-profdata` of the version of LLVM that rustc has (`rustc -vV`): LLVM_PROFDATA, or one in the path. With
-# EVENKEEL_FETCH_LLVM=1 a Debian system gets Debian sid's, unpacked under target/ and not installed.
+# EVENKEEL_FETCH_LLVM=1 a Debian system on x86_64 gets Debian sid's, unpacked under target/ and not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,27 +17,28 @@ readonly PROFILE=benches/profile/evenkeel.profdata MADE_WITH=benches/profile/mad
 readonly COUNTING=$PWD/target/counting LLVM_DIR=$PWD/target/llvm
 
 main() {
-    rust=$(rustc --version | cut --delimiter ' ' --fields 2)
     llvm=$(rustc -vV | sed -n 's/^LLVM version: //p')
     find_profdata
     scripts/release.sh counting
     rm -rf "$COUNTING/profiles"
-    # Of one program, all processes add to one file.
-    export LLVM_PROFILE_FILE=$COUNTING/profiles/%8m.profraw
+    # Of one program, all processes add to the same files.
+    export LLVM_PROFILE_FILE=$COUNTING/profiles/hub-%8m.profraw
     EVENKEEL_BENCH_HUB=$COUNTING/bare-hub cargo bench --locked --package gateway --bench hub -- calls lists sessions stdio
+    export LLVM_PROFILE_FILE=$COUNTING/profiles/evenkeel-%8m.profraw
     train_controller
-    "${profdata[@]}" merge -sparse -o "$PROFILE.new" "$COUNTING"/profiles/*.profraw
+    # Where one of them has counted nothing there is no file, and no such name.
+    "${profdata[@]}" merge -sparse -o "$PROFILE.new" "$COUNTING"/profiles/hub-*.profraw "$COUNTING"/profiles/evenkeel-*.profraw
     mv "$PROFILE.new" "$PROFILE"
-    describe >"$MADE_WITH"
+    say_made_with >"$MADE_WITH"
     "${profdata[@]}" show "$PROFILE" >&2
 }
 
-# What the names of functions depend on. A test compares it with what is built.
-describe() {
+# What the names of functions depend on: the package's version, the compiler, the way of a release, and all that is built into the program.
+say_made_with() {
     echo "version = $(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)"
-    echo "rust = $rust"
-    echo "llvm = $llvm"
+    rustc -vV | sed -n 's/^\(release\|commit-hash\|host\|LLVM version\): /\1 = /p'
     sed -n '/^\[profile.release\]/,/^\[/{/=/p}' Cargo.toml
+    echo "built of = $(cargo tree --locked --package evenkeel --edges normal,features --prefix none | sed 's/ (.*//' | sort -u | sha256sum | cut --characters 1-16)"
 }
 
 find_profdata() {
@@ -50,6 +54,7 @@ find_profdata() {
         exit 3
     fi
     fetch_llvm "$major"
+    "${profdata[@]}" --version >/dev/null
 }
 
 # Takes the package, and all that it needs, of the newest Debian from the mirror that this system uses, and runs it with that Debian's own
@@ -60,7 +65,11 @@ fetch_llvm() {
     if [ ! -x "$program" ]; then
         local mirror
         # shellcheck disable=SC2016  # The dollar is apt's.
-        mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/*$' | head -n 1)
+        mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | { grep '/debian/*$' || true; } | head -n 1)
+        if [ -z "$mirror" ]; then
+            echo "profile: this system has no mirror of Debian" >&2
+            exit 3
+        fi
         mkdir -p "$LLVM_DIR/lists" "$LLVM_DIR/cache" "$root"
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$LLVM_DIR/sources.list"
         : >"$LLVM_DIR/status"
@@ -101,7 +110,7 @@ train_controller() {
     done
     sleep 15
     kill "$controller"
-    wait "$controller"
+    wait "$controller" || fail "the controller failed" "$folder/log"
     trap - EXIT
     rm -rf "$folder"
 }
@@ -112,7 +121,7 @@ fail() {
     exit 1
 }
 
-# Sixty applications of up to four containers each, in a network, with a volume.
+# Sixty applications of up to four containers each, in a network, each with a volume.
 write_manifests() {
     local number
     for number in $(seq 60); do
@@ -137,4 +146,11 @@ write_manifests() {
     printf 'apiVersion: evenkeel.dev/v1\nkind: Network\nmetadata: { name: back }\nspec: {}\n' >"$1/network.yaml"
 }
 
-main
+case "${1:-}" in
+    '') main ;;
+    made-with) say_made_with ;;
+    *)
+        sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2
+        exit 2
+        ;;
+esac

@@ -12,16 +12,20 @@ cd "$(dirname "$0")/.."
 
 readonly PROFILE=benches/profile/evenkeel.profdata
 target_dir=target/static
-flags="${RUSTFLAGS:-} -C target-feature=+crt-static"
+# Separated as Cargo wants flags that may hold spaces, as paths may.
+separator=$'\x1f'
+flags=-C${separator}target-feature=+crt-static
+for flag in ${RUSTFLAGS:-}; do
+    flags+=$separator$flag
+done
 packages=(--package evenkeel)
 
-# By content: Cargo looks at the flags, and not at the file that they name.
+# Cargo builds again when the file has changed.
 use_profile() {
-    local used
-    used=$PWD/$target_dir/$(sha256sum "$PROFILE" | cut --characters 1-12).profdata
-    mkdir -p "$target_dir"
-    cp "$PROFILE" "$used"
-    flags+=" -C profile-use=$used"
+    flags+=${separator}-Cprofile-use=$PWD/$PROFILE
+    if ! diff benches/profile/made-with.txt <(scripts/profile.sh made-with) >&2; then
+        echo "release: the profile was made with something else, and has little or no effect: \`make profile\` makes it anew" >&2
+    fi
 }
 
 case "${1:-}" in
@@ -43,7 +47,7 @@ case "${1:-}" in
         programs=(evenkeel:evenkeel bare-hub:bare-hub)
         packages+=(--package bare-hub)
         target_dir=target/counting
-        flags+=" -C profile-generate=$PWD/$target_dir/profiles"
+        flags+=${separator}-Cprofile-generate=$PWD/$target_dir/profiles
         ;;
     *)
         sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2
@@ -57,7 +61,7 @@ for program in "${programs[@]}"; do
 done
 # Named, so that the flags concern what is built for the user and not build scripts and macros.
 triple=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS=$flags cargo build --release --locked "${packages[@]}" "${bins[@]}" --target "$triple" --target-dir "$target_dir"
+CARGO_ENCODED_RUSTFLAGS=$flags cargo build --release --locked "${packages[@]}" "${bins[@]}" --target "$triple" --target-dir "$target_dir"
 
 for program in "${programs[@]}"; do
     # By rename, so that nobody ever runs, or packs, half a program; and only where it is another one.

@@ -254,11 +254,19 @@ fn the_profile_of_the_release_is_of_this_version_and_of_what_is_built() {
     let version = package.iter().find(|line| line.starts_with("version = ")).unwrap().replace('"', "");
     let rust = package.iter().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().replace('"', "");
     let made_with: Vec<&str> = made_with.lines().collect();
+    // What it is made by has no features that the program has not: names hold hashes of these as well.
+    let bare_hub = read("tests/bare-hub/Cargo.toml");
+    let of_bare_hub = bare_hub.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let of_bare_hub: Vec<&str> = of_bare_hub.take_while(|line| !line.is_empty()).collect();
+    assert!(
+        !of_bare_hub.is_empty() && of_bare_hub.iter().all(|line| line.ends_with(".workspace = true")),
+        "{bare_hub}"
+    );
     let is_current = made_with.contains(&version.as_str())
-        && made_with.iter().any(|line| line.starts_with(&format!("rust = {rust}.")))
+        && made_with.iter().any(|line| line.starts_with(&format!("release = {rust}.")))
         && section("profile.release").iter().all(|line| made_with.contains(&line.as_str()));
     assert!(
         is_current,
-        "names hold these, and by them nothing of the profile is found any more: `make profile` makes it anew"
+        "names hold hashes of these, by which nothing of it is found any more: `make profile` makes it anew"
     );
 }

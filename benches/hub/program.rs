@@ -3,6 +3,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a process has to end.
+const END_TIME: Duration = Duration::from_secs(5);
 
 /// A process that ends with this.
 #[derive(Debug)]
@@ -29,7 +33,13 @@ impl Drop for Program {
     fn drop(&mut self) {
         let told = Command::new("kill").args([format!("-{}", self.signal), self.pid().to_string()]).status();
         if told.is_ok_and(|status| status.success()) {
-            drop(self.child.wait());
+            let begun = Instant::now();
+            while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                if begun.elapsed() > END_TIME {
+                    drop(self.child.kill());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }

@@ -150,15 +150,19 @@ impl RolloutBook {
             let mut entries = self.lock();
             let Some(entry) = entries.get_mut(key).filter(|entry| entry.wanted.is_some()) else { return Ok(()) };
             core.world().set_tried(key, &BTreeSet::new(), core.clock.now_ms());
+            let was_rejected = entry.rejection.take().is_some();
+            if was_rejected {
+                entry.put_in_force(core, key);
+            }
             // What is told of it is of the try before, or of what was in its place.
             core.board.change_object(key, |record| ObjectRecord {
+                rolled_back: None,
                 status: ObjectStatus { observed_generation: 0, ..record.status.clone() },
                 ..record.clone()
             });
-            if entry.rejection.take().is_none() {
+            if !was_rejected {
                 return Ok(());
             }
-            entry.put_in_force_and_tell(core, key);
             let mut write = core.store.write();
             write.put_rollout(key, &entry.record());
             write

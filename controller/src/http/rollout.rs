@@ -21,25 +21,29 @@ const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
 /// `POST /api/v1/rollout-retries {"object": "KIND/NAME"}` with the bearer token: 202; 404 where there is no such object, and 409 where
 /// its rollout has not failed. Whoever asks
-/// after this answer how the rollout goes is not told of the failure before.
+/// after this answer how the rollout goes is not told of the failure before, but by a controller that has not heard of it in five seconds.
 pub(super) async fn post_rollout_retry(
     State(api): State<Api>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let RolloutRetry { object } = read_change(&api, &headers, body, "{\"object\": \"KIND/NAME\"}").await?;
-    if api.board.object(&object).is_none() {
+    let Some(record) = api.board.object(&object) else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no such object").detail(format!("{object} is not known")));
-    }
-    if !is_told_to_have_failed(&api, &object) {
+    };
+    if record.failed_rollout().is_none() {
         return Err(Problem::new(StatusCode::CONFLICT, "its rollout has not failed")
             .detail(format!("the rollout of {object} has not failed"))
             .hint("`evenkeel describe` tells how it is"));
     }
     let mut changes = api.board.subscribe();
     say(&api, UserWord::RetryRollout(object.clone()))?;
-    // A controller that is busy hears it later.
-    let _late = timeout(HEARD_WITHIN, changes.wait_for(|_| !is_told_to_have_failed(&api, &object))).await;
+    let mut shutdown = api.shutdown.clone();
+    tokio::select! {
+        // A controller that is busy hears it later.
+        _ = timeout(HEARD_WITHIN, changes.wait_for(|_| !is_told_to_have_failed(&api, &object))) => {}
+        _ = shutdown.wait_for(|is_told| *is_told) => {}
+    }
     Ok((StatusCode::ACCEPTED, Json(json!({ "object": object }))))
 }
 

@@ -323,6 +323,38 @@ async fn a_rollout_that_failed_is_tried_again_by_whoever_has_the_token() {
     tokio::join!(controller, client);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_answered_once_it_is_heard_and_after_five_seconds_at_the_latest() {
+    for is_heard in [true, false] {
+        let (words, mut heard) = mpsc::channel(1);
+        let (_shutdown, shutdown) = watch::channel(false);
+        let board = Arc::new(Board::default());
+        let rolled_back = RolledBack { manifest: serde_json::json!({}), message: String::new(), since_ms: 0 };
+        board.put_object(ObjectRecord { rolled_back: Some(rolled_back), ..record("Deployment/web") });
+        let api = Api::new(Arc::clone(&board), Arc::default(), Token::new("secret"), words, shutdown);
+        let request = Request::post("/api/v1/rollout-retries")
+            .extension(Peer { local: Some("127.0.0.1:7070".parse().unwrap()), report: Arc::default() })
+            .header("host", "localhost:7070")
+            .header("authorization", "Bearer secret")
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"object":"Deployment/web"}"#))
+            .unwrap();
+        let begun = tokio::time::Instant::now();
+        let controller = async {
+            heard.recv().await.unwrap();
+            if is_heard {
+                // It has been heard, and nothing is told of the new try yet.
+                let status = |record: &ObjectRecord| ObjectStatus { generation: 1, ..record.status.clone() };
+                let change = |record: &ObjectRecord| ObjectRecord { status: status(record), ..record.clone() };
+                board.change_object(&"Deployment/web".parse().unwrap(), change);
+            }
+        };
+        let (answer, ()) = tokio::join!(router(api).oneshot(request), controller);
+        assert_eq!(answer.unwrap().status(), 202);
+        assert_eq!(begun.elapsed().as_secs(), if is_heard { 0 } else { 5 });
+    }
+}
+
 #[tokio::test]
 async fn a_head_that_is_not_finished_in_five_seconds_is_not_waited_for() {
     let served = start().await;

@@ -43,7 +43,7 @@ impl Attach for Programs {
         let mut child = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let pipes = (child.stdin.take(), child.stdout.take());
         // From here on it ends with its output.
-        let child = EndedChild(child);
+        let child = EndedChild(Some(child));
         let (Some(input), Some(output)) = pipes else { return Err(io::Error::other("no pipe")) };
         let input = pipe::Sender::from_owned_fd(input.into())?;
         let output = Output { pipe: pipe::Receiver::from_owned_fd(output.into())?, _child: child };
@@ -53,12 +53,14 @@ impl Attach for Programs {
 
 /// A process that is ended with this. Not tokio's own, which the released program is built without.
 #[derive(Debug)]
-struct EndedChild(Child);
+struct EndedChild(Option<Child>);
 
 impl Drop for EndedChild {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        let Some(mut child) = self.0.take() else { return };
+        child.kill().ok();
+        // Until it has ended nobody else is held up.
+        std::thread::spawn(move || child.wait());
     }
 }
 
