@@ -72,7 +72,7 @@ bench_hub() {
     [ -z "$fastmcp" ] || export EVENKEEL_BENCH_FASTMCP=$fastmcp
     [ -z "$mcp_proxy" ] || export EVENKEEL_BENCH_MCP_PROXY=$mcp_proxy
     scripts/release.sh hub
-    export EVENKEEL_BENCH_HUB=$PWD/target/static/bare-hub
+    export EVENKEEL_HUB=$PWD/target/static/bare-hub
     cargo bench --locked --package gateway --bench hub
     # On one core no message wakes an idle one, which takes as long as a list, or not, from one round to the next.
     if command -v taskset >/dev/null; then

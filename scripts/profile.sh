@@ -23,7 +23,7 @@ main() {
     rm -rf "$COUNTING/profiles"
     # Of one program, all processes add to the same files.
     export LLVM_PROFILE_FILE=$COUNTING/profiles/hub-%8m.profraw
-    EVENKEEL_BENCH_HUB=$COUNTING/bare-hub cargo bench --locked --package gateway --bench hub -- calls lists sessions stdio
+    EVENKEEL_HUB=$COUNTING/bare-hub cargo bench --locked --package gateway --bench hub -- calls lists sessions stdio
     export LLVM_PROFILE_FILE=$COUNTING/profiles/evenkeel-%8m.profraw
     train_controller
     # Where one of them has counted nothing there is no file, and no such name.

@@ -63,7 +63,7 @@ pub(crate) fn own_path() -> PathBuf {
 
 /// The hub: `tests/bare-hub`, as `scripts/release.sh hub` builds it.
 pub(crate) fn hub_path() -> PathBuf {
-    let hub = std::env::var_os("EVENKEEL_BENCH_HUB");
-    assert!(hub.is_some(), "EVENKEEL_BENCH_HUB does not name the hub: scripts/bench.sh builds it");
+    let hub = std::env::var_os("EVENKEEL_HUB");
+    assert!(hub.is_some(), "EVENKEEL_HUB does not name the hub: scripts/bench.sh builds it");
     PathBuf::from(hub.unwrap())
 }

@@ -94,10 +94,8 @@ impl Core {
 
     /// Whether a pass over every object that is known, as it is wanted now, has been made since the start.
     pub fn is_every_object_looked_at(&self) -> bool {
-        self.board.objects().iter().all(|record| {
-            let status = &record.status;
-            status.observed_generation == status.generation && status.observed_ms >= self.started_ms
-        })
+        let objects = self.board.objects();
+        objects.iter().all(|record| record.is_looked_at() && record.status.observed_ms >= self.started_ms)
     }
 
     /// Records an event: on the board at once, in the store with the next commit.

@@ -20,8 +20,8 @@ use crate::user_word::UserWord;
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
 /// `POST /api/v1/rollout-retries {"object": "KIND/NAME"}` with the bearer token: 202; 404 where there is no such object, and 409 where
-/// its rollout has not failed. Whoever asks
-/// after this answer how the rollout goes is not told of the failure before, but by a controller that has not heard of it in five seconds.
+/// its rollout has not failed. Whoever asks after this answer how the rollout goes is not told of the failure before, but by a controller
+/// that has not heard of it in five seconds.
 pub(super) async fn post_rollout_retry(
     State(api): State<Api>,
     headers: HeaderMap,
