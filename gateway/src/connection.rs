@@ -12,7 +12,7 @@ use crate::upstream::answer::{REFUSAL_LIMIT, TEXT_LIMIT};
 use crate::upstream::exchange::{Answer, UpstreamError};
 use crate::upstream::http::{Dress, HttpSession};
 use crate::upstream::link::Link;
-use crate::wire::object::{RawObject, quote, read_str};
+use crate::wire::object::{RawObject, read_str};
 use crate::wire::reply::RpcError;
 use crate::wire::strict::read_strictly;
 
@@ -107,8 +107,8 @@ impl Listing {
 }
 
 /// The gateway's name and version, as JSON text.
-pub fn own_info() -> String {
-    format!("{{\"name\":\"evenkeel\",\"version\":{}}}", quote(env!("CARGO_PKG_VERSION")))
+pub const fn own_info() -> &'static str {
+    concat!("{\"name\":\"evenkeel\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}")
 }
 
 /// `_meta` of a modern request of the gateway's own.
@@ -176,7 +176,7 @@ impl Connection {
             // Any error, and silence, is how a legacy server answers what it does not know.
             Ok(Ok(Answer::Error(_)) | Err(_)) | Err(_) => {}
         }
-        Self::begin_session(link, "{}", &own_info()).await
+        Self::begin_session(link, "{}", own_info()).await
     }
 
     /// Asks which versions it speaks.

@@ -17,9 +17,12 @@ mod sessions;
 mod worker;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -131,19 +134,32 @@ where
         let arrival = Arrival::of(&hub, &request);
         let (hub, alert, end) = (Arc::clone(&hub), alert.clone(), ending.clone());
         async move {
-            let _under_way = alert.as_deref().map(Alert::begin);
-            Ok::<_, Infallible>(request::answer(hub, end, request, arrival).await)
+            let mut answering = pin!(request::answer(hub, end, request, arrival));
+            let mut under_way = alert.as_deref().map(Alert::begin);
+            poll_fn(|cx| {
+                let answer = answering.as_mut().poll(cx);
+                // A list waits for nobody.
+                if answer.is_pending()
+                    && let Some(under_way) = &mut under_way
+                {
+                    under_way.wait();
+                }
+                answer.map(Ok::<_, Infallible>)
+            })
+            .await
         }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
     let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(connection);
+    // So that it is looked at only when there is something to hear, and not whenever the client says something.
+    let mut ended = FuturesUnordered::from_iter([end.changed()]);
     tokio::select! {
         // Whoever hung up wants nothing more. The order is fixed so that a run can be repeated.
         biased;
-        ended = connection.as_mut() => drop(ended),
-        told = end.changed() => if told.is_ok() {
+        closed = connection.as_mut() => drop(closed),
+        Some(told) = ended.next() => if told.is_ok() {
             connection.as_mut().graceful_shutdown();
             drop(connection.await);
         }

@@ -1,9 +1,19 @@
-//! Values of MCP's own headers, as 2026-07-28 encodes them.
+//! MCP's own headers, and their values as 2026-07-28 encodes them.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hyper::header::HeaderName;
+
+/// The version of the protocol that is spoken.
+pub static MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The session of a legacy client.
+pub static MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// What a modern request asks.
+pub static MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// The tool, prompt or resource that a modern request is for.
+pub static MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 const BEGIN: &str = "=?base64?";
 const END: &str = "?=";

@@ -53,11 +53,11 @@ pub struct Caller {
     /// His session; a modern client has none.
     pub session: Option<Arc<ClientSession>>,
     /// His client's capabilities, as JSON text.
-    pub capabilities: String,
+    pub capabilities: Arc<str>,
     /// What his client is, as JSON text.
-    pub client_info: String,
+    pub client_info: Arc<str>,
     /// The level of log messages that he wants; none where he said none.
-    pub log_level: Option<String>,
+    pub log_level: Option<Cow<'static, str>>,
 }
 
 /// A request that may go to its server.
@@ -76,8 +76,8 @@ pub struct Relay {
     server: Arc<Server>,
     caller: Arc<Caller>,
     method: String,
-    /// The client's params, as JSON text; empty where there are none.
-    params: String,
+    /// The client's message.
+    message: String,
     /// What the instance is sent that it goes to first.
     outgoing: Outgoing,
     /// The client's own token of progress, as JSON text.
@@ -134,7 +134,7 @@ impl Relay {
             server,
             caller,
             method: method.to_owned(),
-            params: params.text.to_owned(),
+            message: params.text.to_owned(),
             outgoing,
             progress_token: params.meta.get("progressToken").map(str::to_owned),
             result_limit: config.calls.result_bytes,
@@ -264,7 +264,7 @@ impl Relay {
     fn write(&self, answers: Option<(&str, Option<&str>)>) -> Outgoing {
         let (method, target) = (&self.method, &self.target);
         let edits = Edits { method, original: &target.original, headers: &target.headers, answers };
-        Outgoing::write(&Params::read_text(&self.params), self.server_era(), &self.caller, edits)
+        Outgoing::write(&Params::read_message(&self.message), self.server_era(), &self.caller, edits)
     }
 
     /// Sends it in the session that the server has for this client's session, which is begun where there is none, and begun anew where

@@ -43,9 +43,9 @@ pub struct ClientSession {
     /// The one server that it is about, where it is.
     pub scope: Option<String>,
     /// The client's capabilities, as JSON text.
-    pub capabilities: String,
+    pub capabilities: Arc<str>,
     /// Who the client is, as JSON text.
-    pub client_info: String,
+    pub client_info: Arc<str>,
     /// The level of log messages that was asked for.
     pub level: Mutex<Option<String>>,
     /// Resources that it wants to hear of, by their URIs.

@@ -22,9 +22,9 @@ pub struct Beginning {
     /// The one server that it is about.
     pub scope: Option<String>,
     /// The client's capabilities, as JSON text.
-    pub capabilities: String,
+    pub capabilities: Arc<str>,
     /// Who the client is, as JSON text.
-    pub client_info: String,
+    pub client_info: Arc<str>,
 }
 
 /// All sessions.
@@ -147,8 +147,8 @@ mod tests {
             principal: Principal { name: name.to_owned(), roles: vec![] },
             version: "2025-11-25",
             scope: None,
-            capabilities: "{}".to_owned(),
-            client_info: "{}".to_owned(),
+            capabilities: "{}".into(),
+            client_info: "{}".into(),
         }
     }
 

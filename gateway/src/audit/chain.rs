@@ -81,12 +81,12 @@ pub(super) fn link(place: &Place, record: &str) -> (String, Place) {
 
 fn hash_of(text: &str) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digest = Sha256::digest(text.as_bytes());
-    let mut hash = String::with_capacity(GENESIS.len());
-    for byte in digest {
-        hash.extend([byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)])));
+    let mut hash = Vec::with_capacity(GENESIS.len());
+    for byte in Sha256::digest(text.as_bytes()) {
+        hash.extend([byte >> 4, byte & 0xf].map(|digit| DIGITS[usize::from(digit)]));
     }
-    hash
+    // Digits are text.
+    String::from_utf8(hash).unwrap_or_default()
 }
 
 /// What a line says of its place: sequence, previous hash, own hash and whether the hash fits.

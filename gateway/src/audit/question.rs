@@ -93,6 +93,6 @@ mod tests {
         let AuditRecord { method, name, arguments, .. } = serde_json::from_value(line["record"].clone()).unwrap();
         let hidden = "[secret], [secret]";
         assert_eq!((method.as_str(), name.as_deref()), (hidden, Some(hidden)));
-        assert_eq!(arguments.unwrap().get(), format!("[\"{hidden}\"]"));
+        assert_eq!(arguments.unwrap(), format!("[\"{hidden}\"]"));
     }
 }

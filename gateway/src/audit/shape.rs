@@ -6,7 +6,6 @@ use std::fmt;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::record::beginning_of;
 use crate::wire::object::push_quoted;
@@ -22,12 +21,12 @@ const TOTAL_LIMIT: usize = 200;
 const NAME_CHARS: usize = 64;
 
 /// What is written down of arguments, which are JSON text: themselves, or else their shape. It is one line.
-pub(crate) fn arguments_of(text: &str, has_values: bool) -> Option<Box<RawValue>> {
+pub(crate) fn arguments_of(text: &str, has_values: bool) -> Option<String> {
     if has_values {
         let value: Value = serde_json::from_str(text).ok()?;
-        return if value.is_null() { None } else { to_raw_value(&value).ok() };
+        return (!value.is_null()).then(|| value.to_string());
     }
-    RawValue::from_string(shape_of(text)).ok()
+    Some(shape_of(text))
 }
 
 /// The shape of a JSON text, as JSON: `{"path":"string(12)","lines":"array(3)"}`; `"?"` for what is no JSON.

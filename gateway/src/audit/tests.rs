@@ -309,7 +309,7 @@ fn a_file_that_somebody_moves_away_is_followed_by_another_one() {
 fn pruned(records: &[AuditRecord]) -> Vec<(String, u64, u64, String)> {
     let pruned = records.iter().filter(|record| record.method == PRUNED);
     let place = |record: &AuditRecord| {
-        let arguments: Value = serde_json::from_str(record.arguments.as_ref().unwrap().get()).unwrap();
+        let arguments: Value = serde_json::from_str(record.arguments.as_ref().unwrap()).unwrap();
         let of = |field: &str| arguments[field].as_u64().unwrap();
         let hash = arguments["hash"].as_str().unwrap().to_owned();
         (record.name.clone().unwrap(), of("first"), of("last"), hash)
@@ -417,7 +417,7 @@ fn where_older_files_are_put_away_at_once_the_chain_goes_on_all_the_same() {
     drop(writer);
     let (mut file, place) = CurrentFile::open(&scene.path(), Duration::ZERO).unwrap();
     scene.count += 1;
-    let (line, _) = link(&place, &serde_json::to_string(&record(scene.count)).unwrap());
+    let (line, _) = link(&place, &record(scene.count).to_text());
     file.rotate(&line).unwrap();
     // Killed before anything else is written.
     drop(file);

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use serde_json::value::to_raw_value;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -228,7 +227,7 @@ fn pruned(backup: &Backup, end: Option<&End>) -> AuditRecord {
         principal: "gateway".to_owned(),
         method: PRUNED.to_owned(),
         name: Some(backup.name.clone()),
-        arguments: to_raw_value(&json!({ "first": backup.first, "last": last, "hash": hash })).ok(),
+        arguments: Some(json!({ "first": backup.first, "last": last, "hash": hash }).to_string()),
         outcome: "ok".into(),
         ..AuditRecord::default()
     }

@@ -31,12 +31,36 @@ pub(crate) struct Alert {
 
 /// A request that is under way, until this is dropped.
 #[derive(Debug)]
-pub(super) struct UnderWay<'alert>(&'alert Alert);
+pub(super) struct UnderWay<'alert> {
+    alert: &'alert Alert,
+    /// How many were under way when it was begun.
+    others: usize,
+    has_waited: bool,
+}
+
+impl UnderWay<'_> {
+    /// It waits for somebody, maybe again.
+    pub(super) fn wait(&mut self) {
+        if !std::mem::replace(&mut self.has_waited, true) {
+            self.wait_at(self.alert.begun.elapsed());
+        }
+    }
+
+    fn wait_at(&self, now: Duration) {
+        let Alert { awake_until, crowded_until, stirred, .. } = self.alert;
+        if self.others >= FEW {
+            crowded_until.store(nanos(now + CROWDED_TIME), Ordering::Relaxed);
+        } else if nanos(now) >= crowded_until.load(Ordering::Relaxed) {
+            awake_until.store(nanos(now + AWAKE_TIME), Ordering::Relaxed);
+            stirred.notify_one();
+        }
+    }
+}
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if self.0.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.awake_until.store(0, Ordering::Relaxed);
+        if self.alert.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.alert.awake_until.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -55,17 +79,7 @@ impl Alert {
 
     /// A request is begun.
     pub(super) fn begin(&self) -> UnderWay<'_> {
-        self.begin_at(self.begun.elapsed())
-    }
-
-    fn begin_at(&self, now: Duration) -> UnderWay<'_> {
-        if self.under_way.fetch_add(1, Ordering::Relaxed) >= FEW {
-            self.crowded_until.store(nanos(now + CROWDED_TIME), Ordering::Relaxed);
-        } else if nanos(now) >= self.crowded_until.load(Ordering::Relaxed) {
-            self.awake_until.store(nanos(now + AWAKE_TIME), Ordering::Relaxed);
-            self.stirred.notify_one();
-        }
-        UnderWay(self)
+        UnderWay { alert: self, others: self.under_way.fetch_add(1, Ordering::Relaxed), has_waited: false }
     }
 
     /// Keeps the thread awake that it runs on, whose runtime looks for news each time that everything has had its turn. Never ends.
@@ -91,16 +105,22 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{AWAKE_TIME, Alert, CROWDED_TIME};
+    use super::{AWAKE_TIME, Alert, CROWDED_TIME, UnderWay};
+
+    fn waiting(alert: &Alert, now: Duration) -> UnderWay<'_> {
+        let request = alert.begin();
+        request.wait_at(now);
+        request
+    }
 
     #[test]
     fn a_thread_stays_awake_for_one_answer_and_no_longer_than_for_a_moment() {
         let alert = Alert::new();
         let now = Duration::from_secs(5);
         assert!(!alert.is_awake_at(now));
-        let request = alert.begin_at(now);
+        let request = waiting(&alert, now);
         assert!(alert.is_awake_at(now) && !alert.is_awake_at(now + AWAKE_TIME));
-        let other = alert.begin_at(now + AWAKE_TIME);
+        let other = waiting(&alert, now + AWAKE_TIME);
         drop(request);
         assert!(alert.is_awake_at(now + AWAKE_TIME), "the other one waits");
         drop(other);
@@ -111,15 +131,15 @@ mod tests {
     fn where_many_wait_it_sleeps_as_ever_and_for_a_while_after() {
         let alert = Alert::new();
         let now = Duration::from_secs(5);
-        let many: Vec<_> = (0..3).map(|_| alert.begin_at(now)).collect();
+        let many: Vec<_> = (0..3).map(|_| waiting(&alert, now)).collect();
         drop(many);
-        drop(alert.begin_at(now));
+        drop(waiting(&alert, now));
         let soon = now + CROWDED_TIME / 2;
-        let request = alert.begin_at(soon);
+        let request = waiting(&alert, soon);
         assert!(!alert.is_awake_at(soon));
         drop(request);
         let later = now + CROWDED_TIME;
-        let _request = alert.begin_at(later);
+        let _request = waiting(&alert, later);
         assert!(alert.is_awake_at(later));
     }
 }

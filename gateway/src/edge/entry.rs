@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::audit::{AuditRecord, Draft, arguments_of, beginning_of};
 use crate::hub::Hub;
@@ -80,6 +81,11 @@ impl Entry {
     /// What the client is answered, without what it may not be told.
     pub(super) fn set_result(&mut self, text: &str) {
         self.draft.set_result(text);
+    }
+
+    /// How long it has taken so far.
+    pub(super) fn took(&self) -> Duration {
+        self.draft.took()
     }
 
     /// The request has ended.

@@ -1,5 +1,6 @@
 //! 2025-11-25 and before: a session, and requests in it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +9,6 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use super::body::{Body, empty, events, fault, joined_json, json};
 use super::call::{self, code_of};
@@ -21,6 +21,7 @@ use crate::audit::Draft;
 use crate::catalogue::{ListKind, View};
 use crate::connection::own_info;
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
+use crate::header::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::relay::Caller;
@@ -28,44 +29,42 @@ use crate::session::{Asked, ClientSession, set_level};
 use crate::sessions::Beginning;
 use crate::subscription::RESOURCES_LIMIT;
 use crate::upstream::exchange::Answer;
-use crate::wire::envelope::{Message, Outcome};
+use crate::wire::envelope::{ClientMessage, Message, Outcome};
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
 use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, result_reply};
 use crate::wire::sse::{event_text, one_line};
 
-const SESSION_HEADER: &str = "mcp-session-id";
+/// What the audit says of an answer of a client's, in the place of a method.
+const RESPONSE: &str = "response";
 
 /// Answers a legacy message.
-pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params<'_>) -> Response<Body> {
+pub(super) async fn answer(posted: Posted, message: ClientMessage<'_>, params: &Params<'_>) -> Response<Body> {
     if let Message::Request { id, method, .. } = &message
         && method == "initialize"
     {
         return initialize(&posted, id, params).await;
     }
-    let (hub, principal) = (Arc::clone(&posted.hub), posted.principal.clone());
-    let what = match &message {
-        Message::Request { method, .. } | Message::Notification { method, .. } => method.to_string(),
-        Message::Response { .. } => "response".to_owned(),
-    };
-    let session = match session_of(&hub, &principal, posted.scope.as_deref(), &posted.headers) {
+    let Posted { hub, principal, scope, headers, .. } = &posted;
+    let session = match session_of(hub, principal, scope.as_deref(), headers) {
         Ok(session) => session,
-        Err(fault) => return refused(&hub, Some(&principal), &what, fault).await,
+        Err(fault) => return refused(hub, Some(principal), what_of(&message), fault).await,
     };
-    let asked = posted.headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
+    let asked = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
     if asked.is_some_and(|version| !LEGACY_VERSIONS.contains(&version)) {
         let error = RpcError::new(RpcError::INVALID_REQUEST, "this version is not spoken here");
         let fault = Fault { status: StatusCode::BAD_REQUEST, id: None, error };
-        return refused(&hub, Some(&principal), &what, fault).await;
+        return refused(hub, Some(principal), what_of(&message), fault).await;
     }
     match message {
         Message::Request { id, method, .. } => answer_request(posted, session, id, &method, params).await,
-        Message::Notification { method, params: raw } => {
-            take_notification(&posted.hub, &session, &method, raw).await;
+        Message::Notification { method, .. } => {
+            take_notification(hub, &session, &method, params).await;
             empty(StatusCode::ACCEPTED)
         }
         Message::Response { id, outcome } => {
+            let (hub, principal) = (Arc::clone(hub), principal.clone());
             let told = take_response(&hub, &session, id, outcome);
             let refusal = told.as_ref().and_then(|told| told.refusal.clone());
             // Nobody else can say it any more: it goes on when the client does not wait for that.
@@ -75,11 +74,19 @@ pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params
                     told.give().await;
                 }
                 let outcome = if code.is_none() { "ok" } else { "refused" };
-                record(&hub, Some(&principal), &what, outcome, code).await;
+                record(&hub, Some(&principal), RESPONSE, outcome, code).await;
             })
             .await;
             refusal.map_or_else(|| empty(StatusCode::ACCEPTED), |error| fault(StatusCode::BAD_REQUEST, None, &error))
         }
+    }
+}
+
+/// What the audit says that a message asks.
+fn what_of<'text>(message: &'text ClientMessage<'_>) -> &'text str {
+    match message {
+        Message::Request { method, .. } | Message::Notification { method, .. } => method,
+        Message::Response { .. } => RESPONSE,
     }
 }
 
@@ -90,8 +97,8 @@ async fn initialize(posted: &Posted, id: &Id, params: &Params<'_>) -> Response<B
         principal: principal.clone(),
         era: Era::Legacy,
         session: None,
-        capabilities: "{}".to_owned(),
-        client_info: "{}".to_owned(),
+        capabilities: "{}".into(),
+        client_info: "{}".into(),
         log_level: None,
     };
     let entry = Entry::begin(hub, &caller, "initialize", None);
@@ -114,8 +121,8 @@ async fn initialize(posted: &Posted, id: &Id, params: &Params<'_>) -> Response<B
         principal: principal.clone(),
         version,
         scope: scope.clone(),
-        capabilities: fields.get("capabilities").filter(|text| text.starts_with('{')).unwrap_or("{}").to_owned(),
-        client_info: fields.get("clientInfo").filter(|text| text.starts_with('{')).unwrap_or("{}").to_owned(),
+        capabilities: fields.get("capabilities").filter(|text| text.starts_with('{')).unwrap_or("{}").into(),
+        client_info: fields.get("clientInfo").filter(|text| text.starts_with('{')).unwrap_or("{}").into(),
     });
     let Some(session) = session else {
         entry.end(hub, "refused", Some(RpcError::OVERLOADED), 0).await;
@@ -135,7 +142,7 @@ async fn initialize(posted: &Posted, id: &Id, params: &Params<'_>) -> Response<B
     entry.end(hub, "ok", None, text.len()).await;
     let mut response = json(StatusCode::OK, text);
     if let Ok(value) = HeaderValue::from_str(&session.id) {
-        response.headers_mut().insert(SESSION_HEADER, value);
+        response.headers_mut().insert(&MCP_SESSION_ID, value);
     }
     response
 }
@@ -146,7 +153,7 @@ fn session_of(
     scope: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Arc<ClientSession>, Fault<'static>> {
-    let Some(id) = headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok()) else {
+    let Some(id) = headers.get(&MCP_SESSION_ID).and_then(|id| id.to_str().ok()) else {
         let error =
             RpcError::new(RpcError::INVALID_REQUEST, "the header `Mcp-Session-Id` is needed: begin with `initialize`");
         return Err(Fault { status: StatusCode::BAD_REQUEST, id: None, error });
@@ -169,10 +176,10 @@ async fn answer_request(
     let caller = Arc::new(Caller {
         principal,
         era: Era::Legacy,
-        capabilities: session.capabilities.clone(),
-        client_info: session.client_info.clone(),
+        capabilities: Arc::clone(&session.capabilities),
+        client_info: Arc::clone(&session.client_info),
         // A legacy server decides for itself until it is told; a modern one must be told.
-        log_level: Some(level.unwrap_or_else(|| "info".to_owned())),
+        log_level: Some(level.map_or(Cow::Borrowed("info"), Cow::Owned)),
         session: Some(Arc::clone(&session)),
     });
     let Some(view) = hub.catalogue().view(&caller.principal, scope.as_deref()) else {
@@ -246,16 +253,15 @@ async fn list(
     (method, kind): (&str, ListKind),
     fields: &RawObject<'_>,
 ) -> Response<Body> {
-    let begun = Instant::now();
-    let page = view.asked_page(kind, fields);
-    hub.metrics.discovery.observe(begun.elapsed());
     let entry = Entry::begin(hub, caller, method, None);
+    let page = view.asked_page(kind, fields);
+    hub.metrics.discovery.observe(entry.took());
     let Some(page) = page else {
         entry.end(hub, "refused", Some(RpcError::INVALID_PARAMS), 0).await;
         let error = RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
         return fault(StatusCode::OK, Some(id), &error);
     };
-    let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{", id.as_json());
+    let head = ["{\"jsonrpc\":\"2.0\",\"id\":", id.as_json(), ",\"result\":{"].concat();
     entry.end(hub, "ok", None, head.len() + page.len()).await;
     joined_json(head, page)
 }
@@ -277,20 +283,19 @@ async fn tell_level(session: &ClientSession) {
     join_all(links.iter().map(|(link, session)| set_level(link, session, &level))).await;
 }
 
-async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str, params: Option<&RawValue>) {
+async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str, params: &Params<'_>) {
     let caller = Caller {
         principal: session.principal.clone(),
         era: Era::Legacy,
         session: Some(Arc::clone(session)),
-        capabilities: String::new(),
-        client_info: String::new(),
+        capabilities: Arc::default(),
+        client_info: Arc::default(),
         log_level: None,
     };
     let entry = Entry::begin(hub, &caller, method, None);
     let is_known = match method {
         "notifications/cancelled" => {
-            let fields = RawObject::of(params);
-            let id = fields.get("requestId").and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+            let id = params.fields.get("requestId").and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
             let cancel = id.and_then(Id::parse).and_then(|id| ClientSession::lock(&session.in_flight).remove(&id));
             if let Some(cancel) = cancel {
                 // It may have ended in this moment.
@@ -301,9 +306,10 @@ async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str
         "notifications/initialized" => true,
         "notifications/progress" => report_progress(hub, session, params).await,
         "notifications/roots/list_changed" => {
-            let params = params.map(RawValue::get).filter(|params| hub.secrets().check(params).is_ok());
+            let params = params.are_given.then(|| params.fields.to_json());
+            let params = params.filter(|params| hub.secrets().check(params).is_ok());
             for (link, session) in session.own_links() {
-                drop(link.notify(&session, method, params).await);
+                drop(link.notify(&session, method, params.as_deref()).await);
             }
             true
         }
@@ -314,11 +320,11 @@ async fn take_notification(hub: &Hub, session: &Arc<ClientSession>, method: &str
 }
 
 /// Tells a server how its request gets on, as the client whom it was put to says. Returns whether there is such a request.
-async fn report_progress(hub: &Hub, session: &ClientSession, params: Option<&RawValue>) -> bool {
-    let mut fields = RawObject::of(params);
+async fn report_progress(hub: &Hub, session: &ClientSession, params: &Params<'_>) -> bool {
+    let mut fields = params.fields.clone();
     let number = fields.get("progressToken").and_then(|token| token.parse().ok());
     let Some((link, session, token)) = number.and_then(|number| session.asked_with_token(number)) else { return false };
-    if hub.secrets().is_refused(params.map_or("", RawValue::get)) {
+    if hub.secrets().is_refused(params.text) {
         return false;
     }
     fields.set("progressToken", token);
@@ -393,8 +399,8 @@ pub(super) async fn open_stream(
     scope: Option<&str>,
     headers: &HeaderMap,
 ) -> Response<Body> {
-    let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
-    if version == Some(MODERN_VERSION) || !headers.contains_key(SESSION_HEADER) {
+    let version = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
+    if version == Some(MODERN_VERSION) || !headers.contains_key(&MCP_SESSION_ID) {
         record(hub, Some(principal), "http GET", "refused", Some(405)).await;
         return no_stream();
     }
@@ -429,7 +435,7 @@ pub(super) async fn end_session(
     scope: Option<&str>,
     headers: &HeaderMap,
 ) -> Response<Body> {
-    let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
+    let version = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
     if version == Some(MODERN_VERSION) {
         record(hub, Some(principal), "http DELETE", "refused", Some(405)).await;
         return no_stream();

@@ -1,10 +1,10 @@
 //! 2026-07-28: each request stands alone, and says everything itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use hyper::header::{ALLOW, HeaderMap, HeaderValue};
+use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use tokio::time::Instant;
 
 use super::body::{Body, empty, fault, joined_json, json};
 use super::call;
@@ -15,11 +15,11 @@ use super::request::{Fault, record, refused};
 use crate::catalogue::{ListKind, Target, View};
 use crate::connection::own_info;
 use crate::era::{Era, MODERN_VERSION};
-use crate::header::decode;
+use crate::header::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, decode};
 use crate::header_param::value_of;
 use crate::hub::Hub;
 use crate::relay::Caller;
-use crate::wire::envelope::Message;
+use crate::wire::envelope::{ClientMessage, Message};
 use crate::wire::id::Id;
 use crate::wire::object::{RawObject, quote};
 use crate::wire::params::Params;
@@ -32,7 +32,7 @@ const LIST_TTL_MS: u32 = 5_000;
 pub(super) const CAPABILITIES: &str = "{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},\"resources\":{\"listChanged\":true,\"subscribe\":true},\"completions\":{},\"logging\":{}}";
 
 /// Answers a modern message.
-pub(super) async fn answer(posted: Posted, message: Message<'_>, params: &Params<'_>) -> Response<Body> {
+pub(super) async fn answer(posted: Posted, message: ClientMessage<'_>, params: &Params<'_>) -> Response<Body> {
     match message {
         Message::Request { id, method, .. } => answer_request(posted, id, &method, params).await,
         // Over HTTP nothing can be cancelled so: who hangs up cancels.
@@ -53,7 +53,7 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_
     let fields = &params.fields;
     let caller = match check(&headers, method, params) {
         Ok(meta) => Arc::new(Caller {
-            principal: principal.clone(),
+            principal,
             era: Era::Modern,
             session: None,
             capabilities: meta.capabilities,
@@ -94,7 +94,7 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_
         }
         "subscriptions/listen" => {
             let entry = Entry::begin(&hub, &caller, method, Some(params));
-            let posted = Posted { hub, principal, scope, headers, end };
+            let posted = Posted { hub, principal: caller.principal.clone(), scope, headers, end };
             listen::subscribe(posted, caller, &view, id, fields, entry)
         }
         _ => {
@@ -126,7 +126,6 @@ async fn list(
     (method, kind): (&str, ListKind),
     fields: &RawObject<'_>,
 ) -> Response<Body> {
-    let begun = Instant::now();
     let entry = Entry::begin(hub, caller, method, None);
     let page = view.asked_page(kind, fields);
     let Some(page) = page else {
@@ -134,40 +133,45 @@ async fn list(
         let error = RpcError::new(RpcError::INVALID_PARAMS, "the cursor is none of this list");
         return fault(StatusCode::BAD_REQUEST, Some(id), &error);
     };
-    let id = id.as_json();
-    let info = own_info();
-    let head = format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\",\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}},"
-    );
-    hub.metrics.discovery.observe(begun.elapsed());
+    let head = [
+        "{\"jsonrpc\":\"2.0\",\"id\":",
+        id.as_json(),
+        ",\"result\":{\"resultType\":\"complete\",\"ttlMs\":",
+        &LIST_TTL_MS.to_string(),
+        ",\"cacheScope\":\"private\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":",
+        own_info(),
+        "},",
+    ]
+    .concat();
+    hub.metrics.discovery.observe(entry.took());
     entry.end(hub, "ok", None, head.len() + page.len()).await;
     joined_json(head, page)
 }
 
 /// What a modern request says of its client.
 struct ClientMeta {
-    capabilities: String,
-    client_info: String,
-    log_level: Option<String>,
+    capabilities: Arc<str>,
+    client_info: Arc<str>,
+    log_level: Option<Cow<'static, str>>,
 }
 
 /// Whether headers and body agree, in the order that the specification gives.
 fn check(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<ClientMeta, RpcError> {
     let Params { fields, meta, .. } = params;
     let mismatch = |text: String| RpcError::new(RpcError::HEADER_MISMATCH, text);
-    let header = |name: &str| {
+    let header = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter();
         let (first, is_twice) = (values.next(), values.next().is_some());
         let value = first.and_then(|value| value.to_str().ok()).map(str::trim);
         if is_twice { Err(mismatch(format!("the header `{name}` is there twice"))) } else { Ok(value) }
     };
-    let (said_version, said_method) = (header("mcp-protocol-version")?, header("mcp-method")?);
-    let said_name = header("mcp-name")?;
+    let (said_version, said_method) = (header(&MCP_PROTOCOL_VERSION)?, header(&MCP_METHOD)?);
+    let said_name = header(&MCP_NAME)?;
     let missing = |key: &str| RpcError::new(RpcError::INVALID_PARAMS, format!("`_meta` has no `{key}`"));
     let version = meta.get_str(VERSION_KEY).ok_or_else(|| missing(VERSION_KEY))?;
     let capabilities_key = "io.modelcontextprotocol/clientCapabilities";
     let capabilities = meta.get(capabilities_key).filter(|text| text.starts_with('{'));
-    let capabilities = capabilities.ok_or_else(|| missing(capabilities_key))?.to_owned();
+    let capabilities = capabilities.ok_or_else(|| missing(capabilities_key))?.into();
     if said_version != Some(&*version) {
         return Err(mismatch("`MCP-Protocol-Version` is not what the body says".to_owned()));
     }
@@ -193,8 +197,9 @@ fn check(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<Clien
         client_info: meta
             .get("io.modelcontextprotocol/clientInfo")
             .filter(|text| text.starts_with('{'))
-            .map_or_else(|| "{\"name\":\"unknown\",\"version\":\"0\"}".to_owned(), str::to_owned),
-        log_level: meta.get_str("io.modelcontextprotocol/logLevel").map(std::borrow::Cow::into_owned),
+            .unwrap_or("{\"name\":\"unknown\",\"version\":\"0\"}")
+            .into(),
+        log_level: meta.get_str("io.modelcontextprotocol/logLevel").map(|level| Cow::Owned(level.into_owned())),
     })
 }
 

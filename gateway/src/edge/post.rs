@@ -1,8 +1,10 @@
 //! A POST: its message read, and the era told in which it is spoken.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::poll_immediate;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -15,10 +17,11 @@ use super::body::Body;
 use super::request::{Fault, refused};
 use super::{legacy, modern};
 use crate::era::MODERN_VERSION;
+use crate::header::MCP_PROTOCOL_VERSION;
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::wire::depth::{NESTING_LIMIT, is_too_deep};
-use crate::wire::envelope::{EnvelopeError, Message};
+use crate::wire::envelope::{ClientMessage, EnvelopeError, Message};
 use crate::wire::params::Params;
 use crate::wire::reply::RpcError;
 
@@ -66,7 +69,12 @@ pub(super) async fn answer(
         let message = "`Content-Encoding` is not taken: send the body as it is".to_owned();
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::INVALID_REQUEST, message).await;
     }
-    let body = timeout(BODY_TIME, Limited::new(body, hub.config.limits.request_bytes).collect()).await;
+    let mut reading = pin!(Limited::new(body, hub.config.limits.request_bytes).collect());
+    // Most bodies come with their heads.
+    let body = match poll_immediate(reading.as_mut()).await {
+        Some(body) => Ok(body),
+        None => timeout(BODY_TIME, reading).await,
+    };
     let Ok(body) = body else {
         let message = format!("the body did not come within {}s", BODY_TIME.as_secs());
         let mut response = refuse(StatusCode::REQUEST_TIMEOUT, RpcError::INVALID_REQUEST, message).await;
@@ -88,7 +96,7 @@ pub(super) async fn answer(
     let Ok(text) = std::str::from_utf8(&body) else {
         return refuse(StatusCode::BAD_REQUEST, RpcError::PARSE, "it is no UTF-8".to_owned()).await;
     };
-    let message = match Message::parse(text) {
+    let mut message = match ClientMessage::parse_with_params(text) {
         Ok(message) => message,
         Err(error) => {
             let code = match &error {
@@ -105,10 +113,7 @@ pub(super) async fn answer(
     }
     arrival.hand_over();
     let posted = Posted { hub, principal, scope, headers: head.headers, end };
-    let params = match &message {
-        Message::Request { params, .. } | Message::Notification { params, .. } => Params::read(*params),
-        Message::Response { .. } => Params::default(),
-    };
+    let params = Params::take(&mut message, text);
     if is_modern(&posted.headers, &message, &params) {
         modern::answer(posted, message, &params).await
     } else {
@@ -118,8 +123,8 @@ pub(super) async fn answer(
 
 /// A request is modern by what it says itself, in its header or in its body; one that says a version that nobody knows gets the modern
 /// answer to that.
-fn is_modern(headers: &HeaderMap, message: &Message<'_>, params: &Params<'_>) -> bool {
-    let header = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
+fn is_modern(headers: &HeaderMap, message: &ClientMessage<'_>, params: &Params<'_>) -> bool {
+    let header = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
     if header == Some(MODERN_VERSION) {
         return true;
     }

@@ -28,7 +28,7 @@ impl Hub {
                 principal: "operator".to_owned(),
                 method: "approve".to_owned(),
                 server: Some(approval.server),
-                arguments: serde_json::value::to_raw_value(&approval.definitions).ok(),
+                arguments: serde_json::to_string(&approval.definitions).ok(),
                 outcome: if count == Some(asked) { "ok" } else { "error" }.into(),
                 ..AuditRecord::default()
             };

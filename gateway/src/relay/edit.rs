@@ -184,9 +184,9 @@ mod tests {
             principal: Principal::anonymous(),
             era: Era::Modern,
             session: None,
-            capabilities: "{\"sampling\":{}}".to_owned(),
-            client_info: "{\"name\":\"c\",\"version\":\"1\"}".to_owned(),
-            log_level: level.map(str::to_owned),
+            capabilities: "{\"sampling\":{}}".into(),
+            client_info: "{\"name\":\"c\",\"version\":\"1\"}".into(),
+            log_level: level.map(|level| level.to_owned().into()),
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
     fn what_belongs_to_a_hop_is_made_anew_and_the_rest_is_kept() {
         let text = r#"{"name":"a","_meta":{"io.modelcontextprotocol/clientInfo":{"name":"forged","version":"1"},"progressToken":7,"traceparent":"00-1"}}"#;
         let caller = caller(Some("debug"));
-        let theirs = Params::read(Some(serde_json::from_str(text).unwrap()));
+        let theirs = Params::read_text(text);
         let mut fields = theirs.fields.clone();
         set_meta(&mut fields, &theirs.meta, &MetaOf { era: Era::Modern, caller: &caller });
         let meta = fields.get("_meta").unwrap();

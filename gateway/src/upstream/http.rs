@@ -19,6 +19,7 @@ use super::client::{Clients, HttpClient, check_literal};
 use super::exchange::{Answer, CancelGuard, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
 use super::stdio::with_progress_token;
 use crate::era::MODERN_VERSION;
+use crate::header::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, encode};
 use crate::wire::object::RawObject;
 use crate::wire::reply::{notification, request_with};
 
@@ -31,10 +32,6 @@ const QUIET_TIME: Duration = Duration::from_secs(20);
 /// How many calls a server is told at once that nobody waits for. It hears of no more.
 const CANCELS_LIMIT: usize = 64;
 
-static VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-static SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-static METHOD: HeaderName = HeaderName::from_static("mcp-method");
-static NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// How many headers most requests are dressed with.
 const DRESS_LENGTH: usize = 3;
 
@@ -190,7 +187,7 @@ impl HttpLink {
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
         let body = request_with(number, "initialize", &params.to_json());
         let response = self.post(Dress::Bare, "initialize", body).await?;
-        let session = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let session = response.headers().get(&MCP_SESSION_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let answer = self.read(response, number, None).await.answer().await?;
         Ok((answer, session))
     }
@@ -364,16 +361,16 @@ impl HttpLink {
         match dress {
             Dress::Bare => {}
             Dress::Session(session) => {
-                set(&VERSION, &session.version)?;
+                set(&MCP_PROTOCOL_VERSION, &session.version)?;
                 if let Some(id) = &session.id {
-                    set(&SESSION, id)?;
+                    set(&MCP_SESSION_ID, id)?;
                 }
             }
             Dress::Modern { name, params } => {
-                set(&VERSION, MODERN_VERSION)?;
-                set(&METHOD, mcp_method)?;
+                set(&MCP_PROTOCOL_VERSION, MODERN_VERSION)?;
+                set(&MCP_METHOD, mcp_method)?;
                 if let Some(name) = name {
-                    set(&NAME, &crate::header::encode(name))?;
+                    set(&MCP_NAME, &encode(name))?;
                 }
                 for (name, value) in params {
                     let fault = |()| UpstreamError::NotMcp("a header of an argument cannot be sent".to_owned());

@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::id::Id;
+use super::object::RawObject;
 
 /// How much is said of what is wrong with a text, in characters.
 const FAULT_LIMIT: usize = 200;
 
-/// What a message is.
+/// What a message is. `P`: how its params are read.
 #[derive(Debug, Clone)]
-pub enum Message<'text> {
+pub enum Message<'text, P = &'text RawValue> {
     /// It wants an answer.
     Request {
         /// What the answer must carry.
@@ -20,14 +21,14 @@ pub enum Message<'text> {
         /// What is asked.
         method: Cow<'text, str>,
         /// The arguments, an object where there are any.
-        params: Option<&'text RawValue>,
+        params: Option<P>,
     },
     /// It wants none.
     Notification {
         /// What is told.
         method: Cow<'text, str>,
         /// The details.
-        params: Option<&'text RawValue>,
+        params: Option<P>,
     },
     /// It is the answer to a request.
     Response {
@@ -58,25 +59,29 @@ pub enum EnvelopeError {
     NotAMessage(String),
 }
 
+/// A message of a client, whose params are read in the same go: each reading passes over all that it does not take apart.
+pub type ClientMessage<'text> = Message<'text, RawObject<'text>>;
+
 #[derive(Deserialize)]
-struct Envelope<'text> {
+#[serde(bound(deserialize = "'de: 'text, P: Deserialize<'de>"))]
+struct Envelope<'text, P> {
     #[serde(borrow, default)]
     jsonrpc: Option<Cow<'text, str>>,
-    #[serde(borrow, default, deserialize_with = "raw")]
+    #[serde(borrow, default, deserialize_with = "written")]
     id: Option<&'text RawValue>,
     #[serde(borrow, default)]
     method: Option<Cow<'text, str>>,
-    #[serde(borrow, default, deserialize_with = "raw")]
-    params: Option<&'text RawValue>,
-    #[serde(borrow, default, deserialize_with = "raw")]
+    #[serde(default, deserialize_with = "written")]
+    params: Option<P>,
+    #[serde(borrow, default, deserialize_with = "written")]
     result: Option<&'text RawValue>,
-    #[serde(borrow, default, deserialize_with = "raw")]
+    #[serde(borrow, default, deserialize_with = "written")]
     error: Option<&'text RawValue>,
 }
 
 /// What is written, `null` included: absent is not the same.
-fn raw<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+fn written<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl<'text> Message<'text> {
@@ -85,34 +90,60 @@ impl<'text> Message<'text> {
     /// # Errors
     /// When the text is not JSON, or no message.
     pub fn parse(text: &'text str) -> Result<Self, EnvelopeError> {
-        let envelope: Envelope<'text> = serde_json::from_str(text).map_err(|error| {
-            let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
-            let message = describe(&error);
-            if is_json { EnvelopeError::NotAMessage(message) } else { EnvelopeError::NotJson(message) }
-        })?;
-        if envelope.jsonrpc.as_deref() != Some("2.0") {
-            return Err(not_a_message("`jsonrpc` is not \"2.0\""));
+        let message = read(text)?;
+        match &message {
+            Self::Request { params: Some(params), .. } | Self::Notification { params: Some(params), .. }
+                if !params.get().starts_with('{') =>
+            {
+                Err(not_a_message("`params` is not an object"))
+            }
+            Self::Request { .. } | Self::Notification { .. } | Self::Response { .. } => Ok(message),
         }
-        let params = match envelope.params {
-            Some(params) if !params.get().starts_with('{') => {
-                return Err(not_a_message("`params` is not an object"));
-            }
-            params => params,
-        };
-        match (envelope.method, envelope.id, envelope.result, envelope.error) {
-            (Some(method), Some(id), None, None) => {
-                let id = Id::parse(id).ok_or_else(|| not_a_message("`id` is neither a string nor an integer"))?;
-                Ok(Self::Request { id, method, params })
-            }
-            (Some(method), None, None, None) => Ok(Self::Notification { method, params }),
-            (None, id, Some(result), None) => {
-                Ok(Self::Response { id: id.and_then(Id::parse), outcome: Outcome::Result(result) })
-            }
-            (None, id, None, Some(error)) => {
-                Ok(Self::Response { id: id.and_then(Id::parse), outcome: Outcome::Error(error) })
-            }
-            _ => Err(not_a_message("it is neither a request, a notification nor a response")),
+    }
+}
+
+impl<'text> ClientMessage<'text> {
+    /// Reads an envelope and the fields of its params.
+    ///
+    /// # Errors
+    /// Those of [`Message::parse`].
+    pub fn parse_with_params(text: &'text str) -> Result<Self, EnvelopeError> {
+        // Said as it is where only the envelope is read.
+        read(text).map_err(|error| Message::parse(text).err().unwrap_or(error))
+    }
+
+    /// Its params, which it has no more then.
+    pub fn take_params(&mut self) -> Option<RawObject<'text>> {
+        match self {
+            Self::Request { params, .. } | Self::Notification { params, .. } => params.take(),
+            Self::Response { .. } => None,
         }
+    }
+}
+
+fn read<'text, P: Deserialize<'text>>(text: &'text str) -> Result<Message<'text, P>, EnvelopeError> {
+    let envelope: Envelope<'text, P> = serde_json::from_str(text).map_err(|error| {
+        let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+        let message = describe(&error);
+        if is_json { EnvelopeError::NotAMessage(message) } else { EnvelopeError::NotJson(message) }
+    })?;
+    if envelope.jsonrpc.as_deref() != Some("2.0") {
+        return Err(not_a_message("`jsonrpc` is not \"2.0\""));
+    }
+    let params = envelope.params;
+    match (envelope.method, envelope.id, envelope.result, envelope.error) {
+        (Some(method), Some(id), None, None) => {
+            let id = Id::parse(id).ok_or_else(|| not_a_message("`id` is neither a string nor an integer"))?;
+            Ok(Message::Request { id, method, params })
+        }
+        (Some(method), None, None, None) => Ok(Message::Notification { method, params }),
+        (None, id, Some(result), None) => {
+            Ok(Message::Response { id: id.and_then(Id::parse), outcome: Outcome::Result(result) })
+        }
+        (None, id, None, Some(error)) => {
+            Ok(Message::Response { id: id.and_then(Id::parse), outcome: Outcome::Error(error) })
+        }
+        _ => Err(not_a_message("it is neither a request, a notification nor a response")),
     }
 }
 
@@ -131,7 +162,7 @@ fn not_a_message(text: &str) -> EnvelopeError {
 
 #[cfg(test)]
 mod tests {
-    use super::{EnvelopeError, Message, Outcome};
+    use super::{ClientMessage, EnvelopeError, Message, Outcome};
 
     #[test]
     fn each_sort_of_message_is_told_apart() {
@@ -153,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn the_params_of_a_client_are_read_with_their_envelope() {
+        let text = r#"{"params":{"name":"a","arguments":{"x":[{}]},"name":"b"},"jsonrpc":"2.0","id":1,"method":"m"}"#;
+        let mut message = ClientMessage::parse_with_params(text).unwrap();
+        let params = message.take_params().unwrap();
+        assert_eq!(params.to_json(), r#"{"name":"a","arguments":{"x":[{}]},"name":"b"}"#);
+        assert!(message.take_params().is_none());
+        let none = ClientMessage::parse_with_params(r#"{"jsonrpc":"2.0","method":"m"}"#).unwrap().take_params();
+        assert!(none.is_none());
+    }
+
+    #[test]
     fn what_is_no_message_is_refused_with_what_is_wrong_with_it() {
         assert!(matches!(Message::parse("{"), Err(EnvelopeError::NotJson(_))));
         for text in [
@@ -169,6 +211,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"m"}"#,
         ] {
             assert!(matches!(Message::parse(text), Err(EnvelopeError::NotAMessage(_))), "{text}");
+            assert_eq!(ClientMessage::parse_with_params(text).err(), Message::parse(text).err());
         }
     }
 }

@@ -130,6 +130,12 @@ impl Writer {
         self.json.push_str(value);
     }
 
+    /// Writes a field whose name is ours, and plain, and whose value is a text.
+    pub fn own_text(&mut self, name: &'static str, text: &str) {
+        self.own_field(name, "");
+        push_quoted(&mut self.json, text);
+    }
+
     /// The JSON text of the whole; `None` where it has no fields.
     pub fn finish(mut self) -> Option<String> {
         if self.json.is_empty() {

@@ -167,8 +167,8 @@ async fn hold_something(hub: &Arc<Hub>, kinds: &[Arc<Kind>], ledger: &Ledger) ->
         principal: Principal::anonymous(),
         era: Era::Modern,
         session: None,
-        capabilities: "{}".to_owned(),
-        client_info: "{}".to_owned(),
+        capabilities: "{}".into(),
+        client_info: "{}".into(),
         log_level: None,
     };
     server.acquire(&caller).await.ok()

@@ -75,8 +75,8 @@ fn anybody() -> Caller {
         principal: Principal::anonymous(),
         era: Era::Modern,
         session: None,
-        capabilities: "{}".to_owned(),
-        client_info: "{}".to_owned(),
+        capabilities: "{}".into(),
+        client_info: "{}".into(),
         log_level: None,
     }
 }
