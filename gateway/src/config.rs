@@ -277,7 +277,7 @@ pub struct CallLimits {
     pub timeout: Duration,
     /// How many at once.
     pub concurrency: usize,
-    /// The largest arguments, in bytes.
+    /// The largest request, in bytes: its whole message.
     pub request_bytes: usize,
     /// The largest result, in bytes.
     pub result_bytes: usize,

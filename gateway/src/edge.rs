@@ -142,7 +142,7 @@ where
                 if answer.is_pending()
                     && let Some(under_way) = &mut under_way
                 {
-                    under_way.wait();
+                    under_way.note_waiting();
                 }
                 answer.map(Ok::<_, Infallible>)
             })

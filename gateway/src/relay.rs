@@ -134,7 +134,7 @@ impl Relay {
             server,
             caller,
             method: method.to_owned(),
-            message: params.text.to_owned(),
+            message: params.source.to_owned(),
             outgoing,
             progress_token: params.meta.get("progressToken").map(str::to_owned),
             result_limit: config.calls.result_bytes,
@@ -155,8 +155,8 @@ impl Relay {
     ) -> Result<Admitted, RpcError> {
         let config = server.config();
         let secrets = hub.secrets_since();
-        secrets.check(params.text)?;
-        let size = params.text.len();
+        secrets.check(params.source)?;
+        let size = params.source.len();
         if size > config.calls.request_bytes {
             let limit = config.calls.request_bytes;
             let message = format!("the request has {size} bytes, and `{}` takes {limit}", server.name);

@@ -76,6 +76,8 @@ impl AuditRecord {
         say("instance", self.instance.as_deref());
         say("name", self.name.as_deref());
         if let Some(arguments) = &self.arguments {
+            let is_json = || serde_json::from_str::<&RawValue>(arguments).is_ok() && !arguments.contains('\n');
+            debug_assert!(is_json(), "whoever sets them writes JSON on one line");
             line.own_field("arguments", arguments);
         }
         if let Some(result) = &self.result {

@@ -40,13 +40,13 @@ pub(super) struct UnderWay<'alert> {
 
 impl UnderWay<'_> {
     /// It waits for somebody, maybe again.
-    pub(super) fn wait(&mut self) {
+    pub(super) fn note_waiting(&mut self) {
         if !std::mem::replace(&mut self.has_waited, true) {
-            self.wait_at(self.alert.begun.elapsed());
+            self.note_waiting_at(self.alert.begun.elapsed());
         }
     }
 
-    fn wait_at(&self, now: Duration) {
+    fn note_waiting_at(&self, now: Duration) {
         let Alert { awake_until, crowded_until, stirred, .. } = self.alert;
         if self.others >= FEW {
             crowded_until.store(nanos(now + CROWDED_TIME), Ordering::Relaxed);
@@ -109,7 +109,7 @@ mod tests {
 
     fn waiting(alert: &Alert, now: Duration) -> UnderWay<'_> {
         let request = alert.begin();
-        request.wait_at(now);
+        request.note_waiting_at(now);
         request
     }
 

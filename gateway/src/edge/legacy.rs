@@ -103,7 +103,7 @@ async fn initialize(posted: &Posted, id: &Id, params: &Params<'_>) -> Response<B
     };
     let entry = Entry::begin(hub, &caller, "initialize", None);
     // What the client says of itself is told to servers.
-    if let Err(error) = hub.secrets().check(params.text) {
+    if let Err(error) = hub.secrets().check(params.source) {
         entry.end(hub, "refused", Some(error.code), 0).await;
         return fault(StatusCode::OK, Some(id), &error);
     }
@@ -324,7 +324,7 @@ async fn report_progress(hub: &Hub, session: &ClientSession, params: &Params<'_>
     let mut fields = params.fields.clone();
     let number = fields.get("progressToken").and_then(|token| token.parse().ok());
     let Some((link, session, token)) = number.and_then(|number| session.asked_with_token(number)) else { return false };
-    if hub.secrets().is_refused(params.text) {
+    if hub.secrets().is_refused(params.source) {
         return false;
     }
     fields.set("progressToken", token);

@@ -1,4 +1,4 @@
-//! A JSON-RPC message, read no further than its envelope.
+//! A JSON-RPC message, read no further than its envelope, or of a client's than the fields of its params.
 
 use std::borrow::Cow;
 
@@ -90,15 +90,7 @@ impl<'text> Message<'text> {
     /// # Errors
     /// When the text is not JSON, or no message.
     pub fn parse(text: &'text str) -> Result<Self, EnvelopeError> {
-        let message = read(text)?;
-        match &message {
-            Self::Request { params: Some(params), .. } | Self::Notification { params: Some(params), .. }
-                if !params.get().starts_with('{') =>
-            {
-                Err(not_a_message("`params` is not an object"))
-            }
-            Self::Request { .. } | Self::Notification { .. } | Self::Response { .. } => Ok(message),
-        }
+        read(text, |params: &&RawValue| params.get().starts_with('{'))
     }
 }
 
@@ -106,10 +98,10 @@ impl<'text> ClientMessage<'text> {
     /// Reads an envelope and the fields of its params.
     ///
     /// # Errors
-    /// Those of [`Message::parse`].
+    /// Those of [`Message::parse`], and when a name of the params is no text, as half of a character is none.
     pub fn parse_with_params(text: &'text str) -> Result<Self, EnvelopeError> {
         // Said as it is where only the envelope is read.
-        read(text).map_err(|error| Message::parse(text).err().unwrap_or(error))
+        read(text, |_| true).map_err(|error| Message::parse(text).err().unwrap_or(error))
     }
 
     /// Its params, which it has no more then.
@@ -121,7 +113,10 @@ impl<'text> ClientMessage<'text> {
     }
 }
 
-fn read<'text, P: Deserialize<'text>>(text: &'text str) -> Result<Message<'text, P>, EnvelopeError> {
+fn read<'text, P: Deserialize<'text>>(
+    text: &'text str,
+    is_object: impl Fn(&P) -> bool,
+) -> Result<Message<'text, P>, EnvelopeError> {
     let envelope: Envelope<'text, P> = serde_json::from_str(text).map_err(|error| {
         let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
         let message = describe(&error);
@@ -131,6 +126,9 @@ fn read<'text, P: Deserialize<'text>>(text: &'text str) -> Result<Message<'text,
         return Err(not_a_message("`jsonrpc` is not \"2.0\""));
     }
     let params = envelope.params;
+    if params.as_ref().is_some_and(|params| !is_object(params)) {
+        return Err(not_a_message("`params` is not an object"));
+    }
     match (envelope.method, envelope.id, envelope.result, envelope.error) {
         (Some(method), Some(id), None, None) => {
             let id = Id::parse(id).ok_or_else(|| not_a_message("`id` is neither a string nor an integer"))?;
@@ -207,11 +205,16 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[1]}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"m","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"params":null}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"m","params":[1]}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"m"}"#,
         ] {
             assert!(matches!(Message::parse(text), Err(EnvelopeError::NotAMessage(_))), "{text}");
             assert_eq!(ClientMessage::parse_with_params(text).err(), Message::parse(text).err());
         }
+        let half_a_character = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"\ud800":1}}"#;
+        let told = ClientMessage::parse_with_params(half_a_character);
+        assert!(matches!(told, Err(EnvelopeError::NotAMessage(_))), "{told:?}");
     }
 }

@@ -7,7 +7,7 @@ use super::object::RawObject;
 #[derive(Debug, Clone, Default)]
 pub struct Params<'text> {
     /// The JSON text that they were read from: theirs, or of a client's the whole message.
-    pub text: &'text str,
+    pub source: &'text str,
     /// Whether there are any, be they empty.
     pub are_given: bool,
     /// The fields.
@@ -32,11 +32,11 @@ impl<'text> Params<'text> {
         ClientMessage::parse_with_params(text).map(|mut message| Self::take(&mut message, text)).unwrap_or_default()
     }
 
-    fn of(fields: Option<RawObject<'text>>, text: &'text str) -> Self {
+    fn of(fields: Option<RawObject<'text>>, source: &'text str) -> Self {
         let are_given = fields.is_some();
         let fields = fields.unwrap_or_default();
         let meta = fields.borrowed("_meta").and_then(RawObject::parse).unwrap_or_default();
-        Self { text, are_given, fields, meta }
+        Self { source, are_given, fields, meta }
     }
 }
 
@@ -48,12 +48,12 @@ mod tests {
     fn params_and_meta_are_read_and_what_is_missing_is_empty() {
         let params = Params::read_text(r#"{"name":"a","_meta":{"k":[1]}}"#);
         assert_eq!((params.fields.get("name"), params.meta.get("k")), (Some("\"a\""), Some("[1]")));
-        assert_eq!(params.text.len(), 30);
+        assert_eq!(params.source.len(), 30);
         assert!(Params::read_text(r#"{"_meta":7}"#).meta.is_empty() && Params::read_text("{}").fields.is_empty());
         let message = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":"a","_meta":{"k":[1]}}}"#;
         let params = Params::read_message(message);
         assert_eq!((params.fields.get("name"), params.meta.get("k")), (Some("\"a\""), Some("[1]")));
-        assert_eq!(params.text, message);
-        assert!(Params::read_message("").fields.is_empty() && Params::read_text("").text.is_empty());
+        assert_eq!(params.source, message);
+        assert!(Params::read_message("").fields.is_empty() && Params::read_text("").source.is_empty());
     }
 }
