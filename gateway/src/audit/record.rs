@@ -16,36 +16,28 @@ pub struct AuditRecord {
     /// Who asked.
     pub principal: String,
     /// The session of a legacy client, as the first 16 digits of its id's hash: the id itself is a key.
-    #[serde(default)]
     pub session: Option<String>,
     /// `legacy` or `modern`; absent where it could not be told.
-    #[serde(default)]
     pub era: Option<Cow<'static, str>>,
     /// `server` where a server asked and a client was to answer: then the server is who asked, and the principal who was asked.
-    #[serde(default)]
     pub asked_by: Option<Cow<'static, str>>,
     /// What was asked.
     pub method: String,
     /// The server that it was for.
-    #[serde(default)]
     pub server: Option<String>,
     /// The instance that answered: the first 12 digits of its container's id.
-    #[serde(default)]
     pub instance: Option<String>,
     /// The tool's or prompt's own name, or the resource's URI; what was asked for where there is no such thing. Of a subscription the URIs.
-    #[serde(default)]
     pub name: Option<String>,
     /// The arguments' shape, or with `values` the arguments; of a subscription those of what it asks to be told. JSON text.
     #[serde(default, deserialize_with = "text_of")]
     pub arguments: Option<String>,
     /// With `values` the beginning of the result, or of the error object, as text.
-    #[serde(default)]
     pub result: Option<String>,
     /// `ok`, `toolError`, `error`, `cancelled`, `denied` (it is there, and not for this principal), `refused` (by the gateway, for any other
     /// reason) or, of a question that a modern client was given with an answer, `asked`.
     pub outcome: Cow<'static, str>,
     /// The code of an error.
-    #[serde(default)]
     pub code: Option<i64>,
     /// How long it took, in microseconds.
     pub micros: u64,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::asked::Asked;
 use super::remote::Headers;
-use crate::header::encode;
+use crate::header::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, encode};
 use crate::header_param::{find, value_of};
 use crate::wire::object::RawObject;
 
@@ -50,8 +50,8 @@ impl ToolHeaders {
     pub(super) fn dress(&self, asked: &Asked) -> Headers {
         let params = asked.params();
         let mut headers = vec![
-            ("mcp-protocol-version".to_owned(), encode(&asked.version)),
-            ("mcp-method".to_owned(), encode(&asked.method)),
+            (MCP_PROTOCOL_VERSION.to_string(), encode(&asked.version)),
+            (MCP_METHOD.to_string(), encode(&asked.method)),
         ];
         let key = match asked.method.as_str() {
             "tools/call" | "prompts/get" => "name",
@@ -60,7 +60,7 @@ impl ToolHeaders {
             _ => return headers,
         };
         let Some(name) = params.get_str(key) else { return headers };
-        headers.push(("mcp-name".to_owned(), encode(&name)));
+        headers.push((MCP_NAME.to_string(), encode(&name)));
         if asked.method == "tools/call" {
             let by_tool = self.by_tool.lock().unwrap_or_else(PoisonError::into_inner);
             let wanted = by_tool.get(&*name).map_or(&[][..], Vec::as_slice);

@@ -9,6 +9,7 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, 
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::address::McpAddress;
+use crate::header::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use crate::upstream::answer::{Place, collect, is_stream};
 use crate::upstream::client::HttpClient;
 use crate::upstream::exchange::UpstreamError;
@@ -134,7 +135,7 @@ impl Remote {
             if error.is_connect() { RemoteError::Unreachable(text) } else { RemoteError::Broken(text) }
         })?;
         let status = response.status();
-        let session_id = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let session_id = response.headers().get(&MCP_SESSION_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
         if status.is_success() && is_stream(&response) {
             let reader = SseReader::new(ANSWER_LIMIT);
             let (body, ready) = (response.into_body(), VecDeque::new());
@@ -178,9 +179,9 @@ impl MessageStream {
 
 /// The headers of a message within a session.
 pub(super) fn session_headers(session: &HttpSession) -> Headers {
-    let mut headers = vec![("mcp-protocol-version".to_owned(), session.version.clone())];
+    let mut headers = vec![(MCP_PROTOCOL_VERSION.to_string(), session.version.clone())];
     if let Some(id) = &session.id {
-        headers.push(("mcp-session-id".to_owned(), id.clone()));
+        headers.push((MCP_SESSION_ID.to_string(), id.clone()));
     }
     headers
 }

@@ -15,6 +15,7 @@ use super::session::{OpenSession, Parts, SessionHandle, State};
 use super::subscription;
 use crate::connection::own_meta;
 use crate::era::{Era, MODERN_VERSION};
+use crate::header::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use crate::wire::object::RawObject;
 use crate::wire::reply::RpcError;
 
@@ -198,8 +199,8 @@ impl Bridge {
                 "{{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"tools/list\",\"params\":{{{cursor_field}\"_meta\":{meta}}}}}"
             );
             let headers = vec![
-                ("mcp-protocol-version".to_owned(), MODERN_VERSION.to_owned()),
-                ("mcp-method".to_owned(), "tools/list".to_owned()),
+                (MCP_PROTOCOL_VERSION.to_string(), MODERN_VERSION.to_owned()),
+                (MCP_METHOD.to_string(), "tools/list".to_owned()),
             ];
             let Ok(arrived) = self.parts.remote.post(&headers, &line).await else { return };
             let Attempt::Answered(Reply::Result(result)) = self.read(arrived, None).await else { return };

@@ -118,7 +118,10 @@ mod tests {
         let alert = Alert::new();
         let now = Duration::from_secs(5);
         assert!(!alert.is_awake_at(now));
-        let request = waiting(&alert, now);
+        drop(alert.begin());
+        let request = alert.begin();
+        assert!(!alert.is_awake_at(now), "it waits for nobody");
+        request.note_waiting_at(now);
         assert!(alert.is_awake_at(now) && !alert.is_awake_at(now + AWAKE_TIME));
         let other = waiting(&alert, now + AWAKE_TIME);
         drop(request);

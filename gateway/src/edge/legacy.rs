@@ -16,7 +16,7 @@ use super::enduring::Enduring;
 use super::entry::Entry;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
-use super::request::{Fault, record, refused};
+use super::request::{Fault, RESPONSE, record, refused};
 use crate::audit::Draft;
 use crate::catalogue::{ListKind, View};
 use crate::connection::own_info;
@@ -35,9 +35,6 @@ use crate::wire::object::{RawObject, quote};
 use crate::wire::params::Params;
 use crate::wire::reply::{RpcError, error_reply, result_reply};
 use crate::wire::sse::{event_text, one_line};
-
-/// What the audit says of an answer of a client's, in the place of a method.
-const RESPONSE: &str = "response";
 
 /// Answers a legacy message.
 pub(super) async fn answer(posted: Posted, message: ClientMessage<'_>, params: &Params<'_>) -> Response<Body> {

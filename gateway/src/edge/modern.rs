@@ -11,7 +11,7 @@ use super::call;
 use super::entry::Entry;
 use super::listen;
 use super::post::{Posted, VERSION_KEY};
-use super::request::{Fault, record, refused};
+use super::request::{Fault, RESPONSE, record, refused};
 use crate::catalogue::{ListKind, Target, View};
 use crate::connection::own_info;
 use crate::era::{Era, MODERN_VERSION};
@@ -43,7 +43,7 @@ pub(super) async fn answer(posted: Posted, message: ClientMessage<'_>, params: &
         Message::Response { .. } => {
             let error = RpcError::new(RpcError::INVALID_REQUEST, "nothing was asked that this could answer");
             let fault = Fault { status: StatusCode::BAD_REQUEST, id: None, error };
-            refused(&posted.hub, Some(&posted.principal), "response", fault).await
+            refused(&posted.hub, Some(&posted.principal), RESPONSE, fault).await
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::policy::Principal;
 use crate::wire::id::Id;
 use crate::wire::reply::RpcError;
 
+/// What the audit says of an answer of a client's, in the place of a method.
+pub(super) const RESPONSE: &str = "response";
+
 /// Where a request is for.
 enum Place {
     /// The endpoint of all servers, or of one.

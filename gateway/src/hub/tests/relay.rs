@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::stage::{Stage, nothing_more, server};
+use crate::config::{Endpoint, Instance, ServerConfig};
+use crate::connection::own_meta;
 
 #[tokio::test]
 async fn tools_of_all_servers_are_listed_and_called_by_clients_and_servers_of_either_era() {
@@ -163,4 +165,23 @@ async fn a_modern_server_is_told_of_no_tasks_since_nobody_could_ask_for_them() {
     let client = stage.legacy(all).await;
     let told = client.call_tool("a__tell", json!({})).await.unwrap();
     assert_eq!(told["content"][0]["text"], r#"{"roots":{}}"#);
+}
+
+#[tokio::test]
+async fn the_limit_of_a_request_is_about_its_whole_message() {
+    let stage = Stage::begin(None).await;
+    stage.servers.run("a-1", server(true, &["echo"], nothing_more));
+    let params = json!({"name": "a__echo", "arguments": {"text": "x".repeat(500)}});
+    let mut whole = params.clone();
+    whole["_meta"] = serde_json::from_str(&own_meta()).unwrap();
+    let bytes = whole.to_string().len();
+    for (beside, is_taken) in [(5, false), (200, true)] {
+        let mut config = ServerConfig::of("a", vec![Instance::of("a-1", Endpoint::Stdio)]);
+        config.calls.request_bytes = bytes + beside;
+        stage.hub.set_servers(vec![config]);
+        stage.until_listed(&["a__echo"]).await;
+        let told = stage.modern("tools/call", params.clone()).await;
+        assert_eq!(told.is_ok(), is_taken, "{told:?}");
+        assert!(is_taken || told.unwrap_err()["code"] == -31005);
+    }
 }
