@@ -13,7 +13,7 @@ mod writer;
 
 pub use backup::parse_backup_name;
 pub use chain::{ChainFault, Piece, Place, read_piece, verify};
-pub use draft::Draft;
+pub use draft::{Draft, Ended};
 pub use log::{AuditError, AuditLog};
 pub use question::{Asker, Questions};
 pub use record::AuditRecord;

@@ -111,7 +111,7 @@ impl Target {
 }
 
 /// What has been looked at: by the one server, or by no name for all of them, and by who looks.
-type Views = HashMap<String, HashMap<Principal, Arc<View>>>;
+type Views = BTreeMap<String, BTreeMap<Principal, Arc<View>>>;
 
 /// What all servers list together.
 #[derive(Debug, Default)]
@@ -170,8 +170,7 @@ impl Catalogue {
         if scope.is_some() && view.servers.is_empty() {
             return None;
         }
-        // The order of the scopes does not matter to a sum.
-        if views.values().map(HashMap::len).sum::<usize>() >= VIEWS_LIMIT {
+        if views.values().map(BTreeMap::len).sum::<usize>() >= VIEWS_LIMIT {
             views.clear();
         }
         views.entry(key.to_owned()).or_default().insert(principal.clone(), Arc::clone(&view));

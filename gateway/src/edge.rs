@@ -7,6 +7,8 @@ mod call;
 mod enduring;
 mod entry;
 mod guard;
+mod heading;
+mod late;
 mod legacy;
 mod listen;
 mod modern;
@@ -35,6 +37,7 @@ use tokio::time::timeout;
 use crate::hub::Hub;
 pub(crate) use alert::Alert;
 use arrival::Arrival;
+use late::Late;
 use patience::Patient;
 use worker::Workers;
 
@@ -123,18 +126,27 @@ impl Connections {
     }
 }
 
+/// The connection that a request has come by, as far as its answer is concerned.
+#[derive(Debug, Clone)]
+struct Way {
+    /// Says that the gateway ends; closed where nobody would say so.
+    end: watch::Receiver<bool>,
+    late: Late,
+}
+
 /// Answers one client until it hangs up, or until what it has asked is answered once `end` changes.
 pub(crate) async fn serve_stream<S>(hub: Arc<Hub>, stream: S, mut end: watch::Receiver<bool>, alert: Option<Arc<Alert>>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let ending = end.clone();
+    let late = Late::default();
+    let way = Way { end: end.clone(), late: late.clone() };
     let service = service_fn(move |request| {
         // Outside of what follows: that may be dropped before it is looked at even once.
         let arrival = Arrival::of(&hub, &request);
-        let (hub, alert, end) = (Arc::clone(&hub), alert.clone(), ending.clone());
+        let (hub, alert, way) = (Arc::clone(&hub), alert.clone(), way.clone());
         async move {
-            let mut answering = pin!(request::answer(hub, end, request, arrival));
+            let mut answering = pin!(request::answer(hub, way, request, arrival));
             let mut under_way = alert.as_deref().map(Alert::begin);
             poll_fn(|cx| {
                 let answer = answering.as_mut().poll(cx);
@@ -158,7 +170,11 @@ where
     tokio::select! {
         // Whoever hung up wants nothing more. The order is fixed so that a run can be repeated.
         biased;
-        closed = connection.as_mut() => drop(closed),
+        closed = poll_fn(|cx| {
+            let polled = connection.as_mut().poll(cx);
+            late.write();
+            polled
+        }) => drop(closed),
         Some(told) = ended.next() => if told.is_ok() {
             connection.as_mut().graceful_shutdown();
             drop(connection.await);

@@ -1,5 +1,7 @@
 //! Who a request comes from, and what he may see and call. Pure.
 
+use std::sync::{Arc, LazyLock};
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -10,15 +12,17 @@ use crate::name::glob_fits;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal {
     /// The name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The roles.
-    pub roles: Vec<String>,
+    pub roles: Arc<[String]>,
 }
 
 impl Principal {
     /// Whoever reaches a gateway that has no tokens.
     pub fn anonymous() -> Self {
-        Self { name: "anonymous".to_owned(), roles: Vec::new() }
+        static ANONYMOUS: LazyLock<Principal> =
+            LazyLock::new(|| Principal { name: "anonymous".into(), roles: Arc::default() });
+        ANONYMOUS.clone()
     }
 }
 
@@ -28,7 +32,7 @@ pub fn find_principal(tokens: &[TokenConfig], presented: &str) -> Option<Princip
     let mut found = None;
     for token in tokens {
         if bool::from(token.sha256.as_slice().ct_eq(hash.as_slice())) {
-            found = Some(Principal { name: token.principal.clone(), roles: token.roles.clone() });
+            found = Some(Principal { name: token.principal.as_str().into(), roles: token.roles.as_slice().into() });
         }
     }
     found
@@ -42,7 +46,7 @@ pub fn may_use(rules: &[Rule], principal: &Principal, server: &str, original: &s
     }
     let is_meant = |rule: &&Rule| {
         let is_principal =
-            |name: &String| name == "*" || *name == principal.name || principal.roles.iter().any(|role| role == name);
+            |name: &String| name == "*" || **name == *principal.name || principal.roles.iter().any(|role| role == name);
         rule.principals.iter().any(is_principal)
             && rule.servers.iter().any(|glob| glob_fits(glob, server))
             && rule.tools.iter().any(|glob| glob_fits(glob, original))
@@ -58,6 +62,8 @@ pub fn is_listed(allow: &[String], deny: &[String], original: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use sha2::{Digest, Sha256};
 
     use super::{Principal, find_principal, is_listed, may_use};
@@ -70,8 +76,8 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_fits_counts_and_nothing_else_is_allowed() {
-        let ann = Principal { name: "ann".into(), roles: vec!["ops".into()] };
-        let bob = Principal { name: "bob".into(), roles: vec![] };
+        let ann = Principal { name: "ann".into(), roles: ["ops".to_owned()].into() };
+        let bob = Principal { name: "bob".into(), roles: Arc::default() };
         let rules = [
             rule(&["*"], &["shell"], &["rm*"], Action::Deny),
             rule(&["ops"], &["*"], &["*"], Action::Allow),
@@ -92,7 +98,7 @@ mod tests {
             sha256: Sha256::digest(text).into(),
         };
         let tokens = [token("ann", "s1"), token("bob", "s2")];
-        assert_eq!(find_principal(&tokens, "s2").unwrap().name, "bob");
+        assert_eq!(&*find_principal(&tokens, "s2").unwrap().name, "bob");
         assert_eq!(find_principal(&tokens, "s3"), None);
         assert_eq!(find_principal(&tokens, ""), None);
     }

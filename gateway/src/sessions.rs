@@ -85,16 +85,16 @@ impl Sessions {
     /// that nothing is under way in and that has been silent for longest. Its client begins another.
     fn beyond_share(&self, principal: &Principal) -> Option<String> {
         let by_id = ClientSession::lock(&self.by_id);
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::from([(principal.name.as_str(), 0)]);
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::from([(&*principal.name, 0)]);
         for session in by_id.values() {
             *counts.entry(&session.principal.name).or_default() += 1;
         }
         let share = self.limit / counts.len();
         let (greediest, most) = counts.iter().max_by_key(|(_, count)| **count)?;
-        if counts.get(principal.name.as_str()).is_some_and(|count| *count >= share) || *most <= share {
+        if counts.get(&*principal.name).is_some_and(|count| *count >= share) || *most <= share {
             return None;
         }
-        let of_greediest = by_id.values().filter(|session| session.principal.name == *greediest);
+        let of_greediest = by_id.values().filter(|session| *session.principal.name == **greediest);
         let waiting = of_greediest.filter(|session| session.busy.load(Ordering::Relaxed) == 0);
         waiting.max_by_key(|session| (session.idle(), Reverse(session.place))).map(|session| session.id.clone())
     }
@@ -137,6 +137,7 @@ fn new_id() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::{Beginning, Sessions};
@@ -144,7 +145,7 @@ mod tests {
 
     fn beginning(name: &str) -> Beginning {
         Beginning {
-            principal: Principal { name: name.to_owned(), roles: vec![] },
+            principal: Principal { name: name.into(), roles: Arc::default() },
             version: "2025-11-25",
             scope: None,
             capabilities: "{}".into(),
@@ -158,7 +159,7 @@ mod tests {
         let first = sessions.begin(beginning("ann")).unwrap();
         assert_eq!(first.id.len(), 43);
         assert!(sessions.find(&first.id, &first.principal, None).is_some());
-        let bob = Principal { name: "bob".to_owned(), roles: vec![] };
+        let bob = Principal { name: "bob".into(), roles: Arc::default() };
         assert!(sessions.find(&first.id, &bob, None).is_none());
         assert!(sessions.find(&first.id, &first.principal, Some("time")).is_none());
         sessions.begin(beginning("bob")).unwrap();

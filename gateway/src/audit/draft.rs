@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::log::AuditLog;
+use super::log::{AuditLog, Reservation};
 use super::record::AuditRecord;
 use crate::hub::now_ms;
 
@@ -56,6 +56,17 @@ impl Draft {
         }
     }
 
+    /// It has ended, and is written down when what is returned is dropped, which waits for nothing: its place in the queue is taken. Where
+    /// there is none, that is waited for now.
+    pub async fn end_later(mut self, outcome: &'static str, code: Option<i64>, bytes: usize) -> Option<Ended> {
+        let record = self.finish(outcome, code, bytes)?;
+        let Some(place) = self.audit.place() else {
+            self.audit.write(&record).await;
+            return None;
+        };
+        Some(Ended { place: Some(place), record })
+    }
+
     fn finish(&mut self, outcome: &'static str, code: Option<i64>, bytes: usize) -> Option<Box<AuditRecord>> {
         let mut record = self.record.take()?;
         record.outcome = outcome.into();
@@ -63,6 +74,22 @@ impl Draft {
         record.micros = u64::try_from(self.took().as_micros()).unwrap_or(u64::MAX);
         record.answer_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         Some(record)
+    }
+}
+
+/// What has ended and is not written yet.
+#[derive(Debug)]
+pub struct Ended {
+    /// Absent once it is used.
+    place: Option<Reservation>,
+    record: Box<AuditRecord>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.fill(&self.record);
+        }
     }
 }
 

@@ -95,6 +95,11 @@ impl AuditLog {
         }
     }
 
+    /// A place in the queue for a record that is made later. `None` where none is free, or nothing is kept.
+    pub(super) fn place(&self) -> Option<Reservation> {
+        self.tx.clone()?.try_reserve_owned().ok().map(Reservation)
+    }
+
     /// Writes a record down without waiting; counted as failed when the queue is full. For ends that cannot wait.
     pub fn write_now(&self, record: &AuditRecord) {
         if let Some(tx) = &self.tx {
@@ -127,6 +132,17 @@ impl AuditLog {
     /// How many records could not be written.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+}
+
+/// A place in the queue, taken before what it is for is there.
+#[derive(Debug)]
+pub(super) struct Reservation(mpsc::OwnedPermit<Item>);
+
+impl Reservation {
+    /// Writes a record down in it.
+    pub(super) fn fill(self, record: &AuditRecord) {
+        drop(self.0.send(Item::Record(record.to_text())));
     }
 }
 

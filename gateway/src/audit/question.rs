@@ -44,7 +44,7 @@ impl Questions {
             None
         };
         let record = AuditRecord {
-            principal: asker.principal.name.clone(),
+            principal: asker.principal.name.to_string(),
             session: asker.session.map(|session| session.digest().to_owned()),
             era: Some(asker.era.as_str().into()),
             asked_by: Some("server".into()),

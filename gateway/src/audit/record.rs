@@ -57,7 +57,7 @@ impl AuditRecord {
     /// As it is written: JSON on one line.
     pub(super) fn to_text(&self) -> String {
         let mut line = Writer::with_capacity(USUAL_BYTES);
-        line.own_field("timeMs", &self.time_ms.to_string());
+        line.own_number("timeMs", self.time_ms);
         line.own_text("principal", &self.principal);
         let mut say = |name, text: Option<&str>| text.into_iter().for_each(|text| line.own_text(name, text));
         say("session", self.session.as_deref());
@@ -77,10 +77,10 @@ impl AuditRecord {
         }
         line.own_text("outcome", &self.outcome);
         if let Some(code) = self.code {
-            line.own_field("code", &code.to_string());
+            line.own_number("code", code);
         }
-        line.own_field("micros", &self.micros.to_string());
-        line.own_field("answerBytes", &self.answer_bytes.to_string());
+        line.own_number("micros", self.micros);
+        line.own_number("answerBytes", self.answer_bytes);
         line.finish().unwrap_or_default()
     }
 }

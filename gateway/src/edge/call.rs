@@ -82,7 +82,8 @@ pub(super) async fn run(
         Call { hub, relay, id, exchange: None, lines: VecDeque::new(), asking: None, rounds: 0, entry: Some(entry) };
     match &caller.session {
         Some(session) => run_in_session(call, session).await,
-        None => run_alone(call).await,
+        // What answers a request is moved, and most of what it would hold is needed by no list.
+        None => Box::pin(run_alone(call)).await,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::late::Late;
 use crate::audit::{AuditRecord, Draft, arguments_of, beginning_of};
 use crate::hub::Hub;
 use crate::metrics::ServerMetrics;
@@ -35,7 +36,7 @@ impl Entry {
         let arguments = arguments.filter(|arguments| *arguments != "null" && hub.audit.is_enabled());
         let arguments = arguments.and_then(|arguments| arguments_of(&secrets.hide(arguments), has_values));
         let record = AuditRecord {
-            principal: caller.principal.name.clone(),
+            principal: caller.principal.name.to_string(),
             session: caller.session.as_ref().map(|session| session.digest().to_owned()),
             era: Some(caller.era.as_str().into()),
             method: beginning_of(&secrets.hide(method), 100),
@@ -90,6 +91,20 @@ impl Entry {
 
     /// The request has ended.
     pub(super) async fn end(self, hub: &Hub, outcome: &'static str, code: Option<i64>, bytes: usize) {
+        self.count(hub, outcome);
+        self.draft.end(outcome, code, bytes).await;
+    }
+
+    /// The request has ended well, and is written down once its answer is on its way.
+    pub(super) async fn end_late(self, hub: &Hub, late: &Late, bytes: usize) {
+        const OUTCOME: &str = "ok";
+        self.count(hub, OUTCOME);
+        if let Some(ended) = self.draft.end_later(OUTCOME, None, bytes).await {
+            late.put(ended);
+        }
+    }
+
+    fn count(&self, hub: &Hub, outcome: &str) {
         let all = &hub.metrics;
         let server = self.server.as_deref();
         let of_server = |counter: fn(&ServerMetrics) -> &AtomicU64| server.map(counter);
@@ -106,6 +121,5 @@ impl Entry {
             all.calls.observe(took);
             server.calls.observe(took);
         }
-        self.draft.end(outcome, code, bytes).await;
     }
 }

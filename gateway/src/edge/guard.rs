@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::Uri;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 
+use super::heading::Heading;
 use crate::config::GatewayConfig;
 use crate::policy::{Principal, find_principal};
 
@@ -22,34 +22,23 @@ pub(super) enum Refusal {
 }
 
 /// Lets a request in, or says why not.
-pub(super) fn admit(config: &GatewayConfig, uri: &Uri, headers: &HeaderMap) -> Result<Principal, Refusal> {
-    let host = single(headers, HOST).flatten().ok_or(Refusal::Doubtful)?;
+pub(super) fn admit(config: &GatewayConfig, uri: &Uri, heading: &Heading<'_>) -> Result<Principal, Refusal> {
+    let host = heading.host.single().flatten().ok_or(Refusal::Doubtful)?;
     // A whole address in the first line says it too, and counts for more than the header (RFC 9112, 3.2.2).
     let in_uri = uri.authority().map(hyper::http::uri::Authority::as_str);
     if [Some(host), in_uri].into_iter().flatten().any(|host| !is_own_host(config, host)) {
         return Err(Refusal::Host);
     }
     // A header that is there twice is two answers to one question.
-    let origin = single(headers, ORIGIN).ok_or(Refusal::Origin)?;
+    let origin = heading.origin.single().ok_or(Refusal::Origin)?;
     if origin.is_some_and(|origin| !is_own_origin(config, origin)) {
         return Err(Refusal::Origin);
     }
     if config.tokens.is_empty() {
         return Ok(Principal::anonymous());
     }
-    let presented = single(headers, AUTHORIZATION).flatten().and_then(bearer).ok_or(Refusal::Token)?;
+    let presented = heading.authorization.single().flatten().and_then(bearer).ok_or(Refusal::Token)?;
     find_principal(&config.tokens, presented).ok_or(Refusal::Token)
-}
-
-/// The one value of a header: `None` when there are several or it is no text, `Some(None)` when there is none.
-#[expect(clippy::option_option, reason = "absent and doubtful are two things, and callers want either")]
-fn single(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<Option<&str>> {
-    let mut values = headers.get_all(name).iter();
-    let Some(first) = values.next() else { return Some(None) };
-    if values.next().is_some() {
-        return None;
-    }
-    first.to_str().ok().map(Some)
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -100,7 +89,7 @@ mod tests {
     use hyper::header::{HeaderMap, HeaderName, HeaderValue};
     use sha2::{Digest, Sha256};
 
-    use super::{Refusal, admit};
+    use super::{Heading, Refusal, admit};
     use crate::config::{GatewayConfig, TokenConfig};
 
     fn config(has_token: bool) -> GatewayConfig {
@@ -118,7 +107,8 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        admit(&config(has_token), &Uri::from_static("/mcp"), &map).map(|principal| principal.name)
+        admit(&config(has_token), &Uri::from_static("/mcp"), &Heading::of(&map))
+            .map(|principal| principal.name.to_string())
     }
 
     #[test]

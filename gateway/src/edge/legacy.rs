@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -14,6 +14,8 @@ use super::body::{Body, empty, events, fault, joined_json, json};
 use super::call::{self, code_of};
 use super::enduring::Enduring;
 use super::entry::Entry;
+use super::heading::Heading;
+use super::late::Late;
 use super::modern::{CAPABILITIES, no_stream};
 use super::post::Posted;
 use super::request::{Fault, RESPONSE, record, refused};
@@ -21,7 +23,7 @@ use crate::audit::Draft;
 use crate::catalogue::{ListKind, View};
 use crate::connection::own_info;
 use crate::era::{Era, LEGACY_VERSIONS, MODERN_VERSION, negotiate_legacy};
-use crate::header::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use crate::header::MCP_SESSION_ID;
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::relay::Caller;
@@ -37,18 +39,18 @@ use crate::wire::reply::{RpcError, error_reply, result_reply};
 use crate::wire::sse::{event_text, one_line};
 
 /// Answers a legacy message.
-pub(super) async fn answer(posted: Posted, message: ClientMessage<'_>, params: &Params<'_>) -> Response<Body> {
+pub(super) async fn answer(posted: Posted<'_>, message: ClientMessage<'_>, params: &Params<'_>) -> Response<Body> {
     if let Message::Request { id, method, .. } = &message
         && method == "initialize"
     {
         return initialize(&posted, id, params).await;
     }
-    let Posted { hub, principal, scope, headers, .. } = &posted;
-    let session = match session_of(hub, principal, scope.as_deref(), headers) {
+    let Posted { hub, principal, scope, heading, .. } = &posted;
+    let session = match session_of(hub, principal, scope.as_deref(), heading) {
         Ok(session) => session,
         Err(fault) => return refused(hub, Some(principal), what_of(&message), fault).await,
     };
-    let asked = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
+    let asked = heading.version.first();
     if asked.is_some_and(|version| !LEGACY_VERSIONS.contains(&version)) {
         let error = RpcError::new(RpcError::INVALID_REQUEST, "this version is not spoken here");
         let fault = Fault { status: StatusCode::BAD_REQUEST, id: None, error };
@@ -87,7 +89,7 @@ fn what_of<'text>(message: &'text ClientMessage<'_>) -> &'text str {
     }
 }
 
-async fn initialize(posted: &Posted, id: &Id, params: &Params<'_>) -> Response<Body> {
+async fn initialize(posted: &Posted<'_>, id: &Id, params: &Params<'_>) -> Response<Body> {
     let fields = &params.fields;
     let Posted { hub, principal, scope, .. } = posted;
     let caller = Caller {
@@ -148,9 +150,9 @@ fn session_of(
     hub: &Hub,
     principal: &Principal,
     scope: Option<&str>,
-    headers: &HeaderMap,
+    heading: &Heading<'_>,
 ) -> Result<Arc<ClientSession>, Fault<'static>> {
-    let Some(id) = headers.get(&MCP_SESSION_ID).and_then(|id| id.to_str().ok()) else {
+    let Some(id) = heading.session.first() else {
         let error =
             RpcError::new(RpcError::INVALID_REQUEST, "the header `Mcp-Session-Id` is needed: begin with `initialize`");
         return Err(Fault { status: StatusCode::BAD_REQUEST, id: None, error });
@@ -162,13 +164,13 @@ fn session_of(
 }
 
 async fn answer_request(
-    posted: Posted,
+    posted: Posted<'_>,
     session: Arc<ClientSession>,
     id: Id,
     method: &str,
     params: &Params<'_>,
 ) -> Response<Body> {
-    let Posted { hub, principal, scope, .. } = posted;
+    let Posted { hub, principal, scope, way, .. } = posted;
     let level = ClientSession::lock(&session.level).clone();
     let caller = Arc::new(Caller {
         principal,
@@ -202,7 +204,7 @@ async fn answer_request(
         _ => {}
     }
     if let Some(kind) = ListKind::of_method(method) {
-        return list(&hub, &caller, &view, &id, (method, kind), fields).await;
+        return list(&hub, &way.late, &caller, &view, &id, (method, kind), fields).await;
     }
     // Before anything is done: whoever hangs up meanwhile has asked for it all the same.
     let entry = Entry::begin(&hub, &caller, method, None);
@@ -244,6 +246,7 @@ async fn answer_here(session: &ClientSession, method: &str, fields: &RawObject<'
 
 async fn list(
     hub: &Hub,
+    late: &Late,
     caller: &Caller,
     view: &View,
     id: &Id,
@@ -259,7 +262,7 @@ async fn list(
         return fault(StatusCode::OK, Some(id), &error);
     };
     let head = ["{\"jsonrpc\":\"2.0\",\"id\":", id.as_json(), ",\"result\":{"].concat();
-    entry.end(hub, "ok", None, head.len() + page.len()).await;
+    entry.end_late(hub, late, head.len() + page.len()).await;
     joined_json(head, page)
 }
 
@@ -394,14 +397,14 @@ pub(super) async fn open_stream(
     hub: &Hub,
     principal: &Principal,
     scope: Option<&str>,
-    headers: &HeaderMap,
+    heading: &Heading<'_>,
 ) -> Response<Body> {
-    let version = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
-    if version == Some(MODERN_VERSION) || !headers.contains_key(&MCP_SESSION_ID) {
+    let version = heading.version.first();
+    if version == Some(MODERN_VERSION) || !heading.session.is_there() {
         record(hub, Some(principal), "http GET", "refused", Some(405)).await;
         return no_stream();
     }
-    let session = match session_of(hub, principal, scope, headers) {
+    let session = match session_of(hub, principal, scope, heading) {
         Ok(session) => session,
         Err(fault) => return refused(hub, Some(principal), "http GET", fault).await,
     };
@@ -430,14 +433,14 @@ pub(super) async fn end_session(
     hub: &Hub,
     principal: &Principal,
     scope: Option<&str>,
-    headers: &HeaderMap,
+    heading: &Heading<'_>,
 ) -> Response<Body> {
-    let version = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
+    let version = heading.version.first();
     if version == Some(MODERN_VERSION) {
         record(hub, Some(principal), "http DELETE", "refused", Some(405)).await;
         return no_stream();
     }
-    match session_of(hub, principal, scope, headers) {
+    match session_of(hub, principal, scope, heading) {
         Ok(session) => {
             hub.sessions.end(&session.id);
             record(hub, Some(principal), "http DELETE", "ok", None).await;

@@ -10,6 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
+use super::Way;
 use super::body::{Body, events};
 use super::entry::Entry;
 use super::post::Posted;
@@ -139,14 +140,14 @@ fn updated(uri: &str) -> (&'static str, RawObject<'static>) {
 /// Opens a subscription: the acknowledgement first, then what was asked for and nothing else, each with the subscription's id. Where the
 /// gateway ends, its result is the last.
 pub(super) fn subscribe(
-    posted: Posted,
+    posted: Posted<'_>,
     caller: Arc<Caller>,
     view: &View,
     id: Id,
     fields: &RawObject<'_>,
     mut entry: Entry,
 ) -> Response<Body> {
-    let Posted { hub, scope, mut end, .. } = posted;
+    let Posted { hub, scope, way: Way { mut end, .. }, .. } = posted;
     let wanted = Wanted::read(fields);
     let servers = wanted.servers(&hub, view);
     let summary = Summary::of(&wanted, view);

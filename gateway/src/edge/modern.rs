@@ -9,6 +9,8 @@ use hyper::{Response, StatusCode};
 use super::body::{Body, empty, fault, joined_json, json};
 use super::call;
 use super::entry::Entry;
+use super::heading::{Heading, Said};
+use super::late::Late;
 use super::listen;
 use super::post::{Posted, VERSION_KEY};
 use super::request::{Fault, RESPONSE, record, refused};
@@ -32,7 +34,7 @@ const LIST_TTL_MS: u32 = 5_000;
 pub(super) const CAPABILITIES: &str = "{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},\"resources\":{\"listChanged\":true,\"subscribe\":true},\"completions\":{},\"logging\":{}}";
 
 /// Answers a modern message.
-pub(super) async fn answer(posted: Posted, message: ClientMessage<'_>, params: &Params<'_>) -> Response<Body> {
+pub(super) async fn answer(posted: Posted<'_>, message: ClientMessage<'_>, params: &Params<'_>) -> Response<Body> {
     match message {
         Message::Request { id, method, .. } => answer_request(posted, id, &method, params).await,
         // Over HTTP nothing can be cancelled so: who hangs up cancels.
@@ -48,10 +50,10 @@ pub(super) async fn answer(posted: Posted, message: ClientMessage<'_>, params: &
     }
 }
 
-async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_>) -> Response<Body> {
-    let Posted { hub, principal, scope, headers, end } = posted;
+async fn answer_request(posted: Posted<'_>, id: Id, method: &str, params: &Params<'_>) -> Response<Body> {
+    let Posted { hub, principal, scope, heading, way } = posted;
     let fields = &params.fields;
-    let caller = match check(&headers, method, params) {
+    let caller = match check(heading, method, params) {
         Ok(meta) => Arc::new(Caller {
             principal,
             era: Era::Modern,
@@ -74,13 +76,13 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_
         && let Some(error) = fields
             .get_str("name")
             .and_then(|name| view.tool(&name))
-            .and_then(|target| check_param_headers(&headers, target, fields.get("arguments")))
+            .and_then(|target| check_param_headers(heading.all, target, fields.get("arguments")))
     {
         let fault = Fault { status: StatusCode::BAD_REQUEST, id: Some(&id), error };
         return call::refuse(&hub, &caller, &view, (method, params), fault).await;
     }
     if let Some(kind) = ListKind::of_method(method) {
-        return list(&hub, &caller, &view, &id, (method, kind), fields).await;
+        return list(&hub, &way.late, &caller, &view, &id, (method, kind), fields).await;
     }
     match method {
         "server/discover" => {
@@ -94,7 +96,7 @@ async fn answer_request(posted: Posted, id: Id, method: &str, params: &Params<'_
         }
         "subscriptions/listen" => {
             let entry = Entry::begin(&hub, &caller, method, Some(params));
-            let posted = Posted { hub, principal: caller.principal.clone(), scope, headers, end };
+            let posted = Posted { hub, principal: caller.principal.clone(), scope, heading, way };
             listen::subscribe(posted, caller, &view, id, fields, entry)
         }
         _ => {
@@ -120,6 +122,7 @@ fn discovery(view: &View) -> String {
 
 async fn list(
     hub: &Hub,
+    late: &Late,
     caller: &Arc<Caller>,
     view: &View,
     id: &Id,
@@ -144,7 +147,7 @@ async fn list(
     ]
     .concat();
     hub.metrics.discovery.observe(entry.took());
-    entry.end(hub, "ok", None, head.len() + page.len()).await;
+    entry.end_late(hub, late, head.len() + page.len()).await;
     joined_json(head, page)
 }
 
@@ -155,18 +158,26 @@ struct ClientMeta {
     log_level: Option<Cow<'static, str>>,
 }
 
+fn mismatch(text: String) -> RpcError {
+    RpcError::new(RpcError::HEADER_MISMATCH, text)
+}
+
+/// What a header says that may be there once.
+fn once<'head>(name: &HeaderName, said: Said<'head>) -> Result<Option<&'head str>, RpcError> {
+    let is_often = said.is_often();
+    if is_often {
+        Err(mismatch(format!("the header `{name}` is there twice")))
+    } else {
+        Ok(said.first().map(str::trim))
+    }
+}
+
 /// Whether headers and body agree, in the order that the specification gives.
-fn check(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<ClientMeta, RpcError> {
+fn check(heading: &Heading<'_>, method: &str, params: &Params<'_>) -> Result<ClientMeta, RpcError> {
     let Params { fields, meta, .. } = params;
-    let mismatch = |text: String| RpcError::new(RpcError::HEADER_MISMATCH, text);
-    let header = |name: &HeaderName| {
-        let mut values = headers.get_all(name).iter();
-        let (first, is_twice) = (values.next(), values.next().is_some());
-        let value = first.and_then(|value| value.to_str().ok()).map(str::trim);
-        if is_twice { Err(mismatch(format!("the header `{name}` is there twice"))) } else { Ok(value) }
-    };
-    let (said_version, said_method) = (header(&MCP_PROTOCOL_VERSION)?, header(&MCP_METHOD)?);
-    let said_name = header(&MCP_NAME)?;
+    let said_version = once(&MCP_PROTOCOL_VERSION, heading.version)?;
+    let said_method = once(&MCP_METHOD, heading.method)?;
+    let said_name = once(&MCP_NAME, heading.name)?;
     let missing = |key: &str| RpcError::new(RpcError::INVALID_PARAMS, format!("`_meta` has no `{key}`"));
     let version = meta.get_str(VERSION_KEY).ok_or_else(|| missing(VERSION_KEY))?;
     let capabilities_key = "io.modelcontextprotocol/clientCapabilities";
@@ -220,7 +231,7 @@ fn check_param_headers(headers: &HeaderMap, target: &Target, arguments: Option<&
             _ => false,
         };
         let message = format!("`Mcp-Param-{word}` is not the argument of the body");
-        (!is_fine).then(|| RpcError::new(RpcError::HEADER_MISMATCH, message))
+        (!is_fine).then(|| mismatch(message))
     })
 }
 

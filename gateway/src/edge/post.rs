@@ -7,17 +7,16 @@ use std::time::Duration;
 use futures_util::future::poll_immediate;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Request, Response, StatusCode};
-use tokio::sync::watch;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::arrival::Arrival;
 use super::body::Body;
+use super::heading::Heading;
 use super::request::{Fault, refused};
-use super::{legacy, modern};
+use super::{Way, legacy, modern};
 use crate::era::MODERN_VERSION;
-use crate::header::MCP_PROTOCOL_VERSION;
 use crate::hub::Hub;
 use crate::policy::Principal;
 use crate::wire::depth::{NESTING_LIMIT, is_too_deep};
@@ -33,13 +32,13 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What came.
 #[derive(Debug)]
-pub(super) struct Posted {
+pub(super) struct Posted<'head> {
     pub(super) hub: Arc<Hub>,
     pub(super) principal: Principal,
     pub(super) scope: Option<String>,
-    pub(super) headers: HeaderMap,
-    /// Says that the gateway ends; closed where nobody would say so.
-    pub(super) end: watch::Receiver<bool>,
+    pub(super) heading: &'head Heading<'head>,
+    /// How it has come.
+    pub(super) way: Way,
 }
 
 /// Answers a POST.
@@ -47,25 +46,24 @@ pub(super) async fn answer(
     hub: Arc<Hub>,
     principal: Principal,
     scope: Option<String>,
-    end: watch::Receiver<bool>,
-    request: Request<Incoming>,
+    way: Way,
+    (heading, body): (&Heading<'_>, Incoming),
     mut arrival: Arrival,
 ) -> Response<Body> {
-    let (head, body) = request.into_parts();
     let mut refuse = async |status, code, message: String| {
         arrival.hand_over();
         let fault = Fault { status, id: None, error: RpcError::new(code, message) };
         refused(&hub, Some(&principal), "http POST", fault).await
     };
-    if !accepts_both(&head.headers) {
+    if !heading.accepts_both() {
         let message = "`Accept` must allow application/json and text/event-stream".to_owned();
         return refuse(StatusCode::NOT_ACCEPTABLE, RpcError::INVALID_REQUEST, message).await;
     }
-    if !is_json(&head.headers) {
+    if !heading.is_json() {
         let message = "`Content-Type` must be application/json".to_owned();
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::INVALID_REQUEST, message).await;
     }
-    if is_encoded(&head.headers) {
+    if heading.is_encoded {
         let message = "`Content-Encoding` is not taken: send the body as it is".to_owned();
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::INVALID_REQUEST, message).await;
     }
@@ -112,9 +110,9 @@ pub(super) async fn answer(
         return refuse(StatusCode::BAD_REQUEST, RpcError::INVALID_REQUEST, message).await;
     }
     arrival.hand_over();
-    let posted = Posted { hub, principal, scope, headers: head.headers, end };
+    let posted = Posted { hub, principal, scope, heading, way };
     let params = Params::take(&mut message, text);
-    if is_modern(&posted.headers, &message, &params) {
+    if is_modern(heading, &message, &params) {
         modern::answer(posted, message, &params).await
     } else {
         legacy::answer(posted, message, &params).await
@@ -123,8 +121,8 @@ pub(super) async fn answer(
 
 /// A request is modern by what it says itself, in its header or in its body; one that says a version that nobody knows gets the modern
 /// answer to that.
-fn is_modern(headers: &HeaderMap, message: &ClientMessage<'_>, params: &Params<'_>) -> bool {
-    let header = headers.get(&MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
+fn is_modern(heading: &Heading<'_>, message: &ClientMessage<'_>, params: &Params<'_>) -> bool {
+    let header = heading.version.first();
     if header == Some(MODERN_VERSION) {
         return true;
     }
@@ -134,35 +132,4 @@ fn is_modern(headers: &HeaderMap, message: &ClientMessage<'_>, params: &Params<'
         }
         Message::Response { .. } => false,
     }
-}
-
-fn accepts_both(headers: &HeaderMap) -> bool {
-    // What most clients send, and send once.
-    if headers.get(ACCEPT).is_some_and(|value| value == "application/json, text/event-stream") {
-        return true;
-    }
-    let values = || headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let allows = |wanted: &str| values().flat_map(|value| value.split(',')).any(|kind| is_allowed_by(kind, wanted));
-    values().next().is_none() || (allows("application/json") && allows("text/event-stream"))
-}
-
-/// Whether a part of `Accept` allows a kind of content.
-fn is_allowed_by(part: &str, wanted: &str) -> bool {
-    let kind = part.split(';').next().unwrap_or_default().trim();
-    let is_of_family =
-        |family: &str| wanted.get(..family.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(family));
-    kind.eq_ignore_ascii_case(wanted)
-        || kind == "*/*"
-        || (kind.ends_with("/*") && is_of_family(kind.trim_end_matches('*')))
-}
-
-/// Whether the body is packed: what it would be unpacked is not known before it is.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::watch;
 
 use super::arrival::Arrival;
 use super::body::{self, Body, empty, json, text};
 use super::guard::{Refusal, admit};
-use super::{legacy, post, sessions};
+use super::heading::Heading;
+use super::{Way, legacy, post, sessions};
 use crate::audit::{AuditRecord, beginning_of};
 use crate::hub::{Hub, now_ms};
 use crate::policy::Principal;
@@ -38,10 +38,10 @@ pub(super) fn is_message(request: &Request<Incoming>) -> bool {
     request.method() == Method::POST && matches!(place_of(request.uri().path()), Some(Place::Mcp(_)))
 }
 
-/// Answers a request. `end` says that the gateway ends.
+/// Answers a request. `way`: how it has come.
 pub(super) async fn answer(
     hub: Arc<Hub>,
-    end: watch::Receiver<bool>,
+    way: Way,
     request: Request<Incoming>,
     mut arrival: Arrival,
 ) -> Response<Body> {
@@ -50,11 +50,13 @@ pub(super) async fn answer(
     if matches!(place, Place::Health) {
         return if is_read { json(StatusCode::OK, "{\"status\":\"ok\"}") } else { not_allowed("GET, HEAD") };
     }
-    let principal = match admit(&hub.config, request.uri(), request.headers()) {
+    let (head, body) = request.into_parts();
+    let heading = Heading::of(&head.headers);
+    let principal = match admit(&hub.config, &head.uri, &heading) {
         Ok(principal) => principal,
         Err(refusal) => {
             arrival.hand_over();
-            return refuse(&hub, refusal, request.method()).await;
+            return refuse(&hub, refusal, &head.method).await;
         }
     };
     match place {
@@ -66,7 +68,7 @@ pub(super) async fn answer(
             record(&hub, Some(&principal), "http GET /sessions", "ok", None).await;
             json(StatusCode::OK, sessions::text(&hub, &principal))
         }
-        Place::Mcp(scope) => answer_mcp(hub, principal, scope, end, request, arrival).await,
+        Place::Mcp(scope) => answer_mcp(hub, principal, scope, way, (&head.method, &heading, body), arrival).await,
         Place::Health | Place::Metrics | Place::Sessions => not_allowed("GET, HEAD"),
     }
 }
@@ -75,8 +77,8 @@ async fn answer_mcp(
     hub: Arc<Hub>,
     principal: Principal,
     scope: Option<String>,
-    end: watch::Receiver<bool>,
-    request: Request<Incoming>,
+    way: Way,
+    (method, heading, body): (&Method, &Heading<'_>, Incoming),
     mut arrival: Arrival,
 ) -> Response<Body> {
     if scope.is_some() && hub.catalogue().view(&principal, scope.as_deref()).is_none() {
@@ -86,20 +88,20 @@ async fn answer_mcp(
         let outcome = if known.is_some() { "denied" } else { "refused" };
         let record = AuditRecord {
             server: known,
-            ..record_of(&hub, Some(&principal), &format!("http {}", request.method()), outcome, Some(error.code))
+            ..record_of(&hub, Some(&principal), &format!("http {method}"), outcome, Some(error.code))
         };
         write(&hub, record).await;
         return body::fault(StatusCode::NOT_FOUND, None, &error);
     }
-    match *request.method() {
+    match *method {
         Method::POST => {
             arrival.is_of(&principal);
-            post::answer(hub, principal, scope, end, request, arrival).await
+            post::answer(hub, principal, scope, way, (heading, body), arrival).await
         }
-        Method::GET => legacy::open_stream(&hub, &principal, scope.as_deref(), request.headers()).await,
-        Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), request.headers()).await,
+        Method::GET => legacy::open_stream(&hub, &principal, scope.as_deref(), heading).await,
+        Method::DELETE => legacy::end_session(&hub, &principal, scope.as_deref(), heading).await,
         _ => {
-            record(&hub, Some(&principal), &format!("http {}", request.method()), "refused", Some(405)).await;
+            record(&hub, Some(&principal), &format!("http {method}"), "refused", Some(405)).await;
             not_allowed("POST, GET, DELETE")
         }
     }
@@ -155,7 +157,7 @@ pub(super) fn record_of(
 ) -> AuditRecord {
     AuditRecord {
         time_ms: now_ms(),
-        principal: principal.map(|principal| principal.name.clone()).unwrap_or_default(),
+        principal: principal.map(|principal| principal.name.to_string()).unwrap_or_default(),
         method: beginning_of(&hub.secrets().hide(method), 100),
         outcome: outcome.into(),
         code,

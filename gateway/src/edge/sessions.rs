@@ -14,7 +14,7 @@ pub(super) fn text(hub: &Hub, principal: &Principal) -> String {
     sessions.retain(|session| session.principal == *principal);
     sessions.sort_by_key(|session| session.begun);
     let sessions: Vec<Value> = sessions.iter().map(|session| describe(session)).collect();
-    json!({ "principal": principal.name, "sessions": sessions }).to_string()
+    json!({ "principal": &*principal.name, "sessions": sessions }).to_string()
 }
 
 fn describe(session: &ClientSession) -> Value {

@@ -151,7 +151,7 @@ impl Server {
             Isolation::PerSession => {
                 let (leases, name) = match &caller.session {
                     Some(session) => (&session.leases, &*self.name),
-                    None => (&self.users.by_principal, caller.principal.name.as_str()),
+                    None => (&self.users.by_principal, &*caller.principal.name),
                 };
                 loop {
                     let cell = leases.cell(name);
@@ -171,7 +171,7 @@ impl Server {
         match (self.config().sharing.isolation, &caller.session) {
             (Isolation::Shared, _) => Some(Place::Shared),
             (Isolation::PerSession, Some(session)) => Some(Place::Own(session.digest().to_owned())),
-            (Isolation::PerSession, None) => Some(Place::Own(caller.principal.name.clone())),
+            (Isolation::PerSession, None) => Some(Place::Own(caller.principal.name.to_string())),
             (Isolation::PerCall, _) => None,
         }
     }

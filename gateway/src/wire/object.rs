@@ -130,6 +130,11 @@ impl Writer {
         self.json.push_str(value);
     }
 
+    /// Writes a field whose name is ours, and plain, and whose value is a number.
+    pub fn own_number(&mut self, name: &'static str, number: impl itoa::Integer) {
+        self.own_field(name, itoa::Buffer::new().format(number));
+    }
+
     /// Writes a field whose name is ours, and plain, and whose value is a text.
     pub fn own_text(&mut self, name: &'static str, text: &str) {
         self.own_field(name, "");
@@ -153,9 +158,9 @@ pub fn quote(text: &str) -> String {
     json
 }
 
-/// Whether a text stands in JSON as it is.
+/// Whether a text stands in JSON as it is. All of it is looked at, whatever is found, so that many bytes are looked at at once.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    text.bytes().filter(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\').count() == 0
 }
 
 /// Adds a string as JSON text.
