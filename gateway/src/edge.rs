@@ -142,6 +142,8 @@ where
     let late = Late::default();
     let way = Way { end: end.clone(), late: late.clone() };
     let service = service_fn(move |request| {
+        // Of a client that did not wait for the answer before.
+        way.late.write();
         // Outside of what follows: that may be dropped before it is looked at even once.
         let arrival = Arrival::of(&hub, &request);
         let (hub, alert, way) = (Arc::clone(&hub), alert.clone(), way.clone());
@@ -170,14 +172,10 @@ where
     tokio::select! {
         // Whoever hung up wants nothing more. The order is fixed so that a run can be repeated.
         biased;
-        closed = poll_fn(|cx| {
-            let polled = connection.as_mut().poll(cx);
-            late.write();
-            polled
-        }) => drop(closed),
+        closed = late.after(connection.as_mut()) => drop(closed),
         Some(told) = ended.next() => if told.is_ok() {
             connection.as_mut().graceful_shutdown();
-            drop(connection.await);
+            drop(late.after(connection).await);
         }
     }
 }

@@ -137,7 +137,6 @@ fn new_id() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::{Beginning, Sessions};
@@ -145,7 +144,7 @@ mod tests {
 
     fn beginning(name: &str) -> Beginning {
         Beginning {
-            principal: Principal { name: name.into(), roles: Arc::default() },
+            principal: Principal { name: name.into(), roles: vec![] },
             version: "2025-11-25",
             scope: None,
             capabilities: "{}".into(),
@@ -159,7 +158,7 @@ mod tests {
         let first = sessions.begin(beginning("ann")).unwrap();
         assert_eq!(first.id.len(), 43);
         assert!(sessions.find(&first.id, &first.principal, None).is_some());
-        let bob = Principal { name: "bob".into(), roles: Arc::default() };
+        let bob = Principal { name: "bob".into(), roles: vec![] };
         assert!(sessions.find(&first.id, &bob, None).is_none());
         assert!(sessions.find(&first.id, &first.principal, Some("time")).is_none());
         sessions.begin(beginning("bob")).unwrap();

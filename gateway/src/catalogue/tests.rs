@@ -77,7 +77,7 @@ fn what_a_principal_may_not_use_he_does_not_see() {
         action: Action::Allow,
     };
     let catalogue = catalogue(vec![only("git")]);
-    let ann = Principal { name: "ann".into(), roles: Arc::default() };
+    let ann = Principal { name: "ann".into(), roles: vec![] };
     let view = catalogue.view(&ann, None).unwrap();
     assert!(view.tool("git__status").is_some() && view.tool("time__now").is_none());
     assert_eq!(view.servers, ["git".into()]);

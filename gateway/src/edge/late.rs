@@ -1,5 +1,7 @@
 //! What is done once an answer is on its way: its client need not wait for that.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::audit::Ended;
@@ -19,6 +21,16 @@ impl Late {
         self.replace(None);
     }
 
+    /// What a future comes to. After each look at it what there is then is written down.
+    pub(super) async fn after<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
+        poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            self.write();
+            polled
+        })
+        .await
+    }
+
     fn replace(&self, ended: Option<Ended>) {
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Written by being dropped, in the order in which they ended.
@@ -29,6 +41,7 @@ impl Late {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::pin::pin;
 
     use super::Late;
     use crate::audit::{AuditLog, AuditRecord, Draft};
@@ -60,9 +73,11 @@ mod tests {
         late.write();
         assert_eq!(written().await, ["first", "second"]);
         late.write();
-        late.clone().put(end("third").await);
-        drop(late);
+        late.after(pin!(async { late.put(end("third").await) })).await;
         assert_eq!(written().await, ["first", "second", "third"]);
+        late.clone().put(end("fourth").await);
+        drop(late);
+        assert_eq!(written().await, ["first", "second", "third", "fourth"]);
         let none = Draft::begin(&AuditLog::disabled(), false, AuditRecord::default());
         assert!(none.end_later("ok", None, 0).await.is_none());
     }

@@ -266,6 +266,19 @@ async fn who_hangs_up_before_he_is_understood_has_a_line_all_the_same() {
 }
 
 #[tokio::test]
+async fn who_does_not_wait_for_a_list_has_lines_in_the_order_of_his_questions() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = begin(directory.path(), false, &[]).await;
+    let asked = ["tools/list", "server/discover", "prompts/list", "tools/list", "no/such"];
+    let all: String = asked.map(|method| modern(stage.address, "", method, json!({}))).concat();
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    stream.write_all(all.as_bytes()).await.unwrap();
+    read_until(&mut stream, "no such method").await;
+    let found = records(&stage, directory.path()).await;
+    assert_eq!(found.iter().map(|record| record["method"].as_str().unwrap()).collect::<Vec<_>>(), asked);
+}
+
+#[tokio::test]
 async fn who_hangs_up_while_a_server_is_told_has_a_line_all_the_same_and_the_server_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let told = Arc::new(Notify::new());
