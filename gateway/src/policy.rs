@@ -20,7 +20,7 @@ pub struct Principal {
 impl Principal {
     /// Whoever reaches a gateway that has no tokens.
     pub fn anonymous() -> Self {
-        // Made for each request: what all threads would count the users of is slower.
+        // Made for each request, so that threads share no count of who holds it.
         Self { name: "anonymous".into(), roles: Vec::new() }
     }
 }
