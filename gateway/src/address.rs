@@ -72,7 +72,9 @@ impl McpAddress {
 
     /// Host and port, as they stand in `Host`.
     pub fn authority(&self) -> &str {
-        self.uri.authority().map_or("", hyper::http::uri::Authority::as_str)
+        let whole = self.uri.authority().map_or("", hyper::http::uri::Authority::as_str);
+        // A name that stands before them is for neither side.
+        whole.rsplit('@').next().unwrap_or_default()
     }
 
     /// Host and port to connect to.

@@ -6,6 +6,6 @@ pub mod exchange;
 pub mod http;
 pub mod lines;
 pub mod link;
-pub mod per_runtime;
+pub(crate) mod pool;
 pub mod public;
 pub mod stdio;

@@ -1,11 +1,12 @@
 //! The gateway by HTTP: raw messages there, raw messages back.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::address::McpAddress;
@@ -14,6 +15,7 @@ use crate::upstream::answer::{Place, collect, is_stream};
 use crate::upstream::client::HttpClient;
 use crate::upstream::exchange::UpstreamError;
 use crate::upstream::http::HttpSession;
+use crate::upstream::pool::{Pool, RequestError, path_of};
 use crate::upstream::stdio::LINE_LIMIT;
 use crate::wire::sse::{SseReader, one_line};
 
@@ -26,8 +28,9 @@ pub(super) type Headers = Vec<(String, String)>;
 /// The way to the gateway.
 #[derive(Debug, Clone)]
 pub(super) struct Remote {
-    client: HttpClient,
-    uri: Uri,
+    pool: Arc<Pool>,
+    path: Uri,
+    host: HeaderValue,
     authorization: Option<HeaderValue>,
 }
 
@@ -79,7 +82,9 @@ impl Remote {
             }
             None => None,
         };
-        Some(Self { client: HttpClient::plain(), uri: address.uri().clone(), authorization })
+        let host = HeaderValue::from_str(address.authority()).ok()?;
+        let pool = Pool::new(HttpClient::plain(), address.uri().clone());
+        Some(Self { pool, path: path_of(address.uri()).into(), host, authorization })
     }
 
     /// Sends a message.
@@ -111,6 +116,7 @@ impl Remote {
 
     async fn send(&self, method: Method, headers: &Headers, body: Bytes) -> Result<Arrived, RemoteError> {
         let mut map = HeaderMap::new();
+        map.insert(HOST, self.host.clone());
         if method == Method::POST {
             map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
@@ -128,11 +134,11 @@ impl Remote {
         }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = self.path.clone();
         *request.headers_mut() = map;
-        let response = self.client.request(request).await.map_err(|error| {
-            let text = cause_of(&error);
-            if error.is_connect() { RemoteError::Unreachable(text) } else { RemoteError::Broken(text) }
+        let response = self.pool.request(request).await.map_err(|error| match &error {
+            RequestError::NoConnection(_) => RemoteError::Unreachable(cause_of(&error)),
+            RequestError::Broken(_) => RemoteError::Broken(cause_of(&error)),
         })?;
         let status = response.status();
         let session_id = response.headers().get(&MCP_SESSION_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);

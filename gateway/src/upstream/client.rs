@@ -1,36 +1,37 @@
 //! Clients of HTTP: a plain one for what is on this host, and one over TLS for what is elsewhere.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Uri};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::ResponseFuture;
+use hyper::Uri;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::exchange::UpstreamError;
-use super::per_runtime::PerRuntime;
 use super::public::is_public;
 
 /// How long a server has to take a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
+/// Why there is no connection.
+pub(super) type ConnectError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A client that links share.
 #[derive(Debug, Clone)]
 pub enum HttpClient {
     /// Plain HTTP, to addresses.
-    Plain(Arc<PerRuntime<HttpConnector>>),
+    Plain(HttpConnector),
     /// HTTP over TLS, to names of the public Internet and of this host.
-    Secure(Arc<PerRuntime<HttpsConnector<HttpConnector<PublicNames>>>>),
+    Secure(HttpsConnector<HttpConnector<PublicNames>>),
 }
 
 /// The clients of a hub. The one over TLS is made when it is first needed: it reads the host's certificates.
@@ -67,7 +68,7 @@ impl HttpClient {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIME));
-        Self::Plain(Arc::new(PerRuntime::new(connector)))
+        Self::Plain(connector)
     }
 
     /// A client over TLS that trusts the authorities of this host, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
@@ -89,16 +90,27 @@ impl HttpClient {
             .https_only()
             .enable_http1()
             .wrap_connector(connector);
-        Ok(Self::Secure(Arc::new(PerRuntime::new(secure))))
+        Ok(Self::Secure(secure))
     }
 
-    /// Sends a request.
-    pub fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+    /// A connection to an address, of which scheme and authority count.
+    ///
+    /// # Errors
+    /// When there is none within five seconds.
+    pub(super) async fn connect(&self, target: Uri) -> Result<MaybeHttpsStream<TokioIo<TcpStream>>, ConnectError> {
         match self {
-            Self::Plain(clients) => clients.request(request),
-            Self::Secure(clients) => clients.request(request),
+            Self::Plain(connector) => Ok(MaybeHttpsStream::Http(connect(connector.clone(), target).await?)),
+            Self::Secure(connector) => connect(connector.clone(), target).await,
         }
     }
+}
+
+async fn connect<C>(mut connector: C, target: Uri) -> Result<C::Response, ConnectError>
+where
+    C: Service<Uri, Error: Into<ConnectError>>,
+{
+    poll_fn(|cx| connector.poll_ready(cx)).await.map_err(Into::into)?;
+    connector.call(target).await.map_err(Into::into)
 }
 
 /// Looks up names, and gives only addresses of the public Internet, at each connection anew: a name that leads inside after it was

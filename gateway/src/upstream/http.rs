@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::answer::{DEFAULT_PAUSE, Place, SHORTEST_PAUSE, collect, is_stream, read_answer, read_events};
 use super::client::{Clients, HttpClient, check_literal};
 use super::exchange::{Answer, CancelGuard, Exchange, NOTES_LENGTH, Note, OpenExchange, UpstreamError};
+use super::pool::{Pool, RequestError, path_of};
 use super::stdio::with_progress_token;
 use crate::era::MODERN_VERSION;
 use crate::header::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, encode};
@@ -38,8 +40,9 @@ const DRESS_LENGTH: usize = 3;
 /// The way to a server by HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpLink {
-    client: HttpClient,
-    uri: Uri,
+    pool: Arc<Pool>,
+    /// The path and what follows it.
+    path: Uri,
     headers: Arc<HeaderMap>,
     next_id: Arc<AtomicU64>,
     limit: usize,
@@ -121,8 +124,10 @@ impl HttpLink {
         }
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        let path = Uri::from(path_of(&uri));
+        let (headers, next_id) = (Arc::new(map), Arc::new(AtomicU64::new(1)));
         let cancels = Arc::new(Semaphore::new(CANCELS_LIMIT));
-        Ok(Self { client, uri, headers: Arc::new(map), next_id: Arc::new(AtomicU64::new(1)), limit, cancels })
+        Ok(Self { pool: Pool::new(client, uri), path, headers, next_id, limit, cancels })
     }
 
     /// Whether it is the same link, with the same ids.
@@ -224,11 +229,10 @@ impl HttpLink {
     /// When there is nothing, or no text.
     pub async fn get(&self, path: &str) -> Result<String, UpstreamError> {
         let mut request = Request::new(Full::default());
-        let uri = Uri::builder().scheme("http").authority(self.uri.authority().map_or("", |host| host.as_str()));
-        *request.uri_mut() = uri.path_and_query(path).build().map_err(|_| fault("the path"))?;
+        *request.uri_mut() = PathAndQuery::try_from(path).map_err(|_| fault("the path"))?.into();
         *request.headers_mut() = HeaderMap::clone(&self.headers);
         request.headers_mut().remove(CONTENT_TYPE);
-        let response = self.client.request(request).await.map_err(|error| gone(&error))?;
+        let response = self.pool.request(request).await.map_err(|error| gone(&error))?;
         let status = response.status();
         let body = collect(response.into_body(), self.limit).await?;
         let text = String::from_utf8_lossy(&body).into_owned();
@@ -316,7 +320,7 @@ impl HttpLink {
         if let Some(id) = last_event {
             request.headers_mut().insert("last-event-id", id);
         }
-        let response = self.client.request(request).await.map_err(|error| gone(&error))?;
+        let response = self.pool.request(request).await.map_err(|error| gone(&error))?;
         match response.status() {
             StatusCode::OK if is_stream(&response) => Ok(Some(response)),
             StatusCode::NOT_FOUND => Err(UpstreamError::SessionLost),
@@ -332,13 +336,13 @@ impl HttpLink {
     pub async fn end(&self, session: &HttpSession) {
         if let Ok(request) = self.dressed(Dress::Session(session), "", Method::DELETE, Bytes::new()) {
             // A server that does not know it any more has nothing to end, and one that does not answer must not be waited for.
-            drop(timeout(SEND_TIME, self.client.request(request)).await);
+            drop(timeout(SEND_TIME, self.pool.request(request)).await);
         }
     }
 
     async fn post(&self, dress: Dress<'_>, method: &str, body: String) -> Result<Response<Incoming>, UpstreamError> {
         let request = self.dressed(dress, method, Method::POST, Bytes::from(body))?;
-        self.client.request(request).await.map_err(|error| gone(&error))
+        self.pool.request(request).await.map_err(|error| gone(&error))
     }
 
     fn dressed(
@@ -350,7 +354,7 @@ impl HttpLink {
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = self.path.clone();
         let mut headers = HeaderMap::with_capacity(self.headers.len() + DRESS_LENGTH);
         headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         let mut set = |name: &HeaderName, value: &str| -> Result<(), UpstreamError> {
@@ -443,8 +447,9 @@ fn fault(what: &str) -> UpstreamError {
     UpstreamError::NotMcp(format!("{what} is not valid"))
 }
 
-fn gone(error: &hyper_util::client::legacy::Error) -> UpstreamError {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    let why = cause.unwrap_or_else(|| error.to_string());
-    if error.is_connect() { UpstreamError::Unreached(why) } else { UpstreamError::Gone(why) }
+fn gone(error: &RequestError) -> UpstreamError {
+    match error {
+        RequestError::NoConnection(_) => UpstreamError::Unreached(error.to_string()),
+        RequestError::Broken(_) => UpstreamError::Gone(error.to_string()),
+    }
 }
