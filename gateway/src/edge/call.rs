@@ -1,6 +1,7 @@
 //! A request that goes to a server: driven until it is answered, whatever comes in between.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -238,8 +239,9 @@ async fn drive(call: &mut Call, in_flight: &mut InFlight, tell_first: oneshot::S
 
 impl Call {
     async fn begin(&mut self) {
-        let exchange = timeout_at(self.relay.deadline, self.relay.send(None)).await;
-        self.exchange = exchange.ok();
+        // Pinned here, since it is large and would be moved.
+        let sending = pin!(self.relay.send(None));
+        self.exchange = timeout_at(self.relay.deadline, sending).await.ok();
         if self.relay.has_moved()
             && let Some(entry) = &mut self.entry
         {

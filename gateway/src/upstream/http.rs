@@ -34,7 +34,9 @@ const QUIET_TIME: Duration = Duration::from_secs(20);
 /// How many calls a server is told at once that nobody waits for. It hears of no more.
 const CANCELS_LIMIT: usize = 64;
 
-/// How many headers most requests are dressed with.
+/// How many headers all requests have.
+const OWN_HEADERS: usize = 3;
+/// How many more most requests are dressed with.
 const DRESS_LENGTH: usize = 3;
 
 /// The way to a server by HTTP.
@@ -72,6 +74,22 @@ pub enum Dress<'session> {
     Bare,
     /// Within a session.
     Session(&'session HttpSession),
+}
+
+/// A call that is under way. Dropped before it is known what comes of it, it is cancelled.
+struct Cancelling<'call> {
+    link: &'call HttpLink,
+    /// The legacy session that it is of, until that is known.
+    session: Option<&'call HttpSession>,
+    number: u64,
+}
+
+impl Drop for Cancelling<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            self.link.cancel(session.clone(), self.number);
+        }
+    }
 }
 
 impl HttpLink {
@@ -114,7 +132,7 @@ impl HttpLink {
         headers: &BTreeMap<String, String>,
         limit: usize,
     ) -> Result<Self, UpstreamError> {
-        let mut map = HeaderMap::new();
+        let mut map = HeaderMap::with_capacity(OWN_HEADERS + headers.len() + DRESS_LENGTH);
         map.insert(HOST, host.parse().map_err(|_| fault("the host"))?);
         for (name, value) in headers {
             let name: HeaderName = name.parse().map_err(|_| fault("a header's name"))?;
@@ -147,41 +165,41 @@ impl HttpLink {
         let token = wants_progress.then_some(number);
         let body = request_with(number, method, &with_progress_token(params, token));
         let session = if let Dress::Session(session) = dress { Some(session) } else { None };
-        let mut guard = session.map(|session| self.cancel_guard(session, number));
+        let mut cancelling = Cancelling { link: self, session, number };
         let exchange = match self.post(dress, method, body).await {
             Ok(response) => self.read(response, number, session).await,
             Err(error) => Exchange::Done(Err(error)),
         };
+        let session = cancelling.session.take();
         match exchange {
-            Exchange::Open(open) => Exchange::Open(OpenExchange { guard, ..open }),
-            Exchange::Done(answer) => {
-                if let Some(guard) = &mut guard {
-                    guard.disarm();
-                }
-                Exchange::Done(answer)
+            Exchange::Open(open) => {
+                let guard = session.map(|session| {
+                    let (link, session) = (self.clone(), session.clone());
+                    CancelGuard::new(move || link.cancel(session, number))
+                });
+                Exchange::Open(OpenExchange { guard, ..open })
             }
+            Exchange::Done(answer) => Exchange::Done(answer),
         }
     }
 
     /// Tells a legacy server that nobody waits for a call any more, by a message of its own, which nobody waits for either.
-    fn cancel_guard(&self, session: &HttpSession, number: u64) -> CancelGuard {
-        let (link, session) = (self.clone(), session.clone());
-        CancelGuard::new(move || {
-            let (Ok(runtime), Ok(permit)) =
-                (tokio::runtime::Handle::try_current(), Arc::clone(&link.cancels).try_acquire_owned())
-            else {
-                return;
-            };
-            // Owned by nobody: it has its own time, and there are only so many.
-            drop(runtime.spawn(async move {
-                let _permit = permit;
-                let params = format!("{{\"requestId\":{number}}}");
-                let told = link.notify(Dress::Session(&session), "notifications/cancelled", Some(&params)).await;
-                if let Err(error) = told {
-                    tracing::debug!(error = %error, "a server was not told of a cancellation");
-                }
-            }));
-        })
+    fn cancel(&self, session: HttpSession, number: u64) {
+        let (Ok(runtime), Ok(permit)) =
+            (tokio::runtime::Handle::try_current(), Arc::clone(&self.cancels).try_acquire_owned())
+        else {
+            return;
+        };
+        let link = self.clone();
+        // Owned by nobody: it has its own time, and there are only so many.
+        drop(runtime.spawn(async move {
+            let _permit = permit;
+            let params = format!("{{\"requestId\":{number}}}");
+            let told = link.notify(Dress::Session(&session), "notifications/cancelled", Some(&params)).await;
+            if let Err(error) = told {
+                tracing::debug!(error = %error, "a server was not told of a cancellation");
+            }
+        }));
     }
 
     /// Sends an `initialize` and gives the session beside the answer.
@@ -355,8 +373,8 @@ impl HttpLink {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.path.clone();
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + DRESS_LENGTH);
-        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        // The room of this one is the same: nothing in it is put in order anew.
+        let mut headers = HeaderMap::clone(&self.headers);
         let mut set = |name: &HeaderName, value: &str| -> Result<(), UpstreamError> {
             let value = value.parse().map_err(|_| UpstreamError::NotMcp(format!("`{name}` cannot be sent")))?;
             headers.insert(name, value);
