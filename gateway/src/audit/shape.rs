@@ -50,7 +50,7 @@ impl Shape {
         self.text.push_str(kind);
         if let Some(size) = size {
             self.text.push('(');
-            self.text.push_str(&size.to_string());
+            self.text.push_str(itoa::Buffer::new().format(size));
             self.text.push(')');
         }
         self.text.push('"');

@@ -1,4 +1,4 @@
-//! Clients of HTTP: a plain one for what is on this host, and one over TLS for what is elsewhere.
+//! What connects by HTTP: plainly to what is on this host, and over TLS to what is elsewhere.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,18 +14,19 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::exchange::UpstreamError;
 use super::public::is_public;
 
-/// How long a server has to take a connection.
+/// How long a server has to take a connection, the look for its name and the beginning of TLS included.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
 pub(super) type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client that links share.
+/// What links connect by. The connections are each link's own.
 #[derive(Debug, Clone)]
 pub enum HttpClient {
     /// Plain HTTP, to addresses.
@@ -67,6 +68,7 @@ impl HttpClient {
     pub fn plain() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        // Of a name with several addresses, each has a part of it.
         connector.set_connect_timeout(Some(CONNECT_TIME));
         Self::Plain(connector)
     }
@@ -98,10 +100,14 @@ impl HttpClient {
     /// # Errors
     /// When there is none within five seconds.
     pub(super) async fn connect(&self, target: Uri) -> Result<MaybeHttpsStream<TokioIo<TcpStream>>, ConnectError> {
-        match self {
-            Self::Plain(connector) => Ok(MaybeHttpsStream::Http(connect(connector.clone(), target).await?)),
-            Self::Secure(connector) => connect(connector.clone(), target).await,
-        }
+        let connecting = async {
+            match self {
+                Self::Plain(connector) => Ok(MaybeHttpsStream::Http(connect(connector.clone(), target).await?)),
+                Self::Secure(connector) => connect(connector.clone(), target).await,
+            }
+        };
+        let late = || format!("it took no connection within {}s", CONNECT_TIME.as_secs());
+        timeout(CONNECT_TIME, connecting).await.unwrap_or_else(|_| Err(late().into()))
     }
 }
 

@@ -18,7 +18,7 @@ use super::client::{ConnectError, HttpClient};
 /// How many connections that wait are kept by one runtime.
 const WAITING_LIMIT: usize = 128;
 /// How often it is looked for connections that were not needed since the last look.
-const LOOK_TIME: Duration = Duration::from_secs(15);
+const LOOK_TIME: Duration = Duration::from_secs(30);
 
 /// The way to one server. A connection is given back by itself, once the answer is read.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(crate) enum RequestError {
     NoConnection(#[source] ConnectError),
     /// It may have been sent.
     #[error(transparent)]
-    Broken(#[from] hyper::Error),
+    Broken(hyper::Error),
 }
 
 impl Pool {
@@ -70,7 +70,7 @@ impl Pool {
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => Box::pin(self.connect()).await?,
+                None => Box::pin(self.connect()).await.map_err(RequestError::NoConnection)?,
             };
             match connection.try_send_request(request).await {
                 Ok(response) => {
@@ -79,14 +79,15 @@ impl Pool {
                 }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if is_kept => request = unsent,
-                    Some(_) | None => return Err(RequestError::Broken(error.into_error())),
+                    Some(_) => return Err(RequestError::NoConnection(error.into_error().into())),
+                    None => return Err(RequestError::Broken(error.into_error())),
                 },
             }
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, RequestError> {
-        let stream = self.client.connect(self.target.clone()).await.map_err(RequestError::NoConnection)?;
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ConnectError> {
+        let stream = self.client.connect(self.target.clone()).await?;
         let (mut sender, connection) = http1::handshake(stream).await?;
         // Owned by nobody: it ends with its stream, or with the last who may send over it.
         drop(tokio::spawn(async move {
@@ -182,6 +183,7 @@ async fn close_unused(pool: Weak<Pool>, runtime: Id) {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use bytes::Bytes;
     use http_body_util::{BodyExt, Full};
@@ -257,11 +259,18 @@ mod tests {
             runtime.block_on(ask(&shared));
         });
         while !other.is_finished() {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         other.join().unwrap();
         ask(&pool).await;
         assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    /// Lets so much time pass in which nobody asks.
+    async fn wait(time: Duration) {
+        tokio::time::pause();
+        tokio::time::sleep(time + time / 100).await;
+        tokio::time::resume();
     }
 
     #[tokio::test]
@@ -270,14 +279,13 @@ mod tests {
         futures_util::future::join_all((0..3).map(|_| ask(&pool))).await;
         let kept = || pool.lock().iter().map(|own| own.connections.len()).sum::<usize>();
         assert_eq!(kept(), 3);
-        tokio::time::pause();
         for left in [3, 1, 1] {
             ask(&pool).await;
-            tokio::time::sleep(LOOK_TIME + LOOK_TIME / 100).await;
+            wait(LOOK_TIME).await;
             assert_eq!(kept(), left);
         }
         assert_eq!(count.load(Ordering::SeqCst), 3);
-        tokio::time::sleep(2 * LOOK_TIME).await;
+        wait(2 * LOOK_TIME).await;
         assert!(pool.lock().is_empty());
         ask(&pool).await;
         assert_eq!(count.load(Ordering::SeqCst), 4);
@@ -299,7 +307,7 @@ mod tests {
         stream.write_all(b"cd").await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "abcd");
         while pool.lock().is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         drop(stream);
     }

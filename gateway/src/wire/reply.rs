@@ -1,7 +1,7 @@
 //! What is said in answer: results and errors as JSON-RPC text.
 
 use super::id::Id;
-use super::object::quote;
+use super::object::{push_quoted, quote};
 
 /// An error of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,9 +97,9 @@ pub fn request(id: &Id, method: &str, params: Option<&str>) -> String {
 pub fn request_with(number: u64, method: &str, params: &str) -> String {
     let mut json = String::with_capacity(params.len() + method.len() + 80);
     json.push_str("{\"jsonrpc\":\"2.0\",\"id\":");
-    json.push_str(&number.to_string());
+    json.push_str(itoa::Buffer::new().format(number));
     json.push_str(",\"method\":");
-    json.push_str(&quote(method));
+    push_quoted(&mut json, method);
     json.push_str(",\"params\":");
     json.push_str(params);
     json.push('}');
