@@ -2,8 +2,8 @@
 # Brings up manifests/mcp-local/ on a real Engine, lists every tool of its seven servers through the hub, calls one of each, and removes
 # all of it again but the image. Servers that may reach the world do, and those on an internal network do not.
 #
-# Prints a line for each server and call; the last line is "mcp-local: N servers, N tools, N golden calls". Ends with 1 if anything was not
-# as it should be, and with 3 where the image cannot be made.
+# Where no Engine answers it starts one, which stays. Prints a line for each server and call; the last line is
+# "mcp-local: N servers, N tools, N golden calls". Ends with 1 if anything was not as it should be, and with 3 where the image cannot be made.
 #
 # Environment: EVENKEEL is the program, where it has been built already; DOCKER_HOST; what mcp-local-image.sh takes
 set -euo pipefail
@@ -21,6 +21,7 @@ main() {
         program=target/debug/evenkeel
     fi
     evenkeel=$(realpath "$program")
+    scripts/engine.sh up
     scripts/mcp-local-image.sh
     folder=$(mktemp --directory --tmpdir="$PWD/target" mcp-local-check.XXXXXX)
     trap stop EXIT
