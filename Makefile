@@ -40,7 +40,7 @@ soak-hub: ## Calls through the hub during UPDATES=50, RESTARTS=20 and KILLS=20, 
 check-mcp-local: ## Seven real MCP servers from PyPI and npm in hardened containers: each called, one kept in (root, Debian)
 	@scripts/mcp-local-check.sh
 
-bench: ## The benchmarks, as ratios (some minutes; alone: bench-cold, -repair, -steady, -simulated, -start, -attach, -load, -bridge, -plan, -hub)
+bench: ## The benchmarks, as ratios (some minutes; alone: bench-cold, -repair, -steady, -simulated, -start, -attach, -contained, -load, -bridge, -plan, -hub)
 	@scripts/bench.sh
 
 bench-%:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benchmarks: `scripts/bench.sh [load|start|attach|bridge|simulated|repair|steady|cold|plan|hub …]`, all of them without arguments.
+# The benchmarks: `scripts/bench.sh [load|start|attach|contained|bridge|simulated|repair|steady|cold|plan|hub …]`, all of them without arguments.
 #
 # What is measured is the release program. `cold` also runs Docker Compose where there is one: `docker compose`, `docker-compose`, or
 # the program that EVENKEEL_BENCH_COMPOSE names. With EVENKEEL_BENCH_FETCH_COMPOSE=1 a Debian system without one gets Debian's,
@@ -87,13 +87,13 @@ with_hub=false
 for measurement in "${@:-all}"; do
     case "$measurement" in
         all)
-            host=(load start attach bridge simulated repair steady cold)
+            host=(load start attach contained bridge simulated repair steady cold)
             with_plan=true
             with_hub=true
             ;;
         plan) with_plan=true ;;
         hub) with_hub=true ;;
-        load | start | attach | bridge | simulated | repair | steady | cold) host+=("$measurement") ;;
+        load | start | attach | contained | bridge | simulated | repair | steady | cold) host+=("$measurement") ;;
         *)
             echo "bench: there is no measurement \`$measurement\`" >&2
             exit 2

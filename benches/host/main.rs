@@ -1,6 +1,6 @@
 //! What Evenkeel costs on a host, side by side with what it is compared to, in the same run: the bare Engine API and Compose.
 //!
-//! `cargo bench --bench host -- cold | repair | steady | simulated | start | attach | load | bridge`, or `make bench` for all. Nothing here is
+//! `cargo bench --bench host -- cold | repair | steady | simulated | start | attach | contained | load | bridge`, or `make bench` for all. Nothing here is
 //! an assertion: every figure is printed with its target and whether it was met.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up must end, and say where")]
@@ -11,6 +11,20 @@
 #[allow(clippy::print_stderr, clippy::explicit_write, reason = "without a test harness it says the same")]
 mod support;
 
+// A client and a server of MCP that cost little: the hub's benchmarks' own.
+#[path = "../hub/client.rs"]
+#[expect(dead_code, reason = "the hub's benchmarks use all of it")]
+mod client;
+#[path = "../hub/message.rs"]
+#[expect(dead_code, reason = "the hub's benchmarks use all of it")]
+mod message;
+#[path = "../hub/place.rs"]
+#[expect(dead_code, reason = "the hub's benchmarks use all of it")]
+mod place;
+#[path = "../hub/stdio.rs"]
+mod stdio;
+#[path = "../hub/tool.rs"]
+mod tool;
 // What the measurements stand on.
 mod api;
 mod process;
@@ -21,6 +35,7 @@ mod workload;
 mod attach;
 mod bridge;
 mod cold;
+mod contained;
 mod load;
 mod repair;
 mod simulated;
@@ -35,10 +50,17 @@ type Measurement = fn(&EngineAddress);
 fn main() {
     // Cargo adds `--bench` of its own.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let measurements: [(&str, Measurement); 8] = [
+    // The server of a container.
+    if let [server, era] = chosen.as_slice()
+        && server == "stdio-server"
+    {
+        return stdio::serve(era);
+    }
+    let measurements: [(&str, Measurement); 9] = [
         ("load", load::measure),
         ("start", start::measure),
         ("attach", attach::measure),
+        ("contained", contained::measure),
         ("bridge", bridge::measure),
         ("simulated", simulated::measure),
         ("repair", repair::measure),

@@ -15,6 +15,12 @@ pub(crate) fn against_target(what: &str, value: f64, unit: &str, target: f64) {
     println!("{what:<58} {value:>9.3} {unit:<5} target {target} {unit}: {verdict}");
 }
 
+/// One figure and what it is to be at least.
+pub(crate) fn at_least_target(what: &str, value: f64, unit: &str, target: f64) {
+    let verdict = if value >= target { "met" } else { "MISSED" };
+    println!("{what:<58} {value:>9.3} {unit:<5} target at least {target} {unit}: {verdict}");
+}
+
 /// One figure that has no target.
 pub(crate) fn figure(what: &str, value: f64, unit: &str) {
     println!("{what:<58} {value:>9.3} {unit}");
