@@ -1,18 +1,16 @@
 //! Calls through the gateway of a controller to fifteen MCP servers by their standard streams, each in a container of its own.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::client::Client;
-use crate::message::{self, Repeated};
+use crate::crowd::Crowd;
 use crate::place::{Place, SERVERS, Way, server_name};
 use crate::process::cpu_time;
 use crate::report;
-use crate::support::engine::{EngineAddress, TestBed, run_to_end, text_of};
+use crate::support::engine::{EngineAddress, TestBed, import_root};
 use crate::support::mcp::{await_tools_of, free_address, gateway, token};
 use crate::support::scene::object;
 use crate::tool::Era;
@@ -30,6 +28,8 @@ pub(crate) fn measure(engine: &EngineAddress) {
     for era in Era::ALL {
         measure_era(engine, era);
     }
+    // The next run makes another one.
+    engine.docker(&["image", "rm", IMAGE]);
 }
 
 fn measure_era(engine: &EngineAddress, era: Era) {
@@ -42,20 +42,21 @@ fn measure_era(engine: &EngineAddress, era: Era) {
     bed.start();
     let token = token(&bed);
     await_tools_of(address, &token, &names.iter().map(String::as_str).collect::<Vec<_>>());
-    let place = Place { name: "hub", era, way: Way::Gateway(address, "__") };
+    let place = Place { name: "hub", era, way: Way::Gateway(address, "__"), token: Some(token) };
     let pid = bed.controller_pid().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut callers = runtime.block_on(callers(&place, &token));
-    let mut askers = runtime.block_on(askers(&place, address));
+    let health = format!("GET /health HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes();
+    let mut callers = runtime.block_on(Crowd::callers(&place, SESSIONS));
+    let mut askers = runtime.block_on(Crowd::gather(&place, SESSIONS, |_, _| health.clone()));
     let (mut calls, mut answers, mut micros) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=TURNS.0 {
         let before = cpu_time(pid);
-        let (count, rate) = runtime.block_on(run(&mut callers));
-        let used = cpu_time(pid).saturating_sub(before).as_secs_f64() * 1e6 / report::number(count);
-        let (_, own) = runtime.block_on(run(&mut askers));
+        let called = runtime.block_on(callers.run(TURNS.1));
+        let used = cpu_time(pid).saturating_sub(before).as_secs_f64() * 1e6 / report::number(called.micros.len());
+        let answered = runtime.block_on(askers.run(TURNS.1));
         if round > 0 {
-            calls.push(rate);
-            answers.push(own);
+            calls.push(called.rate());
+            answers.push(answered.rate());
             micros.push(used);
         }
     }
@@ -79,55 +80,5 @@ fn import(engine: &EngineAddress) {
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(library, copy).unwrap();
     }
-    let archive = folder.path().join("image.tar");
-    run_to_end(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."));
-    let archive = archive.display().to_string();
-    let import = engine.docker(&["import", "--change", "ENTRYPOINT [\"/bench\"]", &archive, IMAGE]);
-    assert!(import.status.success(), "cannot import `{IMAGE}`: {}", text_of(&import));
-}
-
-/// Sessions that call tools, of one server after another, each on its own connection.
-async fn callers(place: &Place, token: &str) -> Vec<(Client, Repeated)> {
-    let mut members = Vec::new();
-    for server in 0..SESSIONS {
-        let mut client = Client::connect(place, server).await.unwrap();
-        let mut session = None;
-        if place.era == Era::Legacy {
-            session = client.expect(&with_token(message::initialize(place, server), token)).await.session;
-            client.expect(&with_token(message::initialized(place, server, session.as_deref()), token)).await;
-        }
-        let call = message::call(place, server % SERVERS, session.as_deref());
-        members.push((client, Repeated::new(with_token(call, token))));
-    }
-    members
-}
-
-/// As many connections that ask whether the gateway lives.
-async fn askers(place: &Place, address: SocketAddr) -> Vec<(Client, Repeated)> {
-    let mut members = Vec::new();
-    for server in 0..SESSIONS {
-        let client = Client::connect(place, server).await.unwrap();
-        members.push((client, Repeated::new(format!("GET /health HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes())));
-    }
-    members
-}
-
-fn with_token(request: Vec<u8>, token: &str) -> Vec<u8> {
-    let request = String::from_utf8(request).unwrap();
-    request.replacen("\r\nhost: ", &format!("\r\nauthorization: Bearer {token}\r\nhost: "), 1).into_bytes()
-}
-
-/// Everybody sends one request after the other. Returns how many were answered, and how many a second.
-async fn run(members: &mut [(Client, Repeated)]) -> (usize, f64) {
-    let begun = Instant::now();
-    let all = members.iter_mut().map(|(client, request)| async move {
-        let mut count = 0_usize;
-        while begun.elapsed() < TURNS.1 {
-            client.expect(request.next()).await;
-            count += 1;
-        }
-        count
-    });
-    let count = futures_util::future::join_all(all).await.into_iter().sum();
-    (count, report::number(count) / begun.elapsed().as_secs_f64())
+    import_root(engine, folder.path(), IMAGE, ("", &["ENTRYPOINT [\"/bench\"]"]));
 }

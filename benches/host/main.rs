@@ -1,7 +1,7 @@
 //! What Evenkeel costs on a host, side by side with what it is compared to, in the same run: the bare Engine API and Compose.
 //!
-//! `cargo bench --bench host -- cold | repair | steady | simulated | start | attach | contained | load | bridge`, or `make bench` for all. Nothing here is
-//! an assertion: every figure is printed with its target and whether it was met.
+//! `cargo bench --bench host -- cold | repair | steady | simulated | start | attach | contained | load | bridge`, or `make bench` for all.
+//! Nothing here is an assertion: every figure is printed with its target and whether it was met.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up must end, and say where")]
 #![expect(clippy::print_stdout, reason = "its report is its output")]
@@ -13,8 +13,10 @@ mod support;
 
 // A client and a server of MCP that cost little: the hub's benchmarks' own.
 #[path = "../hub/client.rs"]
-#[expect(dead_code, reason = "the hub's benchmarks use all of it")]
 mod client;
+#[path = "../hub/crowd.rs"]
+#[expect(dead_code, reason = "the hub's benchmarks use all of it")]
+mod crowd;
 #[path = "../hub/message.rs"]
 #[expect(dead_code, reason = "the hub's benchmarks use all of it")]
 mod message;

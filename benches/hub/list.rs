@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::call::{Crowd, Turn, take_turns};
+use crate::call::take_turns;
+use crate::crowd::{Crowd, Turn};
 use crate::message;
 use crate::place::{Place, SERVERS, Way};
 use crate::stage::{Backends, Behind, Hub, Stage};
@@ -15,7 +16,7 @@ const TURNS: (usize, Duration) = (25, Duration::from_millis(60));
 pub(crate) fn measure(stage: &mut Stage, table: &mut Table) {
     for (index, era) in Era::ALL.into_iter().enumerate() {
         let all_tools = stage.backends[index].addresses[SERVERS];
-        let mut places = vec![Place { name: "direct", era, way: Way::Direct(vec![all_tools]) }];
+        let mut places = vec![Place { name: "direct", era, way: Way::Direct(vec![all_tools]), token: None }];
         places.extend([&stage.hubs, &stage.other_hubs].iter().filter_map(|hubs| Some(hubs.get(index)?.place.clone())));
         let one = compare(stage, &places, 1, |turn| turn.quantile(500));
         add(table, &places, "a list of 150 tools at 1 connection", one, Target::RatioAtMost(1.1));

@@ -20,6 +20,7 @@ mod stdio;
 mod tool;
 // What the measurements stand on.
 mod client;
+mod crowd;
 mod hop;
 mod message;
 mod place;

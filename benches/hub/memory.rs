@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::call::Crowd;
+use crate::crowd::Crowd;
 use crate::process::resident_mib;
 use crate::report::median;
 use crate::stage::{Behind, Hub, Stage};

@@ -64,7 +64,12 @@ pub(crate) fn initialized(place: &Place, server: usize, session: Option<&str>) -
 /// The end of a session.
 pub(crate) fn end(place: &Place, server: usize, session: Option<&str>) -> Vec<u8> {
     let (path, address, headers) = (place.path(server), place.address(server), session_headers(session));
-    format!("DELETE {path} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n").into_bytes()
+    let authorization = authorization(place);
+    format!("DELETE {path} HTTP/1.1\r\nhost: {address}\r\n{authorization}{headers}\r\n").into_bytes()
+}
+
+fn authorization(place: &Place) -> String {
+    place.token.as_ref().map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default()
 }
 
 fn session_headers(session: Option<&str>) -> String {
@@ -95,8 +100,9 @@ fn request(
 
 fn post(place: &Place, server: usize, headers: &str, body: &str) -> Vec<u8> {
     let (path, address, length) = (place.path(server), place.address(server), body.len());
+    let authorization = authorization(place);
     format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\n{authorization}content-type: application/json\r\naccept: application/json, text/event-stream\r\n{headers}content-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::call::{Crowd, add, take_turns};
+use crate::call::{add, take_turns};
+use crate::crowd::Crowd;
 use crate::message;
 use crate::place::Way;
 use crate::stage::Stage;

@@ -18,6 +18,8 @@ pub(crate) struct Place {
     pub(crate) era: Era,
     /// How it is reached.
     pub(crate) way: Way,
+    /// The token that it asks for.
+    pub(crate) token: Option<String>,
 }
 
 /// How a candidate is reached.

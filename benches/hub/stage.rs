@@ -112,7 +112,7 @@ impl Hub {
             });
         }
         let program = Program::start(&mut command, "TERM");
-        Self { program, place: Place { name: "hub", era, way: Way::Gateway(address, "__") } }
+        Self { program, place: Place { name: "hub", era, way: Way::Gateway(address, "__"), token: None } }
     }
 }
 
@@ -153,9 +153,9 @@ impl Stage {
     /// All candidates for clients of an era, the direct connection first and nginx second.
     pub(crate) fn places(&self, index: usize, era: Era) -> Vec<Place> {
         let addresses = self.backends[index].addresses[..SERVERS].to_vec();
-        let mut places = vec![Place { name: "direct", era, way: Way::Direct(addresses) }];
+        let mut places = vec![Place { name: "direct", era, way: Way::Direct(addresses), token: None }];
         if let Some((_, ports)) = &self.nginx {
-            places.push(Place { name: "nginx", era, way: Way::Hop(ports[index], "") });
+            places.push(Place { name: "nginx", era, way: Way::Hop(ports[index], ""), token: None });
         }
         places.push(self.hops[index].1.clone());
         places.extend(
@@ -259,7 +259,7 @@ fn start_hop(era: Era, backends: &Backends) -> (Program, Place) {
     for (index, server) in backends.addresses.iter().take(SERVERS).enumerate() {
         command.arg(format!("{}={server}", server_name(index)));
     }
-    (Program::start(&mut command, "KILL"), Place { name: "hyper hop", era, way: Way::Hop(address, "") })
+    (Program::start(&mut command, "KILL"), Place { name: "hyper hop", era, way: Way::Hop(address, ""), token: None })
 }
 
 /// Two other gateways of 2025-11-25, where there are any.
@@ -276,7 +276,10 @@ fn start_others(backends: &Backends, directory: &Path) -> Vec<(Program, Place)> 
             command.args(["--named-server", &server_name(server), &started]);
         }
         let way = Way::Hop(address, "/servers");
-        others.push((Program::start(&mut command, "KILL"), Place { name: "mcp-proxy", era: Era::Legacy, way }));
+        others.push((
+            Program::start(&mut command, "KILL"),
+            Place { name: "mcp-proxy", era: Era::Legacy, way, token: None },
+        ));
     }
     let address = free_ports(1)[0];
     let port = address.port().to_string();
@@ -290,7 +293,10 @@ fn start_others(backends: &Backends, directory: &Path) -> Vec<(Program, Place)> 
         command.arg("run").arg(&file).args(["--transport", "http", "--no-banner", "--log-level", "ERROR"]);
         command.args(["--port", &port, "--path", "/mcp"]).stderr(Stdio::null());
         let way = Way::Gateway(address, "_");
-        others.push((Program::start(&mut command, "KILL"), Place { name: "fastmcp", era: Era::Legacy, way }));
+        others.push((
+            Program::start(&mut command, "KILL"),
+            Place { name: "fastmcp", era: Era::Legacy, way, token: None },
+        ));
     }
     if others.len() < 2 {
         println!("SKIPPED: other gateways are missing that scripts/bench.sh can fetch");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::call::{Crowd, Turn, take_turns};
+use crate::call::take_turns;
+use crate::crowd::{Crowd, Turn};
 use crate::process::cpu_time;
 use crate::report::number;
 use crate::stage::{Behind, Hub, Stage};

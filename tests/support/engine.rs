@@ -107,9 +107,24 @@ pub(crate) fn import_busybox_as(engine: &EngineAddress, reference: &str, changes
     }
     let root = TempDir::new().unwrap();
     lay_out_busybox(root.path());
-    let archive = root.path().join("image.tar");
-    run_to_end(Command::new("tar").arg("-C").arg(root.path().join("root")).arg("-cf").arg(&archive).arg("."));
-    let mut arguments = vec!["import", "--message", &made_from];
+    import_root(engine, root.path(), reference, (&made_from, changes));
+    // What could not be imported is tried again by the next test that needs it.
+    imported.insert(image);
+}
+
+/// Makes an image of what is in `root` of a directory. `made_from` is its comment; `changes` are instructions of a Dockerfile.
+///
+/// # Panics
+/// When the Engine refuses it.
+pub(crate) fn import_root(
+    engine: &EngineAddress,
+    directory: &Path,
+    reference: &str,
+    (made_from, changes): (&str, &[&str]),
+) {
+    let archive = directory.join("image.tar");
+    run_to_end(Command::new("tar").arg("-C").arg(directory.join("root")).arg("-cf").arg(&archive).arg("."));
+    let mut arguments = vec!["import", "--message", made_from];
     for change in changes {
         arguments.extend(["--change", change]);
     }
@@ -117,8 +132,6 @@ pub(crate) fn import_busybox_as(engine: &EngineAddress, reference: &str, changes
     arguments.extend([archive.as_str(), reference]);
     let import = engine.docker(&arguments);
     assert!(import.status.success(), "cannot import `{reference}`: {}", text_of(&import));
-    // What could not be imported is tried again by the next test that needs it.
-    imported.insert(image);
 }
 
 fn lay_out_busybox(directory: &Path) {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
-use super::engine::{EngineAddress, run_to_end, text_of};
+use super::engine::{EngineAddress, import_root, text_of};
 
 /// The image: its entrypoint is the server, which takes `stdio` or `http` and more.
 pub(crate) const MCP_FIXTURE: &str = "evenkeel.test/mcp-fixture:1";
@@ -40,12 +40,7 @@ fn import(engine: &EngineAddress) {
     let root = TempDir::new().unwrap();
     fs::create_dir_all(root.path().join("root/tmp")).unwrap();
     fs::copy(&program, root.path().join("root/mcp-fixture")).unwrap();
-    let archive = root.path().join("image.tar");
-    run_to_end(Command::new("tar").arg("-C").arg(root.path().join("root")).arg("-cf").arg(&archive).arg("."));
-    let archive = archive.display().to_string();
-    let entrypoint = "ENTRYPOINT [\"/mcp-fixture\"]";
-    let import = engine.docker(&["import", "--message", &made_from, "--change", entrypoint, &archive, MCP_FIXTURE]);
-    assert!(import.status.success(), "cannot import `{MCP_FIXTURE}`: {}", text_of(&import));
+    import_root(engine, root.path(), MCP_FIXTURE, (&made_from, &["ENTRYPOINT [\"/mcp-fixture\"]"]));
 }
 
 /// Builds the server as a static program. It has a target directory of its own: other flags in the common one would have everything

@@ -83,16 +83,17 @@ impl HttpClient {
                 "this host knows no certificate authority ({error}): install `ca-certificates`, or set SSL_CERT_FILE"
             )
         })?;
+        Ok(Self::over(config.with_no_client_auth()))
+    }
+
+    fn over(config: rustls::ClientConfig) -> Self {
         let mut connector = HttpConnector::new_with_resolver(PublicNames);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIME));
         connector.enforce_http(false);
-        let secure = HttpsConnectorBuilder::new()
-            .with_tls_config(config.with_no_client_auth())
-            .https_only()
-            .enable_http1()
-            .wrap_connector(connector);
-        Ok(Self::Secure(secure))
+        let secure =
+            HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().wrap_connector(connector);
+        Self::Secure(secure)
     }
 
     /// A connection to an address, of which scheme and authority count.
@@ -176,7 +177,24 @@ pub fn check_literal(uri: &Uri) -> Result<(), NotPublic> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_literal, is_this_host, keep_public};
+    use tokio::net::TcpListener;
+
+    use super::{HttpClient, check_literal, is_this_host, keep_public};
+
+    #[tokio::test]
+    async fn a_server_that_begins_no_tls_is_not_waited_for_without_an_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = format!("https://localhost:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+        let config = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+        let client = HttpClient::over(config.with_no_client_auth());
+        let (connected, _stream) = tokio::join!(client.connect(target), async {
+            let (stream, _) = listener.accept().await.unwrap();
+            // Nothing more comes of it, so that the clock may go to what is due next.
+            tokio::time::pause();
+            stream
+        });
+        assert_eq!(connected.unwrap_err().to_string(), "it took no connection within 5s");
+    }
 
     #[test]
     fn a_name_leads_to_public_addresses_or_nowhere() {
