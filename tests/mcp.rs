@@ -68,10 +68,11 @@ fn an_audit_that_is_full_goes_on_in_another_file_and_all_of_them_are_one_chain()
         assert_eq!(ask(address, &token, "tools/call", call).unwrap().status, 200);
     };
     let stem = format!("{}_hub.audit", bed.namespace());
+    // As `{stem}*.jsonl`, which is how the documents name them: the one that is just being begun has another name until it has its place.
     let files = || {
         let entries = fs::read_dir(bed.data().join("mcp")).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<String> = entries.map(|path| path.to_str().unwrap().to_owned()).collect();
-        files.retain(|file| file.contains(&stem));
+        files.retain(|file| file.contains(&stem) && file.ends_with(".jsonl"));
         files.sort();
         files
     };
