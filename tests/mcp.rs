@@ -1,5 +1,6 @@
 //! Servers of the Model Context Protocol in containers, and the gateway that agents reach them by.
 
+use std::ffi::OsStr;
 use std::fs;
 
 use serde_json::json;
@@ -71,8 +72,9 @@ fn an_audit_that_is_full_goes_on_in_another_file_and_all_of_them_are_one_chain()
     // As `{stem}*.jsonl`, which is how the documents name them: the one that is just being begun has another name until it has its place.
     let files = || {
         let entries = fs::read_dir(bed.data().join("mcp")).unwrap().map(|entry| entry.unwrap().path());
+        let entries = entries.filter(|path| path.extension() == Some(OsStr::new("jsonl")));
         let mut files: Vec<String> = entries.map(|path| path.to_str().unwrap().to_owned()).collect();
-        files.retain(|file| file.contains(&stem) && file.ends_with(".jsonl"));
+        files.retain(|file| file.contains(&stem));
         files.sort();
         files
     };
