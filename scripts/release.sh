@@ -3,7 +3,8 @@
 #
 #   scripts/release.sh            what is released: optimised as a whole, and by the profile in benches/profile
 #   scripts/release.sh demo       the same without either, which takes minutes, at target/static/evenkeel-demo
-#   scripts/release.sh hub        the bare hub of tests and measurements, built as what is released, at target/static/bare-hub
+#   scripts/release.sh hub        the bare hub of tests and measurements, built as what is released, at target/static/bare-hub, and beside it
+#                                 counted-hub, the same that counts what it has allocated
 #   scripts/release.sh counting   both as released, and writing profiles, at target/counting: for scripts/profile.sh
 #
 # It has a target directory of its own: other RUSTFLAGS in the common one would have everything built again, each time.
@@ -38,7 +39,7 @@ case "${1:-}" in
         export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
         ;;
     hub)
-        programs=(bare-hub:bare-hub)
+        programs=(bare-hub:bare-hub counted-hub:counted-hub)
         # Beside the other, not alone: by what is built together Cargo decides the features of what both use, and by those its names.
         packages+=(--package bare-hub)
         use_profile

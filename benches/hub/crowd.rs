@@ -55,6 +55,14 @@ impl Crowd {
         Self::gather(place, count, |server, session| message::call(place, server % SERVERS, session)).await
     }
 
+    /// Everybody sends requests until there have been so many, or a few more.
+    pub(crate) async fn call(&mut self, wanted: usize) {
+        let mut count = 0;
+        while count < wanted {
+            count += self.run(Duration::from_millis(500)).await.micros.len();
+        }
+    }
+
     /// Everybody sends one request after the other for so long.
     pub(crate) async fn run(&mut self, duration: Duration) -> Turn {
         let begun = Instant::now();

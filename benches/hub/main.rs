@@ -29,6 +29,7 @@ mod stage;
 mod table;
 // The measurements.
 mod call;
+mod growth;
 mod list;
 mod memory;
 mod other;
@@ -54,13 +55,14 @@ fn main() {
 type Measurement = fn(&mut Stage, &mut table::Table);
 
 fn measure(chosen: &[&str]) {
-    let measurements: [(&str, Measurement); 7] = [
+    let measurements: [(&str, Measurement); 8] = [
         ("calls", call::measure),
         ("lists", list::measure),
         ("sessions", session::measure),
         ("stdio", streams::measure),
         ("start", start::measure),
         ("memory", memory::measure),
+        ("growth", growth::measure),
         ("others", other::measure),
     ];
     report::heading("hub");

@@ -61,7 +61,7 @@ pub(crate) fn own_path() -> PathBuf {
     std::env::current_exe().unwrap()
 }
 
-/// The hub: `tests/bare-hub`, as `scripts/release.sh hub` builds it.
+/// The hub: `tests/bare-hub`, as `scripts/release.sh hub` builds it, and `counted-hub` beside it.
 pub(crate) fn hub_path() -> PathBuf {
     let hub = std::env::var_os("EVENKEEL_HUB");
     assert!(hub.is_some(), "EVENKEEL_HUB does not name the hub: scripts/bench.sh builds it");

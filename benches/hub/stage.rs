@@ -92,6 +92,18 @@ impl Hub {
         Self::start_program(&hub_path(), name, era, behind, directory, more)
     }
 
+    /// The same, of a hub that tells there what it has allocated.
+    pub(crate) fn start_counted(
+        name: &str,
+        era: Era,
+        behind: Behind<'_>,
+        directory: &Path,
+        told_at: SocketAddr,
+    ) -> Self {
+        let program = hub_path().with_file_name("counted-hub");
+        Self::start_program(&program, name, era, behind, directory, &[format!("held={told_at}")])
+    }
+
     fn start_program(
         program: &Path,
         name: &str,
