@@ -55,12 +55,14 @@ impl Crowd {
         Self::gather(place, count, |server, session| message::call(place, server % SERVERS, session)).await
     }
 
-    /// Everybody sends requests until there have been so many, or a few more.
-    pub(crate) async fn call(&mut self, wanted: usize) {
-        let mut count = 0;
-        while count < wanted {
-            count += self.run(Duration::from_millis(500)).await.micros.len();
-        }
+    /// Everybody sends so many requests, one after the other.
+    pub(crate) async fn send(&mut self, each: usize) {
+        let all = self.members.iter_mut().map(|(client, request)| async move {
+            for _ in 0..each {
+                client.expect(request.next()).await;
+            }
+        });
+        futures_util::future::join_all(all).await;
     }
 
     /// Everybody sends one request after the other for so long.

@@ -14,6 +14,8 @@ mod leaks {
     #[expect(dead_code, reason = "a part of it is used here")]
     mod http_server;
     mod meter;
+    mod program;
+    mod scene;
     #[path = "../hostile/stage.rs"]
     #[expect(dead_code, reason = "a part of it is used here")]
     mod stage;

@@ -64,7 +64,7 @@ impl Writer {
     /// Ends when nobody can bring a record any more, and all are written.
     pub(super) fn run(mut self, runtime: &Runtime, mut rx: mpsc::Receiver<Item>) {
         self.prune();
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(BATCH_LENGTH);
         loop {
             let receiving = rx.recv_many(&mut batch, BATCH_LENGTH);
             let received = runtime.block_on(async {

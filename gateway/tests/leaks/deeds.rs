@@ -1,188 +1,108 @@
 //! What clients and servers do to a hub, again and again.
 
-use std::sync::Arc;
+use std::sync::Mutex;
 
-use gateway::config::{AuditConfig, Endpoint, GatewayConfig, PinPolicy};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
-use tokio::time::timeout;
 
-use super::http_server::{Conduct, HttpServer};
 use super::meter::growth;
-use super::stage::{IN_TIME, Out, Stage, at, config, server, tool};
-use super::wire::{asked_id, begin_session, call, legacy, modern, post, read_until, request, send, tools};
+use super::scene::{Scene, TOOLS};
+use super::wire::{asked_id, post, read_until, tools};
 
-/// A hub with an audit, a server of each era by streams, `old` and `new`, and one by HTTP, `web`.
-struct Scene {
-    stage: Stage,
-    web: HttpServer,
-    /// Told of each call that hangs.
-    hung: Arc<Notify>,
-    /// Where the audit is.
-    _directory: TempDir,
-}
-
-impl Scene {
-    async fn begin() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let audit = Some(AuditConfig::to(directory.path().join("audit.jsonl")));
-        let stage = Stage::begin_as(|config| GatewayConfig { audit, ..config }).await;
-        // It gives no answer to a call that says so, and breaks off.
-        let is_broken = |message: &Value| message["params"]["arguments"]["break"] == true;
-        let web =
-            HttpServer::start(true, move |asked| is_broken(&asked.message).then(|| Conduct::Say(Vec::new()))).await;
-        let hung: Arc<Notify> = Arc::default();
-        for (name, is_modern) in [("old", false), ("new", true)] {
-            let told = Arc::clone(&hung);
-            let conduct = move |message: &Value, out: &Out| conduct(message, out, &told);
-            stage.run(name, server(is_modern, vec![tool("t")], conduct));
-        }
-        let scene = Self { stage, web, hung, _directory: directory };
-        scene.want(&["old", "new"]);
-        scene.stage.until_known(3).await;
-        scene
-    }
-
-    /// Has these servers by streams, and the one by HTTP.
-    fn want(&self, names: &[&str]) {
-        let by_streams = names.iter().map(|name| config(name, Endpoint::Stdio, PinPolicy::Off));
-        let by_http = config("web", at(self.web.address), PinPolicy::Off);
-        self.stage.hub.set_servers(by_streams.chain([by_http]).collect());
-    }
-
-    /// Has a request answered, whatever the answer is.
-    async fn send(&self, request: String) {
-        assert_ne!(send(self.stage.address, request).await.status, 0, "it is answered");
-        self.web.asked.lock().unwrap().clear();
-    }
-
-    /// A request of 2026-07-28.
-    fn modern(&self, method: &str, params: Value) -> String {
-        modern(self.stage.address, "", method, params)
-    }
-
-    /// A request in a session.
-    fn legacy(&self, session: &str, id: u32, method: &str, params: &Value) -> String {
-        let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string();
-        legacy(self.stage.address, "", session, &body)
-    }
-
-    /// A line and headers of a request in a session.
-    fn with(&self, line: &str, session: &str) -> String {
-        request(line, &format!("Host: {}\r\nMcp-Session-Id: {session}\r\n", self.stage.address), "")
-    }
-
-    /// Something done in a session that is ended then.
-    async fn in_session(&self, work: impl AsyncFnOnce(&str)) {
-        let session = begin_session(self.stage.address, "", json!({"elicitation": {}})).await;
-        work(&session).await;
-        self.send(self.with("DELETE /mcp", &session)).await;
-    }
-
-    /// Sends a request, waits until something of its answer is there, and goes away.
-    async fn hear(&self, request: &str, wanted: &str) {
-        let mut stream = TcpStream::connect(self.stage.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        read_until(&mut stream, wanted).await;
-    }
-
-    /// Sends a request whose call hangs, and goes away once it does.
-    async fn hang_up(&self, request: &str) {
-        let mut stream = TcpStream::connect(self.stage.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        timeout(IN_TIME, self.hung.notified()).await.expect("it reaches its server");
-    }
-}
-
-/// What a call's arguments say: to hang, to ask, to tell of progress, or that the list has changed.
-fn conduct(message: &Value, out: &Out, hung: &Notify) {
-    if message["method"] != "tools/call" {
-        return;
-    }
-    let params = &message["params"];
-    let says = |word: &str| params["arguments"][word] == true;
-    if says("hang") {
-        hung.notify_one();
-        return;
-    }
-    if says("ask") && !params["inputResponses"].is_object() {
-        let question = json!({"message": "who?", "requestedSchema": {"type": "object", "properties": {}}});
-        let requests = json!({"who": {"method": "elicitation/create", "params": question}});
-        out.answer(message, &json!({"resultType": "input_required", "inputRequests": requests, "requestState": "s"}));
-        return;
-    }
-    if says("tell") {
-        let progress = json!({"progressToken": params["_meta"]["progressToken"], "progress": 1});
-        out.say(&json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}));
-    }
-    if says("change") {
-        out.say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
-    }
-    out.answer_text(message, "fine");
-}
-
-/// The tool of each server.
-const TOOLS: [&str; 3] = ["old__t", "new__t", "web__t"];
-
-async fn call_each(scene: &Scene, _: usize) {
+async fn call_each(scene: &Scene, _: u32) {
     for name in TOOLS {
-        scene.send(scene.modern("tools/call", json!({"name": name, "arguments": {"a": 1}}))).await;
+        scene.call(name, json!({"a": 1}), "fine").await;
     }
 }
 
-async fn call_each_in_a_session(scene: &Scene, _: usize) {
+async fn call_each_in_a_session(scene: &Scene, _: u32) {
     let calls = async |session: &str| {
         for name in TOOLS {
-            scene.send(scene.legacy(session, 1, "tools/call", &json!({"name": name, "arguments": {"a": 1}}))).await;
+            let params = json!({"name": name, "arguments": {"a": 1}});
+            scene.ask(scene.legacy(session, "tools/call", &params), "fine").await;
         }
     };
     scene.in_session(calls).await;
 }
 
-async fn list(scene: &Scene, _: usize) {
-    assert_eq!(tools(scene.stage.address).await.len(), TOOLS.len());
-    scene.in_session(async |session| scene.send(scene.legacy(session, 1, "tools/list", &json!({}))).await).await;
+async fn list(scene: &Scene, _: u32) {
+    assert_eq!(tools(scene.address).await.len(), TOOLS.len());
+    scene.in_session(async |session| scene.ask(scene.legacy(session, "tools/list", &json!({})), "old__t").await).await;
 }
 
-/// Names that nobody has ever said before.
-async fn ask_for_what_there_is_not(scene: &Scene, number: usize) {
-    for name in [format!("none{number}__t"), format!("old__t{number}"), format!("web__t{number}")] {
-        scene.send(scene.modern("tools/call", json!({"name": name, "arguments": {}}))).await;
+/// Names that nobody has ever said before, and one that is denied.
+async fn ask_for_what_there_is_not(scene: &Scene, number: u32) {
+    for name in [&format!("none{number}__t"), &format!("old__t{number}"), &format!("web__t{number}"), "old__denied"] {
+        scene.call(name, json!({}), "-32602").await;
     }
-    scene.send(scene.modern(&format!("no/such{number}"), json!({}))).await;
-    scene.send(scene.with("POST /mcp", &format!("session-{number}"))).await;
+    scene.ask(scene.modern(&format!("no/such{number}"), json!({})), "-32601").await;
+    scene.ask(scene.legacy(&format!("session-{number}"), "ping", &json!({})), "404 Not Found").await;
 }
 
-async fn say_nonsense(scene: &Scene, number: usize) {
+async fn say_nonsense(scene: &Scene, number: u32) {
     for body in ["{", "[]", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":5}", &number.to_string(), &"[".repeat(2_000)] {
-        scene.send(post(scene.stage.address, "MCP-Protocol-Version: 2026-07-28\r\n", body)).await;
+        let request = post(scene.address, "MCP-Protocol-Version: 2026-07-28\r\n", body);
+        scene.ask(request, "400 Bad Request").await;
     }
-    let mut stream = TcpStream::connect(scene.stage.address).await.unwrap();
-    stream.write_all(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{").await.unwrap();
+    // Half of a request.
+    let whole = scene.modern("tools/list", json!({}));
+    scene.begin_to_ask(&whole[..whole.len() - 10]).await.shutdown().await.unwrap();
 }
 
-async fn go_away_meanwhile(scene: &Scene, _: usize) {
-    for name in ["old__t", "new__t"] {
+async fn go_away_meanwhile(scene: &Scene, _: u32) {
+    for name in ["old__t", "new__t", "lent__t", "once__t"] {
         let params = json!({"name": name, "arguments": {"hang": true}});
         scene.hang_up(&scene.modern("tools/call", params.clone())).await;
-        scene.in_session(async |session| scene.hang_up(&scene.legacy(session, 1, "tools/call", &params)).await).await;
+        scene.in_session(async |session| scene.hang_up(&scene.legacy(session, "tools/call", &params)).await).await;
     }
 }
 
-async fn cancel(scene: &Scene, _: usize) {
-    let cancel = async |session: &str| {
-        let params = json!({"name": "old__t", "arguments": {"hang": true}});
-        scene.hang_up(&scene.legacy(session, 7, "tools/call", &params)).await;
-        let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
-        scene.send(legacy(scene.stage.address, "", session, &note.to_string())).await;
-    };
-    scene.in_session(cancel).await;
+async fn cancel(scene: &Scene, session: &str) {
+    let params = json!({"name": "old__t", "arguments": {"hang": true}});
+    let mut stream = scene.begin_to_ask(&scene.legacy(session, "tools/call", &params)).await;
+    scene.until_it_hangs().await;
+    let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
+    scene.ask(scene.say(session, &note), "202 Accepted").await;
+    read_until(&mut stream, "text/event-stream").await;
 }
 
-async fn hear_of_progress(scene: &Scene, number: usize) {
+async fn be_asked(scene: &Scene, session: &str) {
+    let params = json!({"name": "new__t", "arguments": {"ask": true}});
+    let mut stream = scene.begin_to_ask(&scene.legacy(session, "tools/call", &params)).await;
+    let id = asked_id(&mut stream).await;
+    let declined = json!({"jsonrpc": "2.0", "id": id, "result": {"action": "decline"}});
+    scene.ask(scene.say(session, &declined), "202 Accepted").await;
+    read_until(&mut stream, "\"id\":7").await;
+}
+
+/// To lists and to resources, of which each is another one.
+async fn listen(scene: &Scene, session: &str, number: u32) {
+    let uri = json!({"uri": format!("old://{number}")});
+    scene.ask(scene.legacy(session, "resources/subscribe", &uri), "\"result\"").await;
+    scene.hear(&scene.with("GET /mcp", session), "text/event-stream").await;
+}
+
+async fn do_all_in_sessions(scene: &Scene, number: u32) {
+    scene.in_session(async |session| cancel(scene, session).await).await;
+    scene.in_session(async |session| be_asked(scene, session).await).await;
+    scene.in_session(async |session| listen(scene, session, number).await).await;
+}
+
+/// The same, with nothing let go of by the session's end.
+async fn do_all_in_one_session(scene: &Scene, number: u32) {
+    let session = scene.session.as_str();
+    for name in ["old__t", "site__t", "lent__t"] {
+        let params = json!({"name": name, "arguments": {"a": 1}});
+        scene.ask(scene.legacy(session, "tools/call", &params), "fine").await;
+    }
+    cancel(scene, session).await;
+    be_asked(scene, session).await;
+    listen(scene, session, number).await;
+    let uri = json!({"uri": format!("old://{number}")});
+    scene.ask(scene.legacy(session, "resources/unsubscribe", &uri), "\"result\"").await;
+}
+
+async fn hear_of_progress(scene: &Scene, number: u32) {
     for name in ["old__t", "new__t"] {
         let token = format!("token-{number}");
         let params = json!({"name": name, "arguments": {"tell": true}, "_meta": {"progressToken": token}});
@@ -190,71 +110,63 @@ async fn hear_of_progress(scene: &Scene, number: usize) {
     }
 }
 
-async fn be_asked(scene: &Scene, _: usize) {
+async fn be_asked_and_go_away(scene: &Scene, _: u32) {
     let params = json!({"name": "new__t", "arguments": {"ask": true}});
-    let answer = async |session: &str| {
-        let mut stream = TcpStream::connect(scene.stage.address).await.unwrap();
-        stream.write_all(scene.legacy(session, 7, "tools/call", &params).as_bytes()).await.unwrap();
-        let id = asked_id(&mut stream).await;
-        let declined = json!({"jsonrpc": "2.0", "id": id, "result": {"action": "decline"}});
-        scene.send(legacy(scene.stage.address, "", session, &declined.to_string())).await;
-        read_until(&mut stream, "\"id\":7").await;
-    };
-    scene.in_session(answer).await;
-}
-
-async fn be_asked_and_go_away(scene: &Scene, _: usize) {
-    let params = json!({"name": "new__t", "arguments": {"ask": true}});
-    let leave = async |session: &str| {
-        scene.hear(&scene.legacy(session, 7, "tools/call", &params), "elicitation/create").await;
-    };
+    let leave =
+        async |session: &str| scene.hear(&scene.legacy(session, "tools/call", &params), "elicitation/create").await;
     scene.in_session(leave).await;
-    scene.send(scene.modern("tools/call", params.clone())).await;
 }
 
-async fn listen_and_go_away(scene: &Scene, _: usize) {
-    let wanted = json!({"notifications": {"toolsListChanged": true, "resourceSubscriptions": ["x://r"]}});
-    scene.hear(&scene.modern("subscriptions/listen", wanted), "acknowledged").await;
-    let listen = async |session: &str| scene.hear(&scene.with("GET /mcp", session), "text/event-stream").await;
-    scene.in_session(listen).await;
+async fn subscribe_and_go_away(scene: &Scene, number: u32) {
+    let uris = [format!("old://{number}"), format!("new://{number}")];
+    let wanted = json!({"toolsListChanged": true, "resourceSubscriptions": uris});
+    let request = scene.modern("subscriptions/listen", json!({"notifications": wanted}));
+    scene.hear(&request, "acknowledged").await;
 }
 
-async fn change_the_list(scene: &Scene, _: usize) {
+/// A definition that was never seen before, which its pin warns of.
+async fn change_a_definition(scene: &Scene, _: u32) {
     for name in ["old__t", "new__t"] {
-        call(scene.stage.address, name, &json!({"change": true})).await;
+        scene.call(name, json!({"change": true}), "fine").await;
     }
 }
 
-async fn break_off(scene: &Scene, _: usize) {
-    scene.send(scene.modern("tools/call", json!({"name": "web__t", "arguments": {"break": true}}))).await;
+/// Servers that end in the midst of a call, or give no answer.
+async fn break_off(scene: &Scene, _: u32) {
+    for name in ["site__t", "web__t"] {
+        scene.call(name, json!({"break": true}), "error").await;
+    }
+    scene.call("once__t", json!({"die": true}), "error").await;
 }
 
-/// Other instances, each of which is attached to and listed anew.
-async fn come_and_go(scene: &Scene, _: usize) {
-    scene.want(&[]);
-    scene.stage.until_known(1).await;
-    scene.want(&["old", "new"]);
-    scene.stage.until_known(3).await;
+async fn exchange_instances(scene: &Scene, number: u32) {
+    scene.exchange_instances(number + 1).await;
 }
 
-/// What has to be found: eight bytes for each call.
-async fn forget(scene: &Scene, number: usize) {
-    scene.send(scene.modern("tools/call", json!({"name": "new__t", "arguments": {}}))).await;
-    let _: &mut usize = Box::leak(Box::new(number));
+/// What has to be found: a table that grows by an entry for each call.
+async fn remember(scene: &Scene, number: u32) {
+    static ALL: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+    scene.call("new__t", json!({}), "fine").await;
+    ALL.lock().unwrap().push(number.into());
 }
 
 /// By how many bytes the hub has grown each time that this was done, where it has.
 macro_rules! grown {
     ($deed:ident) => {{
         let scene = Scene::begin().await;
-        let grown = growth(async |number| $deed(&scene, number).await).await;
+        let deed = async |number| {
+            $deed(&scene, number).await;
+            scene.forget();
+        };
+        let grown = growth(deed).await;
+        scene.end().await;
         grown.map(|by| format!("{}: {by:.0} bytes each time", stringify!($deed)))
     }};
 }
 
 #[tokio::test]
 async fn whatever_is_done_again_and_again_leaves_nothing_behind() {
-    assert_eq!(grown!(forget).as_deref(), Some("forget: 8 bytes each time"), "what is left behind is found");
+    assert!(grown!(remember).is_some(), "what is left behind is found");
     let all = [
         grown!(call_each),
         grown!(call_each_in_a_session),
@@ -262,14 +174,14 @@ async fn whatever_is_done_again_and_again_leaves_nothing_behind() {
         grown!(ask_for_what_there_is_not),
         grown!(say_nonsense),
         grown!(go_away_meanwhile),
-        grown!(cancel),
+        grown!(do_all_in_sessions),
+        grown!(do_all_in_one_session),
         grown!(hear_of_progress),
-        grown!(be_asked),
         grown!(be_asked_and_go_away),
-        grown!(listen_and_go_away),
-        grown!(change_the_list),
+        grown!(subscribe_and_go_away),
+        grown!(change_a_definition),
         grown!(break_off),
-        grown!(come_and_go),
+        grown!(exchange_instances),
     ];
     let grown: Vec<String> = all.into_iter().flatten().collect();
     assert!(grown.is_empty(), "the hub grows by what is done again and again:\n{}", grown.join("\n"));

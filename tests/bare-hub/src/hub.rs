@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use gateway::config::{
-    Action, AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Isolation, Rule, ServerConfig, Sharing,
+    Action, AuditConfig, CallLimits, Endpoint, GatewayConfig, Instance, Isolation, Rotation, Rule, ServerConfig,
+    Sharing,
 };
 use gateway::hub::{Attach, Hub, HubParts};
 use gateway::lease::LeaseBook;
@@ -95,7 +96,9 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         let (name, place) = argument.split_once('=').ok_or("write NAME=PLACE")?;
         match name {
             "audit" => {
-                audit = Some(AuditConfig::to(place.into()));
+                // One older file alone: millions of calls would fill a disk.
+                let rotation = Rotation { max_backups: Some(1), ..Rotation::default() };
+                audit = Some(AuditConfig { rotation, ..AuditConfig::to(place.into()) });
                 continue;
             }
             "allow" => {
