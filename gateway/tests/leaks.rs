@@ -1,4 +1,5 @@
-//! Whatever is done again and again leaves nothing behind: what a whole hub holds of memory is counted, to the byte.
+//! Whatever is done again and again leaves nothing behind: what a hub holds of memory is counted, to the byte. It has one thread here, and that of
+//! its audit: what it holds with as many as there are cores is measured in `benches/hub/growth.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 

@@ -50,7 +50,7 @@ async fn say_nonsense(scene: &Scene, number: u32) {
 }
 
 async fn go_away_meanwhile(scene: &Scene, _: u32) {
-    for name in ["old__t", "new__t", "lent__t", "once__t"] {
+    for name in TOOLS {
         let params = json!({"name": name, "arguments": {"hang": true}});
         scene.hang_up(&scene.modern("tools/call", params.clone())).await;
         scene.in_session(async |session| scene.hang_up(&scene.legacy(session, "tools/call", &params)).await).await;
@@ -88,7 +88,7 @@ async fn do_all_in_sessions(scene: &Scene, number: u32) {
     scene.in_session(async |session| listen(scene, session, number).await).await;
 }
 
-/// The same, with nothing let go of by the session's end.
+/// The same and more, with nothing let go of by the session's end.
 async fn do_all_in_one_session(scene: &Scene, number: u32) {
     let session = scene.session.as_str();
     for name in ["old__t", "site__t", "lent__t"] {
@@ -134,9 +134,9 @@ async fn change_a_definition(scene: &Scene, _: u32) {
 /// Servers that end in the midst of a call, or give no answer.
 async fn break_off(scene: &Scene, _: u32) {
     for name in ["site__t", "web__t"] {
-        scene.call(name, json!({"break": true}), "error").await;
+        scene.call(name, json!({"break": true}), "-31001").await;
     }
-    scene.call("once__t", json!({"die": true}), "error").await;
+    scene.call("once__t", json!({"die": true}), "-31001").await;
 }
 
 async fn exchange_instances(scene: &Scene, number: u32) {
@@ -154,11 +154,7 @@ async fn remember(scene: &Scene, number: u32) {
 macro_rules! grown {
     ($deed:ident) => {{
         let scene = Scene::begin().await;
-        let deed = async |number| {
-            $deed(&scene, number).await;
-            scene.forget();
-        };
-        let grown = growth(deed).await;
+        let grown = growth(async |number| $deed(&scene, number).await, async || scene.rest().await).await;
         scene.end().await;
         grown.map(|by| format!("{}: {by:.0} bytes each time", stringify!($deed)))
     }};

@@ -27,8 +27,8 @@ use super::wire::{begin_session, legacy, modern, read_until, request, send};
 pub(super) const TOOLS: [&str; 6] = ["old__t", "new__t", "site__t", "web__t", "lent__t", "once__t"];
 /// How many more there are, that are not shown: one of each server by streams.
 const DENIED: usize = 4;
-/// The servers whose instances are for all.
-const SHARED: [&str; 2] = ["old", "new"];
+/// The servers by streams whose instances are for all, and are exchanged.
+const EXCHANGED: [&str; 2] = ["old", "new"];
 /// The servers whose instances are for one alone.
 const LENT: [(&str, Isolation); 2] = [("lent", Isolation::PerSession), ("once", Isolation::PerCall)];
 /// How many of those there may be of each.
@@ -42,8 +42,8 @@ pub(super) struct Scene {
     sites: [HttpServer; 2],
     /// Told of each call that hangs.
     hung: Arc<Notify>,
-    /// The number of the instances that all share, while there are any.
-    shared: watch::Sender<Option<u32>>,
+    /// The number of the instances that are exchanged, while there are any.
+    exchanged: watch::Sender<Option<u32>>,
     /// A session that lasts.
     pub(super) session: String,
     tasks: JoinSet<()>,
@@ -65,12 +65,12 @@ impl Scene {
         let hung = Arc::clone(&programs.hung);
         let parts = HubParts { config, attach: Arc::new(programs), state_dir: None, leases: Arc::clone(&leases) };
         let hub = Hub::open(parts).unwrap();
-        let is_broken = |message: &Value| message["params"]["arguments"]["break"] == true;
         let site = |is_modern| {
-            HttpServer::start(is_modern, move |asked| is_broken(&asked.message).then(|| Conduct::Say(Vec::new())))
+            let hung = Arc::clone(&hung);
+            HttpServer::start(is_modern, move |asked| conduct(&asked.message, &hung))
         };
         let sites = [site(false).await, site(true).await];
-        let (shared, wanted) = watch::channel(Some(0));
+        let (exchanged, wanted) = watch::channel(Some(0));
         let mut tasks = JoinSet::new();
         let serving = Arc::clone(&hub);
         tasks.spawn(async move { serving.serve(listener, std::future::pending()).await });
@@ -79,7 +79,7 @@ impl Scene {
         tasks.spawn(keep(Arc::clone(&hub), leases, wanted, always));
         eventually(|| hub.status().tools == TOOLS.len() + DENIED).await;
         let session = begin_session(address, "", json!({"elicitation": {}})).await;
-        Self { address, hub, sites, hung, shared, session, tasks, _directory: directory }
+        Self { address, hub, sites, hung, exchanged, session, tasks, _directory: directory }
     }
 
     /// Has everything ended that belongs to it.
@@ -87,19 +87,20 @@ impl Scene {
         self.tasks.shutdown().await;
     }
 
-    /// Has the instances that all share go, and others come.
+    /// Has the instances of two servers go, and others come.
     pub(super) async fn exchange_instances(&self, number: u32) {
         let until_known = async |tools: usize| eventually(|| self.hub.status().tools == tools).await;
-        self.shared.send_replace(None);
-        until_known(TOOLS.len() + DENIED - 2 * SHARED.len()).await;
-        self.shared.send_replace(Some(number));
+        self.exchanged.send_replace(None);
+        until_known(TOOLS.len() + DENIED - 2 * EXCHANGED.len()).await;
+        self.exchanged.send_replace(Some(number));
         until_known(TOOLS.len() + DENIED).await;
     }
 
-    /// Lets go of what only this test keeps.
-    pub(super) fn forget(&self) {
+    /// Has the audit written, and lets go of what only this test keeps.
+    pub(super) async fn rest(&self) {
+        self.hub.audit.settled().await;
         for site in &self.sites {
-            site.asked.lock().unwrap().clear();
+            *site.asked.lock().unwrap() = Vec::new();
         }
     }
 
@@ -164,7 +165,17 @@ impl Scene {
     }
 }
 
-/// Keeps the servers that are wanted, and of what is lent as many instances as are needed and one for the next, as a controller does.
+/// What a server by HTTP does about a call that says so: it breaks off, or hangs.
+fn conduct(message: &Value, hung: &Notify) -> Option<Conduct> {
+    let says = |word: &str| message["params"]["arguments"][word] == true;
+    if says("hang") {
+        hung.notify_one();
+        return Some(Conduct::Stop(Vec::new()));
+    }
+    says("break").then(|| Conduct::Say(Vec::new()))
+}
+
+/// Keeps the servers that are wanted, and of what is lent as many instances as are lent and waited for, and one where nobody waits.
 async fn keep(
     hub: Arc<Hub>,
     leases: Arc<LeaseBook>,
@@ -178,7 +189,7 @@ async fn keep(
         let needed = hub.look_at_demands();
         let mut configs = always.clone();
         if let Some(number) = *wanted.borrow_and_update() {
-            configs.extend(SHARED.map(|name| {
+            configs.extend(EXCHANGED.map(|name| {
                 let config = config(name, Endpoint::Stdio, PinPolicy::Warn);
                 ServerConfig { instances: vec![numbered(name, number)], ..config }
             }));
